@@ -1,0 +1,38 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of test data that is not in this repository; tests that need it are skipped where it is absent."""
+    default = Path(__file__).parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("DUALFOCUS_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder} (set DUALFOCUS_DATA)")
+    return folder
+
+
+def _blurred(image: np.ndarray, radius: float) -> np.ndarray:
+    """A (H, W, 3) float image blurred by a Gaussian, by its transfer function (periodic)."""
+    height, width = image.shape[:2]
+    fy, fx = np.fft.fftfreq(height)[:, None, None], np.fft.fftfreq(width)[None, :, None]
+    transfer = np.exp(-2 * (np.pi * radius) ** 2 * (fx**2 + fy**2))
+    return np.fft.ifft2(np.fft.fft2(image, axes=(0, 1)) * transfer, axes=(0, 1)).real
+
+
+@pytest.fixture
+def tiny_stack_folder(tmp_path: Path) -> Path:
+    """Five PNG planes of 64 x 48 of one textured scene: the left half sharp in plane 1, the right half in plane 3."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    texture = _blurred(rng.uniform(0, 1, (48, 64, 3)), 0.5)
+    for n in range(5):
+        left, right = (_blurred(texture, 0.3 + 1.2 * abs(n - sharp)) for sharp in (1, 3))
+        plane = np.concatenate([left[:, :32], right[:, 32:]], axis=1)
+        Image.fromarray(np.clip(255 * plane, 0, 255).astype(np.uint8)).save(folder / f"img{n}.png")
+    return folder
