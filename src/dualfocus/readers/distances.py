@@ -1,0 +1,114 @@
+"""Focus distances from the command line, from EXIF data and from file names."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dualfocus.stack import UNITS
+
+_ALIASES = {
+    "m": ("metre", "metres", "meter", "meters"),
+    "mm": ("millimetre", "millimetres", "millimeter", "millimeters"),
+    "um": ("µm", "μm", "micron", "microns", "micrometre", "micrometres", "micrometer", "micrometers"),
+    "dioptre": ("dioptres", "diopter", "diopters", "dpt", "d"),
+}
+_UNIT_OF = {alias: unit for unit, aliases in _ALIASES.items() for alias in (unit, *aliases)}
+_IN_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6}
+
+# A number with its optional unit. Not a part of 2024.05.01 or of a longer word such as 3months or 12abc.
+_TOKEN = re.compile(
+    r"(?P<word>[A-Za-z]*)(?P<sign>(?:^|(?<=[_\s=(]))-)?(?<![\d.])(?P<number>\d+(?:\.\d+)?|\.\d+)"
+    r"(?P<unit>\s?(?:mm|cm|um|µm|μm|m|dpt|dioptres?|diopters?|D))?(?![A-Za-z0-9]|\.\d)"
+)
+_FOCUS_WORDS = {"", "focus", "dist", "distance", "d", "fd"}
+
+Found = tuple[list[float], str]
+
+
+def normalise_unit(unit: str | None) -> str | None:
+    """The contract's name of a unit or of one of its aliases such as "diopters" (ValueError when unknown)."""
+    if unit is None or unit in UNITS:
+        return unit
+    known = _UNIT_OF.get(unit.strip().lower()) if isinstance(unit, str) else None
+    if known is None:
+        raise ValueError(f"unknown unit {unit!r}: use one of {', '.join(UNITS)}")
+    return known
+
+
+def parse_focus(focus: str | Iterable[float]) -> Any:
+    """Distances given by the user: numbers, or text with commas such as "0.3, 0.5, 1" (ValueError naming the value)."""
+    if not isinstance(focus, str):
+        return focus if hasattr(focus, "__len__") or not isinstance(focus, Iterable) else list(focus)
+    values = []
+    for part in focus.split(","):
+        try:
+            values.append(float(part))
+        except ValueError as error:
+            raise ValueError(
+                f"focus distance {part.strip()!r} is not a number: give numbers with commas, such as 0.3,0.5,1"
+            ) from error
+    return values
+
+
+def from_exif(subject_distances: Sequence[float | None]) -> Found | None:
+    """Distances in metres when every frame states one and all differ; in dioptres when one of them is infinity."""
+    stated = [distance for distance in subject_distances if distance is not None]
+    if len(stated) != len(subject_distances) or len(set(stated)) != len(stated):
+        return None
+    if math.inf in stated:
+        return [1 / distance for distance in stated], "dioptre"
+    return stated, "m"
+
+
+def from_names(stems: Sequence[str]) -> Found | None:
+    """Distances in file names without suffix, such as image_3_0.80, 0.50m, focus_350mm or 2.5D; None when in doubt.
+
+    A distance has a decimal point or a unit; a plain counter never is one. What all names share (a lens, an f-number)
+    is left out; then every name must have exactly one distance, all in one unit, all different. No unit means metres.
+    """
+    tokens = [_tokens(stem) for stem in stems]
+    shared = set.intersection(*map(set, tokens)) if tokens else set()
+    rest = [[token for token in found if token not in shared] for found in tokens]
+    if any(len(found) != 1 for found in rest):
+        return None
+    values = [found[0][0] for found in rest]
+    units = {found[0][1] for found in rest}
+    if len(units) != 1 or len(set(values)) != len(values):
+        return None
+    unit = units.pop() or "m"
+    if unit == "cm":
+        values, unit = [value / 100 for value in values], "m"
+    if min(values) < 0 and unit != "um" or min(values) == 0 and unit in ("m", "mm"):
+        return None
+    return values, unit
+
+
+def convert(found: Found, unit: str | None) -> Found:
+    """Distances whose unit is known, in the unit the user asked for (zero dioptres only stay dioptres)."""
+    values, known = found
+    if unit is None or unit == known:
+        return found
+    if known == "dioptre" and 0 in values:
+        raise ValueError(f"a focus distance is infinity, which unit {unit!r} cannot hold: use unit 'dioptre'")
+    metres = [1 / value if known == "dioptre" else value * _IN_METRES[known] for value in values]
+    if unit == "dioptre" and min(metres) <= 0:
+        raise ValueError(f"focus distances in {known} that are not above zero cannot be given in dioptres")
+    return [1 / value if unit == "dioptre" else value / _IN_METRES[unit] for value in metres], unit
+
+
+def _tokens(stem: str) -> list[tuple[float, str]]:
+    """Numbers of a file name that may be distances, as (value, unit or "")."""
+    found = []
+    for match in _TOKEN.finditer(stem):
+        number, unit = match["number"], (match["unit"] or "").strip()
+        has_point = "." in number
+        if unit == "D" and not has_point:  # 3D, 2D
+            continue
+        if not unit and not (has_point and match["word"].lower() in _FOCUS_WORDS):  # counters, v1.2, f2.8
+            continue
+        unit = unit if unit in ("", "cm") else _UNIT_OF[unit.lower()]
+        found.append((-float(number) if match["sign"] else float(number), unit))
+    return found

@@ -1,0 +1,104 @@
+"""Frames on disk as a lazy sequence: headers are read when a stack is loaded, pixels when a plane is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
+
+
+class Frame(Protocol):
+    """One plane on disk, known from its header."""
+
+    @property
+    def name(self) -> str:
+        """Short name for messages and results."""
+
+    @property
+    def path(self) -> Path:
+        """The file it is in."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) as decoded, orientation applied."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type as decoded."""
+
+    def decode(self) -> NDArray[Any]:
+        """The pixels, (H, W, 1) or (H, W, 3); ValueError naming the file when it is damaged."""
+
+
+class LazyFrames:
+    """A sequence of planes for `FocalStack` that decodes a frame each time it is asked for.
+
+    Args:
+        frames: at least one frame.
+
+    Raises:
+        ValueError: a frame of another size or type than the first, naming both files.
+    """
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        """Compare the headers."""
+        first = frames[0]
+        for frame in frames[1:]:
+            if frame.size != first.size:
+                found, wanted = (f"{size[1]} x {size[0]}" for size in (frame.size, first.size))
+                raise ValueError(
+                    f"{frame.path}: {frame.name} is {found} pixels but {first.name} is {wanted}; "
+                    "all images of a focal stack must have one size"
+                )
+            if frame.dtype != first.dtype:
+                raise ValueError(
+                    f"{frame.path}: {frame.name} is {frame.dtype} but {first.name} is {first.dtype}; "
+                    "save all images with the same number of bits"
+                )
+        self.frames = list(frames)
+        self.shape = first.size
+        self.dtype = first.dtype
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.frames)
+
+    def __getitem__(self, n: int) -> NDArray[Any]:
+        """Decode frame n."""
+        return self.frames[n].decode()
+
+
+def orient(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn (H, W, C) pixels upright as the EXIF / TIFF orientation tag (1 to 8) says."""
+    if orientation in (5, 6, 7, 8):
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return image
+
+
+def oriented_size(height: int, width: int, orientation: int) -> tuple[int, int]:
+    """(H, W) after `orient`."""
+    return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+
+
+@contextmanager
+def naming(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one ValueError line that names the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, cv2.error and more
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        detail = "" if isinstance(error, UnidentifiedImageError) else f" ({reason})"  # it only repeats the path
+        raise ValueError(f"{path}: {what}{detail}") from error
