@@ -1,0 +1,118 @@
+"""The training objective: smooth-L1 depth, spatial and focal variational losses.
+
+Depth and focus coordinates are in any common unit; every mean runs over valid pixels only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dualfocus.models.projection import forward_differences
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of ``values`` where ``valid``; 0 (with a gradient of 0) when nothing is valid.
+
+    Invalid entries may hold anything, NaN included.
+    """
+    kept = torch.where(valid, values, torch.zeros_like(values))
+    return kept.sum() / valid.sum().clamp(min=1)
+
+
+def sharpness_weights(depth: Tensor, coordinates: Tensor, temperature: Tensor | float | None = None) -> Tensor:
+    """How sharp the truth says each plane is (paper: q_n), ``softmax_n(-|f_n - D*| / tau)``, detached.
+
+    Args:
+        depth: D*, (B, H, W), in the unit of ``coordinates``.
+        coordinates: f, (B, N), monotone.
+        temperature: tau; default the mean plane spacing ``|f_N - f_1| / (N - 1)``, which gives a peak near
+            0.46 at any number of planes and in any unit. The paper's own value is 1 in the protocol's unit.
+
+    Returns:
+        (B, N, H, W), sums to 1 over N.
+    """
+    if temperature is None:
+        planes = coordinates.shape[1]
+        temperature = ((coordinates[:, -1] - coordinates[:, 0]).abs() / (planes - 1))[:, None, None, None]
+    distance = (coordinates[:, :, None, None] - depth[:, None]).abs()
+    return torch.softmax(-distance / temperature, dim=1).detach()
+
+
+def spatial_variational_loss(predicted_gradient: Tensor, depth: Tensor, q: Tensor, valid: Tensor) -> Tensor:
+    """L_sv: the decoded gradient of every surface follows the true depth gradient where its plane is sharp.
+
+    ``mean_x sum_n q_n(x) ||grad D*(x) - theta_grad(z*_n)(x)||_1``. A difference counts only where both of
+    its pixels are valid and inside the image.
+
+    Args:
+        predicted_gradient: theta_grad(z*_n), (B, N, 2, H, W), components x then y.
+        depth: D*, (B, H, W).
+        q: sharpness weights, (B, N, H, W).
+        valid: bool, (B, H, W).
+    """
+    target = forward_differences(torch.where(valid, depth, torch.zeros_like(depth)))[:, None]
+    inside_x = F.pad(valid[..., :, 1:] & valid[..., :, :-1], (0, 1))
+    inside_y = F.pad(valid[..., 1:, :] & valid[..., :-1, :], (0, 0, 0, 1))
+    inside = torch.stack((inside_x, inside_y), dim=1)[:, None]
+    error = torch.where(inside, (target - predicted_gradient).abs(), torch.zeros_like(predicted_gradient))
+    per_pixel = (q[:, :, None] * error).sum(dim=(1, 2))
+    return masked_mean(per_pixel, valid)
+
+
+def focal_variational_loss(probability: Tensor, valid: Tensor | None = None) -> Tensor:
+    """L_fv: the focus probability rises to its maximum and falls after it.
+
+    ``k = argmax_n p_n`` (the first maximum, no gradient through k);
+    ``mean_x sum_{i<k} max(0, p_i - p_{i+1})^2 + sum_{i>=k} max(0, p_{i+1} - p_i)^2``: 0 for every unimodal p.
+
+    Args:
+        probability: p, (B, N, H, W).
+        valid: bool, (B, H, W); default everywhere.
+    """
+    peak = probability.argmax(dim=1, keepdim=True)
+    step = probability[:, 1:] - probability[:, :-1]
+    index = torch.arange(step.shape[1], device=step.device)[None, :, None, None]
+    wrong_way = torch.where(index < peak, -step, step)
+    per_pixel = F.relu(wrong_way).square().sum(dim=1)
+    return per_pixel.mean() if valid is None else masked_mean(per_pixel, valid)
+
+
+def depth_loss(prediction: Tensor, depth: Tensor, valid: Tensor, beta: float = 1.0) -> Tensor:
+    """L_depth: smooth-L1 between predicted and true depth on valid pixels, (B, H, W) each."""
+    error = torch.where(valid, prediction - depth, torch.zeros_like(prediction))
+    return masked_mean(F.smooth_l1_loss(error, torch.zeros_like(error), beta=beta, reduction="none"), valid)
+
+
+def confidence_loss(logit: Tensor, error: Tensor, threshold: Tensor | float, known: Tensor) -> Tensor:
+    """Cross-entropy of the confidence against "the error is below half a plane spacing".
+
+    Not part of the paper. It trains the confidence head alone: ``logit`` must come from detached features.
+
+    Args:
+        logit: (B, H, W).
+        error: absolute error, (B, H, W).
+        threshold: half a plane spacing, broadcastable to (B, H, W).
+        known: bool, where the truth is known, also outside the focus range.
+    """
+    target = (error.detach() < threshold).to(logit.dtype)
+    return masked_mean(F.binary_cross_entropy_with_logits(logit, target, reduction="none"), known)
+
+
+class TotalLoss(NamedTuple):
+    """The terms of the objective, each a scalar; ``total`` is what is minimised."""
+
+    total: Tensor
+    depth: Tensor
+    spatial: Tensor
+    focal: Tensor
+    confidence: Tensor
+
+
+def total_loss(depth: Tensor, spatial: Tensor, focal: Tensor, confidence: Tensor, lambda_sv: float, lambda_fv: float):
+    """``L = L_depth + lambda_sv L_sv + lambda_fv L_fv`` (paper), plus the separate confidence head's own term."""
+    total = depth + lambda_sv * spatial + lambda_fv * focal + confidence
+    return TotalLoss(total, depth, spatial, focal, confidence)

@@ -1,0 +1,49 @@
+"""Networks built from shared parts by configuration, and the classical estimator."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from torch import nn
+
+from dualfocus.models.small import DualFocusSmall, SmallConfig
+from dualfocus.models.volumetric import VolumetricConfig, VolumetricNetwork
+
+NETWORKS = ("dualfocus-s", "dualfocus-paper", "dfv")
+
+
+def build_network(name: str, options: dict[str, Any] | None = None) -> nn.Module:
+    """Build a network with fresh weights.
+
+    Args:
+        name: one of ``NETWORKS``.
+        options: changes to its configuration, e.g. ``{"spatial": "off"}`` for an ablation.
+
+    Raises:
+        ValueError: unknown name, option or value.
+    """
+    options = dict(options or {})
+    if name == "dualfocus-s":
+        return DualFocusSmall(_configure(SmallConfig, name, options))
+    if name == "dualfocus-paper":
+        return VolumetricNetwork(_configure(VolumetricConfig, name, options))
+    if name == "dfv":
+        return VolumetricNetwork(_configure(VolumetricConfig, name, {"volume": "difference", "spatial": "off"} | options))
+    raise ValueError(f"model: {name!r} is not a network; choose one of {', '.join(NETWORKS)}")
+
+
+def network_options(network: nn.Module) -> dict[str, Any]:
+    """The configuration of a network as plain values, as :func:`build_network` takes it."""
+    config = network.config
+    if not isinstance(config, SmallConfig | VolumetricConfig):
+        raise ValueError(f"{type(network).__name__} is not one of this package's networks")
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+
+
+def _configure(kind: type, name: str, options: dict[str, Any]):
+    known = {field.name for field in fields(kind)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ValueError(f"{name}: unknown option {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})

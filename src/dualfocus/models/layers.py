@@ -1,0 +1,105 @@
+"""Small building blocks shared by the networks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class ConvNorm(nn.Module):
+    """3x3 (or 1x1) convolution, batch norm, optional ReLU; :meth:`fold` merges the norm for inference."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
+        super().__init__()
+        self.conv: nn.Conv2d = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        x = self.norm(self.conv(x))
+        return x.relu_() if self.relu else x
+
+    def fold(self) -> None:
+        """Replace convolution and norm by one convolution with the same result in evaluation mode."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(ConvNorm(channels, channels), ConvNorm(channels, channels, relu=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> the same shape."""
+        return (x + self.body(x)).relu_()
+
+
+def shift_planes(x: Tensor, planes: int) -> Tensor:
+    """Give each plane a quarter of its neighbours' channels: the first quarter from the plane before, the next
+    from the plane after, 0 past the ends. A 2-D convolution after it mixes planes at no extra arithmetic.
+
+    Args:
+        x: (B * N, C, H, W), planes of one stack adjacent.
+        planes: N.
+    """
+    quarter = x.shape[1] // 4
+    source = x.unflatten(0, (-1, planes))
+    shifted = x.clone()
+    target = shifted.unflatten(0, (-1, planes))
+    target[:, 1:, :quarter] = source[:, :-1, :quarter]
+    target[:, 0, :quarter] = 0
+    target[:, :-1, quarter : 2 * quarter] = source[:, 1:, quarter : 2 * quarter]
+    target[:, -1, quarter : 2 * quarter] = 0
+    return shifted
+
+
+class PlaneResidual(nn.Module):
+    """A residual block over space and planes: plane shift before each of its two 3x3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels)
+        self.second = ConvNorm(channels, channels, relu=False)
+        self.context = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, planes: int) -> Tensor:
+        """(B * N, C, H, W) -> the same shape."""
+        hidden = self.first(shift_planes(x, planes))
+        # the mean over planes tells each plane how it compares with the whole stack, however long
+        mean = self.context(hidden.unflatten(0, (-1, planes)).mean(dim=1))
+        hidden = (hidden.unflatten(0, (-1, planes)) + mean[:, None]).flatten(0, 1)
+        return (x + self.second(shift_planes(hidden, planes))).relu_()
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Fold every batch norm of a network in evaluation mode; the outputs stay the same to rounding."""
+    for child in module.modules():
+        if isinstance(child, ConvNorm):
+            child.fold()
+
+
+def plane_features(coordinates: Tensor) -> Tensor:
+    """Where a plane lies among the others: (B, N) coordinates in [0, 1] -> (B * N, 4).
+
+    Its coordinate, and its distance to the plane before and after in mean plane spacings (0 past the ends).
+    """
+    planes = coordinates.shape[1]
+    gaps = (coordinates[:, 1:] - coordinates[:, :-1]) * (planes - 1)
+    zero = torch.zeros_like(coordinates[:, :1])
+    before, after = torch.cat((zero, gaps), dim=1), torch.cat((gaps, zero), dim=1)
+    count = torch.full_like(coordinates, 1.0 / planes)
+    return torch.stack((coordinates, before, after, count), dim=-1).flatten(0, 1)
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Replicate the last row and column until both sides are multiples; (M, C, H, W)."""
+    height, width = images.shape[-2:]
+    pad = (0, -width % multiple, 0, -height % multiple)
+    return F.pad(images, pad, mode="replicate") if any(pad) else images

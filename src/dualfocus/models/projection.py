@@ -1,0 +1,102 @@
+"""The integrable projection: the surface whose gradient is nearest to a predicted gradient field.
+
+``z* = argmin_z ||P z - G||^2`` with P the forward differences of the image grid. The normal matrix
+``P^T P`` is the Laplacian with Neumann borders; the orthonormal DCT-II diagonalises it, so the exact
+least-squares solution costs two pairs of small matrix products at any size. A constant is in the null
+space of P, so the paper's inverse does not exist as written: the gauge here is zero mean.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def forward_differences(surface: Tensor) -> Tensor:
+    """Apply P: forward differences in x and y, 0 past the last column and row.
+
+    Args:
+        surface: (..., H, W).
+
+    Returns:
+        (..., 2, H, W), component 0 along x (columns), 1 along y (rows).
+    """
+    dx = F.pad(surface[..., :, 1:] - surface[..., :, :-1], (0, 1))
+    dy = F.pad(surface[..., 1:, :] - surface[..., :-1, :], (0, 0, 0, 1))
+    return torch.stack((dx, dy), dim=-3)
+
+
+def adjoint_differences(gradient: Tensor) -> Tensor:
+    """Apply the transpose of P; entries past the last column and row have no effect.
+
+    Args:
+        gradient: (..., 2, H, W).
+
+    Returns:
+        (..., H, W), with ``<P z, G> == <z, P^T G>``.
+    """
+    gx, gy = gradient[..., 0, :, :-1], gradient[..., 1, :-1, :]
+    return F.pad(gx, (1, 0)) - F.pad(gx, (0, 1)) + F.pad(gy, (0, 0, 1, 0)) - F.pad(gy, (0, 0, 0, 1))
+
+
+@lru_cache(maxsize=64)
+def _dct_basis(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Orthonormal DCT-II matrix (length, length): row k is the k-th cosine."""
+    k = torch.arange(length, dtype=torch.float64)[:, None]
+    n = torch.arange(length, dtype=torch.float64)[None, :]
+    basis = torch.cos(math.pi * (2 * n + 1) * k / (2 * length)) * math.sqrt(2 / length)
+    basis[0] /= math.sqrt(2)
+    return basis.to(device=device, dtype=dtype)
+
+
+@lru_cache(maxsize=64)
+def _inverse_eigenvalues(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 / eigenvalues of P^T P on the DCT grid (H, W); 0 for the constant, which fixes the zero-mean gauge."""
+    i = torch.arange(height, dtype=torch.float64)[:, None]
+    j = torch.arange(width, dtype=torch.float64)[None, :]
+    eigenvalues = 4 * torch.sin(math.pi * i / (2 * height)) ** 2 + 4 * torch.sin(math.pi * j / (2 * width)) ** 2
+    eigenvalues[0, 0] = math.inf
+    return (1 / eigenvalues).to(device=device, dtype=dtype)
+
+
+def integrable_projection(gradient: Tensor) -> Tensor:
+    """Project a gradient field onto the gradients of surfaces and integrate it (the paper's z*).
+
+    Exact least squares at any size, linear and differentiable, every leading index independent. Runs in
+    float32 (float64 for float64 input) even under autocast: half precision loses the low frequencies.
+
+    Args:
+        gradient: (..., 2, H, W), any leading dimensions.
+
+    Returns:
+        (..., H, W) surface of zero mean.
+    """
+    with torch.autocast(gradient.device.type, enabled=False):
+        gradient = gradient if gradient.dtype == torch.float64 else gradient.float()
+        height, width = gradient.shape[-2:]
+        rows = _dct_basis(height, gradient.dtype, gradient.device)
+        columns = _dct_basis(width, gradient.dtype, gradient.device)
+        inverse = _inverse_eigenvalues(height, width, gradient.dtype, gradient.device)
+        spectrum = (rows @ adjoint_differences(gradient)) @ columns.T
+        return (rows.T @ (spectrum * inverse)) @ columns
+
+
+def project_inside(gradient: Tensor, height: int, width: int) -> Tensor:
+    """Project over the true image region only, then replicate the surface into the padding.
+
+    Args:
+        gradient: (..., 2, H', W') with H' >= height and W' >= width; the image fills the top left.
+
+    Returns:
+        (..., H', W'); inside the image identical to :func:`integrable_projection` of the cropped field.
+    """
+    full_height, full_width = gradient.shape[-2:]
+    surface = integrable_projection(gradient[..., :height, :width])
+    if (full_height, full_width) == (height, width):
+        return surface
+    pad = (0, full_width - width, 0, full_height - height)
+    return F.pad(surface.flatten(0, -3), pad, mode="replicate").unflatten(0, gradient.shape[:-3])

@@ -1,0 +1,99 @@
+"""DFV's plane encoder: ResNet-18, pyramid pooling and a U-shaped upward path (PROTOCOLS: DFV, CVPR 2022)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEVEL_WIDTHS = (16, 32, 64, 128)  # channels handed on at 1/4, 1/8, 1/16, 1/32
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution and batch norm."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+class BasicBlock(nn.Module):
+    """The two-convolution block of ResNet-18."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = conv_norm(inputs, outputs, stride=stride)
+        self.second = conv_norm(outputs, outputs)
+        same = stride == 1 and inputs == outputs
+        self.shortcut: nn.Module = nn.Identity() if same else conv_norm(inputs, outputs, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, inputs, H, W) -> (M, outputs, H / stride, W / stride)."""
+        return F.relu(self.shortcut(x) + self.second(F.relu(self.first(x))))
+
+
+class PyramidPooling(nn.Module):
+    """Averages over four windows, from the whole map to small ones, mixed and added to the map."""
+
+    def __init__(self, channels: int, dimensions: int = 2) -> None:
+        super().__init__()
+        conv = nn.Conv2d if dimensions == 2 else nn.Conv3d
+        self.dimensions = dimensions
+        self.mixes = nn.ModuleList([conv(channels, channels, 1) for _ in range(4)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, C, [N,] H, W) -> the same shape; planes, where there are any, are pooled like rows."""
+        shortest = min(x.shape[-2:])
+        pooled = torch.zeros_like(x)
+        mode = "bilinear" if self.dimensions == 2 else "trilinear"
+        for index, mix in enumerate(self.mixes):
+            cells = max(1, round(1 + index * (shortest / 2 - 1) / 3))
+            bins = [min(cells, side) for side in x.shape[2:]]
+            pool = F.adaptive_avg_pool2d(x, bins) if self.dimensions == 2 else F.adaptive_avg_pool3d(x, bins)
+            pooled = pooled + F.interpolate(mix(pool), size=x.shape[2:], mode=mode, align_corners=False) / 4
+        return F.relu((x + pooled) / 2)
+
+
+class UpStep(nn.Module):
+    """Double the size, convolve, join the skip connection, convolve."""
+
+    def __init__(self, inputs: int, skip: int) -> None:
+        super().__init__()
+        self.narrow = conv_norm(inputs, skip)
+        self.join = conv_norm(2 * skip, skip)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """(M, inputs, h, w) and (M, skip, 2h, 2w) -> (M, skip, 2h, 2w)."""
+        x = F.leaky_relu(self.narrow(F.interpolate(x, scale_factor=2, mode="nearest")), 0.1)
+        return F.leaky_relu(self.join(torch.cat((x, skip), dim=1)), 0.1)
+
+
+class ResNetEncoder(nn.Module):
+    """Per-plane features at 1/4, 1/8, 1/16, 1/32 with 16, 32, 64, 128 channels; trained from scratch here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv_norm(3, 64, 7, 2)
+        widths, layers, inputs = (64, 128, 256, 512), [], 64
+        for width in widths:
+            stride = 1 if width == 64 else 2
+            layers.append(nn.Sequential(BasicBlock(inputs, width, stride), BasicBlock(width, width, 1)))
+            inputs = width
+        self.layers = nn.ModuleList(layers)
+        self.pooling = PyramidPooling(512)
+        self.up = nn.ModuleList([UpStep(512, 256), UpStep(256, 128), UpStep(128, 64)])
+        self.out = nn.ModuleList([nn.Conv2d(w, o, 1) for w, o in zip(widths, LEVEL_WIDTHS, strict=True)])
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        self.register_buffer("mean", mean[:, None, None], persistent=False)
+        self.register_buffer("deviation", std[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(M, 3, H, W) in [0, 1], sides multiples of 32 -> features at 1/4, 1/8, 1/16, 1/32."""
+        x = F.relu(self.stem((images - self.mean) / self.deviation))
+        x = F.max_pool2d(x, 3, 2, 1)
+        levels = []
+        for layer in self.layers:
+            x = layer(x)
+            levels.append(x)
+        levels[3] = self.pooling(levels[3])
+        for index, step in enumerate(self.up):
+            levels[2 - index] = step(levels[3 - index], levels[2 - index])
+        return [out(level) for out, level in zip(self.out, levels, strict=True)]

@@ -1,0 +1,186 @@
+"""``dualfocus-s``: the two variational constraints in a network made for CPUs.
+
+Dense 3x3 blocks, plane mixing by channel shifts instead of 3-D kernels, the projection at 1/4 of the image,
+and convex upsampling of two moments instead of N probability maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dualfocus.models.encoder import PlaneEncoder
+from dualfocus.models.layers import ConvNorm, PlaneResidual, pad_to_multiple, plane_features
+from dualfocus.models.output import FocusOutput
+from dualfocus.models.projection import forward_differences, project_inside
+from dualfocus.models.upsampling import FocusGuide, convex_upsample
+from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
+
+SPATIAL_MODES = ("full", "no_loss", "no_projection", "off")
+
+
+@dataclass(frozen=True)
+class SmallConfig:
+    """Shape of ``dualfocus-s``.
+
+    ``spatial`` is the ablation switch of the spatial constraint: ``full``; ``no_loss`` (network unchanged, the
+    trainer leaves L_sv out); ``no_projection`` (the gradient field is fused unprojected); ``off`` (V* alone).
+    """
+
+    encoder: tuple[int, int, int, int] = (20, 40, 64, 112)
+    decoder: tuple[int, int, int] = (32, 48, 96)
+    surfaces: int = 16
+    spatial: str = "full"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown ablation mode."""
+        if self.spatial not in SPATIAL_MODES:
+            raise ValueError(f"spatial: {self.spatial!r} is not one of {', '.join(SPATIAL_MODES)}")
+
+
+class GradientHead(nn.Module):
+    """Predicts the gradient field Gamma_n of ``surfaces`` channels from V*_n alone, shared over planes."""
+
+    def __init__(self, inputs: int, surfaces: int, hidden: int) -> None:
+        super().__init__()
+        self.surfaces = surfaces
+        self.body = nn.Sequential(ConvNorm(inputs, hidden, kernel=1), nn.Conv2d(hidden, 2 * surfaces, 3, padding=1))
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """(M, inputs, h, w) -> Gamma, (M, surfaces, 2, h, w), components x then y."""
+        return self.body(volume).unflatten(1, (self.surfaces, 2))
+
+
+def normalise_surfaces(surfaces: Tensor, planes: int) -> Tensor:
+    """Divide by one scale per stack and channel, shared by its planes, so that the contrast between planes stays.
+
+    The scale is the root mean square of the surface itself, which does not grow with the image.
+
+    Args:
+        surfaces: (B * N, C, h, w).
+        planes: N.
+    """
+    stacks = surfaces.unflatten(0, (-1, planes))
+    scale = stacks.square().mean(dim=(1, 3, 4), keepdim=True).sqrt() + 1e-4
+    return (stacks / scale).flatten(0, 1)
+
+
+class DualFocusSmall(nn.Module):
+    """The default network; any N >= 2, any image size."""
+
+    stride = 16
+
+    def __init__(self, config: SmallConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or SmallConfig()
+        _, quarter, eighth, sixteenth = config.encoder
+        fine, middle, coarse = config.decoder
+        self.encoder = PlaneEncoder(config.encoder)
+        extra = {"off": 0, "no_projection": 2 * config.surfaces}.get(config.spatial, config.surfaces)
+        if config.spatial != "off":
+            self.gradient_head = GradientHead(2 * quarter, config.surfaces, fine)
+            self.gradient_decoder = nn.Conv2d(extra, 2, 3, padding=1)  # theta_grad
+        self.enter_coarse = ConvNorm(2 * sixteenth, coarse, kernel=1)
+        self.enter_middle = ConvNorm(2 * eighth + coarse, middle, kernel=1)
+        self.enter_fine = ConvNorm(2 * quarter + extra + middle, fine, kernel=1)
+        self.place = nn.ModuleList([nn.Linear(4, width) for width in (coarse, middle, fine)])
+        self.fuse_coarse = nn.ModuleList([PlaneResidual(coarse), PlaneResidual(coarse)])
+        self.fuse_middle = nn.ModuleList([PlaneResidual(middle), PlaneResidual(middle)])
+        self.fuse_fine = nn.ModuleList([PlaneResidual(fine), PlaneResidual(fine)])
+        self.scores = nn.ModuleList([nn.Conv2d(width, 1, 3, padding=1) for width in (coarse, middle, fine)])
+        self.guide = FocusGuide(fine)
+
+    def forward(self, images: Tensor, coordinates: Tensor) -> FocusOutput:
+        """Estimate the focus coordinate of every pixel.
+
+        Args:
+            images: (B, N, 3, H, W) in [0, 1], display-encoded, planes near to far.
+            coordinates: (B, N), increasing, 0 at the first plane and 1 at the last.
+
+        Returns:
+            :class:`FocusOutput`; ``probability`` is at 1/4 size.
+        """
+        batch, planes, _, height, width = images.shape
+        padded = pad_to_multiple(images.flatten(0, 1), self.stride)
+        features = self.encoder(padded)
+        inside = (-(-height // 4), -(-width // 4))
+        fused, scores, gradient = self.fuse(features, coordinates, inside)
+        cells = F.pixel_unshuffle(padded, 4).unflatten(0, (batch, planes))
+        return self.read_out(fused, scores, gradient, cells, coordinates, (height, width))
+
+    def surfaces(self, volume: Tensor, planes: int, inside: tuple[int, int]) -> tuple[Tensor | None, Tensor | None]:
+        """Gradient field, projection and theta_grad of every plane.
+
+        Args:
+            volume: V* at 1/4, (B * N, C, h, w).
+            planes: N.
+            inside: height and width of the true image region at 1/4.
+
+        Returns:
+            what fusion reads, (B * N, C2, h, w), and theta_grad's output, (B * N, 2, h, w).
+        """
+        if self.config.spatial == "off":
+            return None, None
+        field = self.gradient_head(volume)
+        if self.config.spatial == "no_projection":
+            flat = field.flatten(1, 2)
+            return flat, self.gradient_decoder(flat)
+        surface = project_inside(field, *inside)
+        return normalise_surfaces(surface, planes), self.gradient_decoder(surface)
+
+    def fuse(self, features: tuple[Tensor, Tensor, Tensor], coordinates: Tensor, inside: tuple[int, int]):
+        """Coarse-to-fine fusion of V* and z* over space and planes.
+
+        Returns:
+            decoder features at 1/4, (B * N, C, h, w); scores at 1/16, 1/8 and 1/4; theta_grad's output or None.
+        """
+        planes = coordinates.shape[1]
+        quarter, eighth, sixteenth = (
+            differential_volume(level.unflatten(0, (-1, planes))).flatten(0, 1) for level in features
+        )
+        where = plane_features(coordinates).to(quarter.dtype)
+        surface, gradient = self.surfaces(quarter, planes, inside)
+
+        x = self._stage(self.enter_coarse(sixteenth), self.place[0], self.fuse_coarse, where, planes)
+        scores = [self.scores[0](x)]
+        x = self.enter_middle(torch.cat((eighth, _double(x)), dim=1))
+        x = self._stage(x, self.place[1], self.fuse_middle, where, planes)
+        scores.append(self.scores[1](x))
+        parts = [quarter, _double(x)] if surface is None else [quarter, surface.to(quarter.dtype), _double(x)]
+        x = self._stage(self.enter_fine(torch.cat(parts, dim=1)), self.place[2], self.fuse_fine, where, planes)
+        scores.append(self.scores[2](x))
+        return x, scores, gradient
+
+    def read_out(self, fused, scores, gradient, cells: Tensor, coordinates: Tensor, size: tuple[int, int]):
+        """Probability, expectation over planes, upsampling and confidence, cropped to the image."""
+        planes = coordinates.shape[1]
+        probabilities = [score.float().unflatten(0, (-1, planes))[:, :, 0].softmax(dim=1) for score in scores]
+        probability = probabilities[-1]
+        first, second = focus_moments(probability, coordinates.float())
+        moments = torch.stack((first, second - first.square()), dim=1)
+        weights, logit = self.guide(probability, moments, cells, fused.unflatten(0, (-1, planes)))
+        up = convex_upsample(torch.stack((first, second), dim=1), weights, 4)[..., : size[0], : size[1]]
+        coordinate = up[:, 0]
+        std = (up[:, 1] - coordinate.square()).clamp(min=0).sqrt()
+        logit = logit.float()[:, 0, : size[0], : size[1]]
+        rows, columns = -(-size[0] // 4), -(-size[1] // 4)
+        aux = {"confidence_logit": logit, "upsampling_weights": weights}
+        if self.training:
+            aux["side_coordinates"] = side_coordinates([(probabilities[1], 8), (probabilities[0], 16)], coordinates, size)
+            if gradient is not None:
+                aux["surface_gradient/4"] = gradient.float().unflatten(0, (-1, planes))[..., :rows, :columns]
+        return FocusOutput(probability[..., :rows, :columns], coordinate, std, logit.sigmoid(), aux)
+
+    @staticmethod
+    def _stage(x: Tensor, place: nn.Module, blocks: nn.ModuleList, where: Tensor, planes: int) -> Tensor:
+        x = x + place(where)[:, :, None, None]
+        for block in blocks:
+            x = block(x, planes)
+        return x
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")

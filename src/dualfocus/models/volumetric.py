@@ -1,0 +1,184 @@
+"""``dfv`` and ``dualfocus-paper``: ResNet-18 features and four 3-D decoder levels.
+
+``dfv`` (Yang et al., CVPR 2022) replaces the focus volume by its differences. ``dualfocus-paper`` (Woo and Lee,
+NeurIPS 2025) keeps the volume beside its differences, adds the projected surfaces at every level, and is
+trained with both variational losses. One class, so that a comparison changes nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dualfocus.models.layers import pad_to_multiple
+from dualfocus.models.output import FocusOutput
+from dualfocus.models.projection import project_inside
+from dualfocus.models.resnet_encoder import LEVEL_WIDTHS, PyramidPooling, ResNetEncoder
+from dualfocus.models.small import SPATIAL_MODES, normalise_surfaces
+from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
+
+_GRADIENT_WIDTHS = (64, 256, 384, 576)  # hidden channels of the gradient heads at 1/4 ... 1/32: 27 M in all
+
+
+@dataclass(frozen=True)
+class VolumetricConfig:
+    """``volume``: ``difference`` (DFV) or ``both`` (DualFocus's V*); ``spatial`` as in ``dualfocus-s``."""
+
+    volume: str = "both"
+    spatial: str = "full"
+    surfaces: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse unknown choices."""
+        if self.volume not in ("difference", "both"):
+            raise ValueError(f"volume: {self.volume!r} is not one of difference, both")
+        if self.spatial not in SPATIAL_MODES:
+            raise ValueError(f"spatial: {self.spatial!r} is not one of {', '.join(SPATIAL_MODES)}")
+
+
+def difference_volume(volume: Tensor) -> Tensor:
+    """DFV's volume: ``V_n - V_{n+1}`` for n < N, and ``V_N`` itself for the last plane; (B, N, C, H, W)."""
+    return torch.cat((volume[:, :-1] - volume[:, 1:], volume[:, -1:]), dim=1)
+
+
+class Residual3d(nn.Module):
+    """Two 3x3x3 convolutions around a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv3d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm3d(outputs))
+        self.second = nn.Sequential(nn.Conv3d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm3d(outputs))
+        self.shortcut: nn.Module = nn.Identity() if inputs == outputs else nn.Conv3d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, N, H, W) -> (B, outputs, N, H, W)."""
+        return F.relu(self.shortcut(x) + self.second(F.relu(self.first(x))))
+
+
+class Decoder(nn.Module):
+    """One level: two residual blocks, optional pyramid pooling, a classifier, an optional upsampler."""
+
+    def __init__(self, inputs: int, outputs: int, pool: bool, upsample: bool) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(Residual3d(inputs, outputs), Residual3d(outputs, outputs))
+        self.pool: nn.Module = PyramidPooling(outputs, 3) if pool else nn.Identity()
+        hidden = nn.Sequential(nn.Conv3d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm3d(outputs))
+        self.classifier = nn.Sequential(hidden, nn.ReLU(), nn.Conv3d(outputs, 1, 3, padding=1))
+        self.widen = nn.Conv3d(outputs, outputs // 2, 3, padding=1) if upsample else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, inputs, N, h, w) -> features, and their half-width version at twice the size or None."""
+        x = self.pool(self.blocks(x))
+        if self.widen is None:
+            return x, None
+        up = F.interpolate(x, scale_factor=(1, 2, 2), mode="trilinear", align_corners=False)
+        return x, F.relu(self.widen(up))
+
+
+class VolumetricNetwork(nn.Module):
+    """DFV's network, with the parts of DualFocus switched on by configuration; any N >= 2, any image size."""
+
+    stride = 32
+
+    def __init__(self, config: VolumetricConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or VolumetricConfig()
+        self.encoder = ResNetEncoder()
+        factor = 2 if config.volume == "both" else 1
+        volume_widths = [factor * width for width in LEVEL_WIDTHS]
+        extra = {"off": 0, "no_projection": 2 * config.surfaces}.get(config.spatial, config.surfaces)
+        if extra:
+            heads = zip(volume_widths, _GRADIENT_WIDTHS, strict=True)
+            self.gradient_heads = nn.ModuleList([_gradient_head(w, h, config.surfaces) for w, h in heads])
+            self.gradient_decoders = nn.ModuleList([nn.Conv2d(extra, 2, 3, padding=1) for _ in LEVEL_WIDTHS])
+        outputs, below = (32, 32, 64, 128), (16, 32, 64, 0)  # below: what the coarser level hands up
+        decoders = []
+        for level in range(4):
+            inputs = volume_widths[level] + extra + below[level]
+            decoders.append(Decoder(inputs, outputs[level], pool=level >= 2, upsample=level > 0))
+        self.decoders = nn.ModuleList(decoders)
+
+    def forward(self, images: Tensor, coordinates: Tensor) -> FocusOutput:
+        """Estimate the focus coordinate of every pixel.
+
+        Args:
+            images: (B, N, 3, H, W) in [0, 1], planes near to far.
+            coordinates: (B, N), increasing.
+
+        Returns:
+            :class:`FocusOutput` with ``probability`` at full size and a confidence that is the probability mass
+            within half a plane spacing of the answer (not calibrated: no weights ship).
+        """
+        batch, planes, _, height, width = images.shape
+        padded = pad_to_multiple(images.flatten(0, 1), self.stride)
+        levels = [level.unflatten(0, (batch, planes)) for level in self.encoder(padded)]
+        scores, gradients = self.decode(levels, (height, width))
+        probability = _full_size(scores[0], 4, (height, width)).softmax(dim=1)
+        first, second = focus_moments(probability, coordinates.float())
+        std = (second - first.square()).clamp(min=0).sqrt()
+        half = 0.5 / (planes - 1)
+        near = (coordinates[:, :, None, None] - first[:, None]).abs() <= half
+        confidence = (probability * near).sum(dim=1)
+        aux: dict[str, Tensor] = {}
+        if self.training:
+            sides = [(score.float()[:, 0].softmax(dim=1), 4 * 2**k) for k, score in enumerate(scores)][1:]
+            aux = {"side_coordinates": side_coordinates(sides, coordinates, (height, width)), **gradients}
+        return FocusOutput(probability, first, std, confidence, aux)
+
+    def decode(self, levels: list[Tensor], size: tuple[int, int]) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Coarse-to-fine decoding.
+
+        Args:
+            levels: features at 1/4 ... 1/32, (B, N, C, h, w) each.
+            size: H, W of the true image.
+
+        Returns:
+            scores fine to coarse, (B, 1, N, h, w) (in evaluation the finest alone), and theta_grad's outputs.
+        """
+        scores: list[Tensor] = []
+        gradients: dict[str, Tensor] = {}
+        handed_up: Tensor | None = None
+        for level in range(3, -1, -1):
+            both = self.config.volume == "both"
+            volume = differential_volume(levels[level]) if both else difference_volume(levels[level])
+            parts = [volume]
+            if self.config.spatial != "off":
+                stride = 4 * 2**level
+                inside = (-(-size[0] // stride), -(-size[1] // stride))
+                surface, gradient = self.surfaces(level, volume, inside)
+                parts.append(surface)
+                gradients[f"surface_gradient/{stride}"] = gradient[..., : inside[0], : inside[1]]
+            stacked = torch.cat(parts, dim=2).transpose(1, 2)
+            inputs = stacked if handed_up is None else torch.cat((stacked, handed_up), dim=1)
+            features, handed_up = self.decoders[level](inputs)
+            if self.training or level == 0:
+                scores.insert(0, self.decoders[level].classifier(features))
+        return scores, gradients
+
+    def surfaces(self, level: int, volume: Tensor, inside: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What fusion reads of the gradient field, and theta_grad's output, (B, N, C, h, w) each."""
+        batch, planes = volume.shape[:2]
+        field = self.gradient_heads[level](volume.flatten(0, 1))
+        if self.config.spatial == "no_projection":
+            fused = decoded = field
+        else:
+            decoded = project_inside(field.unflatten(1, (self.config.surfaces, 2)), *inside)
+            fused = normalise_surfaces(decoded, planes)
+        gradient = self.gradient_decoders[level](decoded)
+        return fused.to(volume.dtype).unflatten(0, (batch, planes)), gradient.float().unflatten(0, (batch, planes))
+
+
+def _gradient_head(inputs: int, hidden: int, surfaces: int) -> nn.Sequential:
+    layers = []
+    for width_in, width_out in ((inputs, hidden), (hidden, hidden)):
+        layers += [nn.Conv2d(width_in, width_out, 3, padding=1, bias=False), nn.BatchNorm2d(width_out), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(hidden, 2 * surfaces, 3, padding=1))
+
+
+def _full_size(score: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
+    """Bilinear upsampling of (B, 1, N, h, w) scores with the planes as channels, cropped: (B, N, H, W)."""
+    up = F.interpolate(score.float()[:, 0], scale_factor=factor, mode="bilinear", align_corners=False)
+    return up[..., : size[0], : size[1]]

@@ -1,0 +1,86 @@
+"""Weights files: fp16 safetensors that carry the record of how they were made."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from dualfocus.models import build_network, network_options
+
+FORMAT = 1
+
+
+def save_weights(path: Path, name: str, network: nn.Module, record: dict[str, Any]) -> None:
+    """Write a network's weights as fp16 and its record inside the file and beside it as ``.json``; atomic.
+
+    Args:
+        path: ends in ``.safetensors``.
+        name: the network's name, see ``dualfocus.models.NETWORKS``.
+        network: its weights and configuration.
+        record: data and licences, steps, time, hardware, seed, figures; whatever a reader must know.
+
+    Raises:
+        ValueError: a weight that fp16 cannot hold.
+    """
+    tensors = {}
+    for key, value in network.state_dict().items():
+        tensor = value.detach().cpu()
+        if tensor.is_floating_point():
+            tensor = tensor.half()
+            if not torch.isfinite(tensor).all():
+                raise ValueError(f"{path}: weight {key} does not fit into fp16")
+        tensors[key] = tensor.contiguous()
+    full = {"format": FORMAT, "model": name, "options": network_options(network), **record}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    save_file(tensors, temporary, metadata={"dualfocus": json.dumps(full)})
+    beside = path.with_suffix(".json.part")
+    beside.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    os.replace(beside, path.with_suffix(".json"))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record inside a weights file.
+
+    Raises:
+        ValueError: not a weights file of this package, or of a newer format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a readable .safetensors file ({error})") from None
+    if "dualfocus" not in metadata:
+        raise ValueError(f"{path}: no DualFocus record inside; use a file written by `dualfocus train`")
+    record = json.loads(metadata["dualfocus"])
+    if record.get("format") != FORMAT:
+        raise ValueError(f"{path}: weights format {record.get('format')} is not {FORMAT}; update dualfocus")
+    return record
+
+
+def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Build the network a weights file was made for and load it (float32, evaluation mode).
+
+    Returns:
+        the network and its record.
+
+    Raises:
+        ValueError: see :func:`read_record`; also when the tensors do not fit the recorded network.
+    """
+    record = read_record(path)
+    network = build_network(record["model"], record["options"])
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: weights do not fit {record['model']}: {str(error).splitlines()[-1].strip()}") from None
+    return network.eval(), record
