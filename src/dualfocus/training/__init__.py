@@ -1,0 +1,1 @@
+"""Training: configuration, sources of stacks, batches, loop."""

@@ -1,0 +1,117 @@
+"""Batches as a function of seed and step alone, so that a resumed run sees what an uninterrupted one would."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from dualfocus.training.config import DataConfig
+from dualfocus.training.objective import Batch
+from dualfocus.training.sources import Source, TrainingStack, open_source
+
+
+class BatchDataset(Dataset):
+    """Item ``step`` is the whole batch of that step: B stacks of N planes, N drawn for each batch."""
+
+    def __init__(self, config: DataConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        self.sources: list[Source] | None = None
+        weights = np.array([source.weight for source in config.sources])
+        self.shares = weights / weights.sum()
+
+    def __getitem__(self, step: int) -> Batch:
+        """Build the batch of one step."""
+        if self.sources is None:  # opened in the worker: maps and caches are not shared
+            self.sources = [open_source(source) for source in self.config.sources]
+        rng = np.random.default_rng((self.seed, step))
+        planes = int(rng.integers(self.config.planes[0], self.config.planes[1] + 1))
+        stacks = []
+        for _ in range(max(1, min(12, round(self.config.planes_per_batch / planes)))):
+            source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
+            stacks.append(self._augmented(source, rng, planes))
+        planes = min(len(stack.images) for stack in stacks)  # a source may have had shorter stacks only
+        return collate([take_planes(stack, np.arange(planes)) for stack in stacks])
+
+    def _augmented(self, source: Source, rng: np.random.Generator, planes: int) -> TrainingStack:
+        stack = source.draw(rng, planes, self.config.crop)
+        stack = choose_planes(stack, rng, planes)
+        return jitter(random_crop(stack, rng, self.config.crop), rng)
+
+
+def choose_planes(stack: TrainingStack, rng: np.random.Generator, planes: int) -> TrainingStack:
+    """Part of a longer stack: neighbouring planes (a window of the scene) or planes spread over it."""
+    have = len(stack.images)
+    if have <= planes:
+        return stack
+    if rng.random() < 0.5:
+        first = int(rng.integers(have - planes + 1))
+        return take_planes(stack, np.arange(first, first + planes))
+    return take_planes(stack, np.sort(rng.choice(have, planes, replace=False)))
+
+
+def take_planes(stack: TrainingStack, index: np.ndarray) -> TrainingStack:
+    """The planes of ``index`` (increasing), the coordinate normalised again to span [0, 1]."""
+    u = stack.coordinates[index]
+    extent = u[-1] - u[0]
+    truth = ((stack.truth - u[0]) / extent).astype(np.float32)
+    return TrainingStack(stack.images[index], (u - u[0]) / extent, truth, stack.known)
+
+
+def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int) -> TrainingStack:
+    """A random square, flipped and turned at random.
+
+    Raises:
+        ValueError: the stack is smaller than the crop.
+    """
+    height, width = stack.truth.shape
+    if min(height, width) < crop:
+        raise ValueError(f"a training stack of {width}x{height} pixels is smaller than the crop of {crop}")
+    top, left = int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
+    square = (slice(top, top + crop), slice(left, left + crop))
+    images, truth, known = stack.images[:, square[0], square[1]], stack.truth[square], stack.known[square]
+    turns = int(rng.integers(4))
+    images, truth, known = np.rot90(images, turns, (1, 2)), np.rot90(truth, turns), np.rot90(known, turns)
+    if rng.random() < 0.5:
+        images, truth, known = images[:, :, ::-1], truth[:, ::-1], known[:, ::-1]
+    return TrainingStack(images, stack.coordinates, truth, known)
+
+
+def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
+    """The same change of colour and contrast for all planes; now and then grey, reversed focus order, more noise."""
+    images = stack.images[..., rng.permutation(3)].astype(np.float32)
+    if rng.random() < 0.1:
+        images = np.repeat(images.mean(axis=-1, keepdims=True), 3, axis=-1)
+    gain, offset = rng.uniform(0.7, 1.3), rng.uniform(-20, 20)
+    images = images * gain + offset
+    if rng.random() < 0.3:
+        noise = rng.uniform(0, 4)
+        images += noise * rng.standard_normal(images.shape, dtype=np.float32)
+    images = np.clip(np.rint(images), 0, 255).astype(np.uint8)
+    coordinates, truth = stack.coordinates, stack.truth
+    if rng.random() < 0.5:  # far to near is as good a scene: blur depends on |u - u_n| alone
+        images, coordinates, truth = images[::-1], (1 - coordinates)[::-1], 1 - truth
+    return TrainingStack(images, coordinates, truth, stack.known)
+
+
+def collate(stacks: list[TrainingStack]) -> Batch:
+    """Stack equal-sized training stacks into one batch."""
+    return Batch(
+        images=torch.from_numpy(np.stack([stack.images for stack in stacks])),
+        coordinates=torch.from_numpy(np.stack([stack.coordinates for stack in stacks]).astype(np.float32)),
+        truth=torch.from_numpy(np.stack([stack.truth for stack in stacks]).astype(np.float32)),
+        known=torch.from_numpy(np.stack([stack.known for stack in stacks])),
+    )
+
+
+def batch_loader(config: DataConfig, seed: int, first: int, last: int) -> DataLoader:
+    """Batches of the steps ``first`` to ``last`` - 1 in order."""
+    options = {"prefetch_factor": 4, "worker_init_fn": _quiet_worker} if config.workers else {}
+    dataset = BatchDataset(config, seed)
+    return DataLoader(
+        dataset, batch_size=None, sampler=range(first, last), num_workers=config.workers, **options
+    )
+
+
+def _quiet_worker(_: int) -> None:
+    torch.set_num_threads(1)  # two crowds of threads on few cores run far slower than one

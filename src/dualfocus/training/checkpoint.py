@@ -1,0 +1,35 @@
+"""Checkpoints that are whole or absent: written beside, then renamed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+NAME = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write ``folder/checkpoint.pt``; a kill at any moment leaves the one before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{NAME}.part"
+    torch.save(state, temporary)
+    os.replace(temporary, folder / NAME)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any]:
+    """Read ``folder/checkpoint.pt``.
+
+    Raises:
+        ValueError: there is none, or it cannot be read.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise ValueError(f"{path}: nothing to resume; start without --resume")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None

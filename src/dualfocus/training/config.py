@@ -1,0 +1,124 @@
+"""The training configuration: strict YAML, an unknown key is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelConfig(_Strict):
+    """Which network, and changes to its configuration (ablations)."""
+
+    name: Literal["dualfocus-s", "dualfocus-paper", "dfv"] = "dualfocus-s"
+    options: dict[str, Any] = {}
+
+
+class LossConfig(_Strict):
+    """Weights of the objective; ``spatial`` and ``focal`` of 0 switch a constraint's loss off."""
+
+    spatial: float = Field(0.1, ge=0)
+    focal: float = Field(1.0, ge=0)
+    beta: float = Field(1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in plane spacings
+    side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of coarser outputs, fine to coarse, beside 1 for the finest
+    temperature: float | None = Field(None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
+
+
+class SourceConfig(_Strict):
+    """One source of stacks: ``rendered`` (packs of `dualfocus render`), ``stacks`` (folders with stack.json and
+    truth), ``rgbd`` (images + depth), ``procedural`` (rendered on the fly)."""
+
+    kind: Literal["rendered", "stacks", "rgbd", "procedural"]
+    path: Path | None = None  # procedural: folder of textures, or null for noise textures alone
+    weight: float = Field(1.0, gt=0)
+    include: str = "*"  # glob on the names of stacks (kind stacks)
+    exclude: tuple[str, ...] = ()
+    licence: str = ""
+
+    @field_validator("path")
+    @classmethod
+    def _exists(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.exists():
+            raise ValueError(f"{path} does not exist")
+        return path
+
+
+class DataConfig(_Strict):
+    """Batches: every batch has one N; stacks x planes x pixels stay near ``planes_per_batch`` x crop^2."""
+
+    sources: list[SourceConfig] = Field(min_length=1)
+    crop: int = Field(128, ge=32, multiple_of=32)
+    planes: tuple[int, int] = (2, 12)
+    planes_per_batch: int = Field(40, ge=2)
+    workers: int = Field(1, ge=0)
+
+
+class OptimiserConfig(_Strict):
+    """AdamW with warm-up and a cosine that ends with the budget."""
+
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_steps: int = Field(200, ge=0)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.998, ge=0, lt=1)
+
+
+class BudgetConfig(_Strict):
+    """Training ends at whichever comes first; the schedule follows the one that is closer to its end."""
+
+    steps: int = Field(ge=1)
+    minutes: float | None = Field(None, gt=0)
+
+
+class ValidationConfig(_Strict):
+    """Held-out stacks, whole or centre-cropped, evaluated with the averaged weights."""
+
+    sources: list[SourceConfig] = []
+    stacks: int = Field(24, ge=1)
+    every_steps: int = Field(500, ge=1)
+    crop: int = Field(256, ge=32, multiple_of=32)
+    pictures: int = Field(4, ge=0)
+
+
+class TrainConfig(_Strict):
+    """Everything a run depends on."""
+
+    output: Path
+    seed: int = 0
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    checkpoint_minutes: float = Field(3.0, gt=0)
+    initial_weights: Path | None = None
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    data: DataConfig
+    optimiser: OptimiserConfig = OptimiserConfig()
+    budget: BudgetConfig
+    validation: ValidationConfig = ValidationConfig()
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read and check a YAML file; relative paths inside are taken from the working directory.
+
+    Raises:
+        ValueError: naming the file, the key and what is wrong with it.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mapping of settings; see configs/ for examples")
+    try:
+        return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{path}: {where}: {first['msg']}") from None

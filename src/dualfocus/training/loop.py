@@ -1,0 +1,197 @@
+"""The training loop: ``dualfocus train config.yaml``."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dualfocus.models import build_network
+from dualfocus.models.weights import load_weights, save_weights
+from dualfocus.training.batches import batch_loader
+from dualfocus.training.checkpoint import NAME, load_checkpoint, save_checkpoint
+from dualfocus.training.config import TrainConfig, read_config
+from dualfocus.training.log import TrainingLog
+from dualfocus.training.objective import network_input, objective
+from dualfocus.training.validate import Validation
+
+
+def train(config_path: Path, resume: bool = False, time_limit: float | None = None, output: Path | None = None) -> Path:
+    """Train as a configuration says and export the averaged weights.
+
+    Args:
+        config_path: YAML, see :class:`TrainConfig`.
+        resume: go on from the checkpoint in the output folder, with the same batches and losses.
+        time_limit: minutes; replaces the configured one, the learning rate ends with it.
+        output: replaces the configured output folder.
+
+    Returns:
+        path of the exported ``.safetensors``.
+
+    Raises:
+        ValueError: a bad configuration, an output folder with another run in it, nothing to resume.
+    """
+    config = read_config(config_path)
+    if output is not None:
+        config.output = output
+    if time_limit is not None:
+        config.budget.minutes = time_limit
+    if not resume and (config.output / NAME).exists():
+        raise ValueError(f"{config.output}: holds a training run; use --resume, or another output folder")
+    return Trainer(config, resume).run()
+
+
+class Trainer:
+    """One run: network, averaged copy, optimiser, schedule, log."""
+
+    def __init__(self, config: TrainConfig, resume: bool = False) -> None:
+        self.config = config
+        torch.manual_seed(config.seed)
+        self.accelerator = Accelerator(mixed_precision=config.precision)
+        network = build_network(config.model.name, config.model.options)
+        if config.initial_weights is not None:
+            trained, _ = load_weights(config.initial_weights)
+            network.load_state_dict(trained.state_dict())
+        network = network.to(self.accelerator.device, memory_format=torch.channels_last)
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema), use_buffers=True)
+        optimiser = torch.optim.AdamW(_parameter_groups(network, config.optimiser.weight_decay), lr=0.0)
+        self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
+        self.validation = Validation(config.validation, config.seed)
+        self.step, self.elapsed, self.processor = 0, 0.0, 0.0
+        if resume:
+            self._restore(load_checkpoint(config.output))
+
+    def run(self) -> Path:
+        """Train to the end of the budget; returns the exported weights."""
+        config, first = self.config, self.step
+        loader = batch_loader(config.data, config.seed, first, config.budget.steps)
+        started, before = time.monotonic(), self.elapsed
+        saved = started
+        processor = self.processor - time.process_time()
+        with TrainingLog(config.output) as log, _progress_bar() as bar:
+            task = bar.add_task("training", total=config.budget.steps, completed=first)
+            for batch in loader:
+                self.elapsed = before + time.monotonic() - started
+                self.processor = processor + time.process_time()
+                if self.progress() >= 1:
+                    break
+                losses = self.train_step(batch)
+                log.losses(self.step, losses, self.elapsed)
+                self.step += 1
+                bar.update(task, completed=self.step, description=f"loss {losses['total']:.3f}")
+                if self.step % config.validation.every_steps == 0:
+                    self._validate(log)
+                if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                    self._save()
+                    saved = time.monotonic()
+            self.elapsed = before + time.monotonic() - started
+            figures = self._validate(log)
+            self._save()
+        return self.export(figures)
+
+    def progress(self) -> float:
+        """Share of the budget that is used, of steps or of time, whichever is more."""
+        budget = self.config.budget
+        share = self.step / budget.steps
+        return share if budget.minutes is None else max(share, self.elapsed / (60 * budget.minutes))
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine to 1 % at the end of the budget."""
+        optimiser = self.config.optimiser
+        warm = min(1.0, (self.step + 1) / max(1, optimiser.warmup_steps))
+        return optimiser.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, self.progress()))) / 2)
+
+    def train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+        """One optimiser step; returns the loss terms."""
+        self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        batch = {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
+        with self.accelerator.autocast():
+            output = self.network(network_input(batch), batch["coordinates"])
+        losses = objective(output, batch, self.config.loss)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.accelerator.backward(losses.total)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
+        self.optimiser.step()
+        self.average.update_parameters(self.accelerator.unwrap_model(self.network))
+        return {key: float(value.detach()) for key, value in losses._asdict().items()}
+
+    def export(self, figures: dict[str, float]) -> Path:
+        """Write the averaged weights with their record."""
+        path = self.config.output / f"{self.config.model.name}.safetensors"
+        save_weights(path, self.config.model.name, self.average.module, self._record(figures))
+        return path
+
+    def _record(self, figures: dict[str, float]) -> dict[str, Any]:
+        data = [
+            {"kind": source.kind, "name": source.path.name if source.path else "noise textures", "licence": source.licence}
+            for source in self.config.data.sources
+        ]
+        return {
+            "data": data,
+            "steps": self.step,
+            "minutes": round(self.elapsed / 60, 1),
+            "processor_minutes": round(self.processor / 60, 1),  # of the training process, all its threads
+            "hardware": describe_hardware(self.accelerator.device),
+            "seed": self.config.seed,
+            "precision": self.config.precision,
+            "validation": {key: round(value, 5) for key, value in figures.items()},
+            "preprocessing": "display-encoded RGB in [0, 1]; planes near to far; focus coordinate scaled to [0, 1]",
+            "training": self.config.model_dump(mode="json", include={"loss", "optimiser"})
+            | {"crop": self.config.data.crop, "planes": list(self.config.data.planes)},
+        }
+
+    def _validate(self, log: TrainingLog) -> dict[str, float]:
+        pictures = self.config.output / "pictures" / f"{self.step:06d}"
+        figures = self.validation(self.average.module, self.accelerator.device, pictures)
+        log.validation(self.step, figures, self.elapsed)
+        return figures
+
+    def _save(self) -> None:
+        state = {
+            "network": self.accelerator.unwrap_model(self.network).state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "processor": self.processor,
+            "random": torch.get_rng_state(),
+        }
+        save_checkpoint(self.config.output, state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if state["scaler"] is not None and self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.step, self.elapsed, self.processor = state["step"], state["elapsed"], state["processor"]
+        torch.set_rng_state(state["random"])
+
+
+def _parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for kernels alone, not for norms and biases."""
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def describe_hardware(device: torch.device) -> str:
+    """What the run ran on, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} threads of {platform.processor() or platform.machine()} CPU"
+
+
+def _progress_bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, refresh_per_second=1)

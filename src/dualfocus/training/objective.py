@@ -1,0 +1,99 @@
+"""From a network's output and the truth to the total loss, in plane spacings."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+
+from dualfocus.losses import (
+    TotalLoss,
+    confidence_loss,
+    depth_loss,
+    focal_variational_loss,
+    sharpness_weights,
+    spatial_variational_loss,
+    total_loss,
+)
+from dualfocus.models.output import FocusOutput
+from dualfocus.training.config import LossConfig
+
+
+class Batch(TypedDict):
+    """One batch: stacks of equal N and size, planes near to far.
+
+    images (B, N, H, W, 3) uint8; coordinates (B, N) in [0, 1]; truth (B, H, W) in the same coordinate, also
+    outside [0, 1]; known (B, H, W) bool, where the truth is known.
+    """
+
+    images: Tensor
+    coordinates: Tensor
+    truth: Tensor
+    known: Tensor
+
+
+def network_input(batch: Batch) -> Tensor:
+    """Images as the networks take them: (B, N, 3, H, W) float in [0, 1]."""
+    return batch["images"].permute(0, 1, 4, 2, 3).float() / 255
+
+
+def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLoss:
+    """Equation "total" of the paper on every scale the network offers, the unit being the mean plane spacing.
+
+    Pixels count where the truth is known and inside the focus range; only the confidence head also learns
+    from pixels that are never in focus.
+    """
+    planes = batch["coordinates"].shape[1]
+    spacings = planes - 1
+    truth, known = batch["truth"] * spacings, batch["known"]
+    valid = known & (batch["truth"] >= 0) & (batch["truth"] <= 1)
+    aux = output.aux or {}
+
+    depth = depth_loss(output.coordinate * spacings, truth, valid, config.beta)
+    sides = aux["side_coordinates"].unbind(1) if "side_coordinates" in aux else ()
+    for weight, side in zip(config.side, sides, strict=False):
+        depth = depth + weight * depth_loss(side * spacings, truth, valid, config.beta)
+
+    zero = depth.new_zeros(())
+    focal = zero
+    if config.focal > 0:
+        inside = _sample(valid, truth.shape[-1] // output.probability.shape[-1])
+        focal = focal_variational_loss(output.probability.float(), inside)
+    spatial = zero
+    if config.spatial > 0:
+        for name, gradient in aux.items():
+            if name.startswith("surface_gradient/"):
+                spatial = spatial + _spatial(gradient, truth, valid, batch, int(name.split("/")[1]), config)
+    confidence = zero
+    if "confidence_logit" in aux:
+        error = (output.coordinate * spacings - truth).abs()
+        confidence = 0.1 * confidence_loss(aux["confidence_logit"], error, 0.5, known)
+    return total_loss(depth, spatial, focal, confidence, config.spatial, config.focal)
+
+
+def _spatial(gradient: Tensor, truth: Tensor, valid: Tensor, batch: Batch, stride: int, config: LossConfig) -> Tensor:
+    depth = _sample(truth, stride)
+    coordinates = batch["coordinates"] * (batch["coordinates"].shape[1] - 1)
+    q = sharpness_weights(depth, coordinates, config.temperature)
+    return spatial_variational_loss(gradient, depth, q, _sample(valid, stride))
+
+
+def _sample(full: Tensor, stride: int) -> Tensor:
+    """One pixel near the middle of each cell: depth must not be averaged across its edges."""
+    if stride == 1:
+        return full
+    return full[..., stride // 2 :: stride, stride // 2 :: stride].contiguous()
+
+
+def validation_errors(output: FocusOutput, batch: Batch) -> dict[str, Tensor]:
+    """Per-batch sums that :mod:`dualfocus.training.validate` averages: errors in focus ranges and in spacings."""
+    spacings = batch["coordinates"].shape[1] - 1
+    valid = batch["known"] & (batch["truth"] >= 0) & (batch["truth"] <= 1)
+    error = torch.where(valid, (output.coordinate - batch["truth"]).abs(), 0.0)
+    count = valid.sum(dim=(1, 2)).clamp(min=1)
+    return {
+        "rmse": (error.square().sum(dim=(1, 2)) / count).sqrt(),
+        "mae": error.sum(dim=(1, 2)) / count,
+        "mae_spacings": spacings * error.sum(dim=(1, 2)) / count,
+    }

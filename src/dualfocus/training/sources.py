@@ -1,0 +1,140 @@
+"""Where training stacks come from, all brought to one form: uint8 planes near to far, normalised truth."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from dualfocus.datasets.sample import Sample
+from dualfocus.datasets.stack_folders import StackFolders
+from dualfocus.rendering.capture import RenderedStack, render_stack
+from dualfocus.rendering.dataset import RenderedDataset
+from dualfocus.rendering.textures import TexturePool
+from dualfocus.training.config import SourceConfig
+
+
+class TrainingStack(NamedTuple):
+    """One stack with truth.
+
+    Attributes:
+        images: (N, H, W, 3) uint8, planes near to far.
+        coordinates: (N,) float64, increasing, 0 for the first plane and 1 for the last.
+        truth: (H, W) float32 in the same coordinate; outside [0, 1] where nothing is in focus.
+        known: (H, W) bool.
+    """
+
+    images: np.ndarray
+    coordinates: np.ndarray
+    truth: np.ndarray
+    known: np.ndarray
+
+
+class Source(Protocol):
+    """A seeded supply of stacks."""
+
+    def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
+        """A stack with at least ``planes`` planes (the caller takes a part) of at least ``crop`` pixels a side."""
+        ...
+
+
+class RenderedSource:
+    """Stacks rendered earlier by ``dualfocus render`` into a folder of shards."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dataset = RenderedDataset(folder)
+        self.longest = int(self.dataset.planes.max())
+
+    def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
+        """See :class:`Source`; stacks of about the wanted number of planes are preferred, to waste little."""
+        counts = self.dataset.planes
+        wanted = min(planes, self.longest)
+        usable = np.flatnonzero((counts >= wanted) & (counts <= max(wanted + 4, counts[counts >= wanted].min())))
+        return from_rendered(self.dataset[int(rng.choice(usable))])
+
+
+class ProceduralSource:
+    """Stacks rendered on the fly: endless, but slower than the network trains on a CPU."""
+
+    def __init__(self, textures: Path | None) -> None:
+        self.pool = TexturePool(textures)
+
+    def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
+        """See :class:`Source`."""
+        seed = np.random.SeedSequence(int(rng.integers(2**62)))
+        return from_rendered(render_stack(seed, self.pool, size=crop, planes=planes))
+
+
+class StackFolderSource:
+    """Folders with ``stack.json`` and ground truth; every stack is decoded once and kept."""
+
+    def __init__(self, root: Path, include: str = "*", exclude: tuple[str, ...] = ()) -> None:
+        self.folders = StackFolders(root)
+        names = self.folders.names
+        self.indices = [
+            index
+            for index, name in enumerate(names)
+            if fnmatch(name, include) and not any(fnmatch(name, pattern) for pattern in exclude)
+        ]
+        if not self.indices:
+            raise ValueError(f"{root}: no stack matches include {include!r} without exclude {list(exclude)}")
+        self.load = lru_cache(maxsize=64)(lambda index: from_sample(self.folders[index]))
+
+    def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
+        """See :class:`Source`; when no stack is long enough the longest drawn comes back."""
+        stack = self.load(int(rng.choice(self.indices)))
+        for _ in range(4):
+            if len(stack.images) >= planes:
+                break
+            other = self.load(int(rng.choice(self.indices)))
+            stack = other if len(other.images) > len(stack.images) else stack
+        return stack
+
+
+def open_source(config: SourceConfig) -> Source:
+    """Build the source a configuration names.
+
+    Raises:
+        ValueError: a missing path, or nothing usable in it.
+    """
+    if config.kind == "procedural":
+        return ProceduralSource(config.path)
+    if config.path is None:
+        raise ValueError(f"data source of kind {config.kind}: `path` is missing")
+    if config.kind == "rendered":
+        return RenderedSource(config.path)
+    if config.kind == "rgbd":
+        from dualfocus.training.rgbd_source import RgbdSource
+
+        return RgbdSource(config.path)
+    return StackFolderSource(config.path, config.include, config.exclude)
+
+
+def from_rendered(stack: RenderedStack) -> TrainingStack:
+    """A rendered stack as a training stack; its truth is known everywhere."""
+    truth = np.asarray(stack.truth, np.float32)
+    return TrainingStack(stack.images, stack.coordinates, truth, np.ones(truth.shape, bool))
+
+
+def from_sample(sample: Sample) -> TrainingStack:
+    """Decode a dataset's sample: 8 bit, near to far, truth in the normalised focus coordinate."""
+    stack = sample.stack
+    order = stack.near_to_far
+    u = stack.coordinates[order]
+    images = np.stack([_as_uint8(stack[int(n)]) for n in order])
+    with np.errstate(divide="ignore"):
+        inverse = stack.unit in ("m", "mm", "dioptre")
+        truth = 1 / sample.truth.astype(np.float64) if inverse else sample.truth.astype(np.float64)
+    known = sample.mask & np.isfinite(truth)
+    normalised = np.where(known, (truth - u[0]) / (u[-1] - u[0]), 0.0)
+    return TrainingStack(images, (u - u[0]) / (u[-1] - u[0]), normalised.astype(np.float32), known)
+
+
+def _as_uint8(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return image
+    scale = 255 / 65535 if image.dtype == np.uint16 else 255
+    return np.rint(image.astype(np.float32) * scale).astype(np.uint8)

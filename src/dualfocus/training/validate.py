@@ -1,0 +1,67 @@
+"""Validation on held-out stacks, with saved pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from dualfocus.training.batches import collate
+from dualfocus.training.config import ValidationConfig
+from dualfocus.training.objective import Batch, network_input, validation_errors
+from dualfocus.training.sources import TrainingStack, open_source
+
+
+class Validation:
+    """The same held-out stacks each time: drawn once from the configured sources."""
+
+    def __init__(self, config: ValidationConfig, seed: int) -> None:
+        self.config = config
+        rng = np.random.default_rng((seed, 2**31))
+        self.batches: list[Batch] = []
+        sources = [open_source(source) for source in config.sources]
+        for index in range(config.stacks if sources else 0):
+            planes = int(rng.integers(3, 11))
+            stack = sources[index % len(sources)].draw(rng, planes, config.crop)
+            self.batches.append(collate([centre_crop(stack, config.crop)]))
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module, device: torch.device, pictures: Path | None = None) -> dict[str, float]:
+        """Mean over stacks of rmse and mae (in focus ranges) and mae_spacings (in plane spacings)."""
+        network.eval()
+        rows = []
+        for index, batch in enumerate(self.batches):
+            batch = {key: value.to(device) for key, value in batch.items()}
+            output = network(network_input(batch), batch["coordinates"])
+            rows.append({key: float(value.mean()) for key, value in validation_errors(output, batch).items()})
+            if pictures and index < self.config.pictures:
+                pictures.mkdir(parents=True, exist_ok=True)
+                _picture(batch, output.coordinate, output.confidence).save(pictures / f"{index:02d}.png")
+        return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} if rows else {}
+
+
+def centre_crop(stack: TrainingStack, crop: int) -> TrainingStack:
+    """The middle square of at most ``crop`` pixels."""
+    height, width = stack.truth.shape
+    rows, columns = min(crop, height), min(crop, width)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    part = (slice(top, top + rows), slice(left, left + columns))
+    return TrainingStack(stack.images[:, part[0], part[1]], stack.coordinates, stack.truth[part], stack.known[part])
+
+
+def _picture(batch: Batch, coordinate: torch.Tensor, confidence: torch.Tensor) -> Image.Image:
+    """First and last plane, truth, prediction, error (white = one spacing) and confidence side by side."""
+    images = batch["images"][0].cpu().numpy()
+    spacing = 1 / (images.shape[0] - 1)
+    truth, prediction = batch["truth"][0], coordinate[0]
+    error = (truth - prediction).abs() / spacing
+    maps = [_grey(truth), _grey(prediction), _grey(error), _grey(confidence[0])]
+    return Image.fromarray(np.concatenate([images[0], images[-1], *maps], axis=1))
+
+
+def _grey(values: torch.Tensor) -> np.ndarray:
+    scaled = (values.float().clamp(0, 1) * 255).round().byte().cpu().numpy()
+    return np.repeat(scaled[..., None], 3, axis=-1)
