@@ -1,0 +1,355 @@
+"""The evaluator with models whose answers are known, resumption after a crash, and the speed benchmark's parts."""
+
+import csv
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dualfocus import metrics
+from dualfocus.benchmarks import evaluator, speed
+from dualfocus.benchmarks.evaluate import evaluate
+from dualfocus.benchmarks.measure import COLUMNS, measure, normalised_position, texture_strength
+from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
+from dualfocus.benchmarks.published import PUBLISHED
+from dualfocus.benchmarks.records import ModelRecord, fingerprint, safe_name
+from dualfocus.benchmarks.reliability import ConfidenceHistogram
+from dualfocus.benchmarks.report import to_markdown
+from dualfocus.datasets import Sample
+from dualfocus.stack import FocalStack
+
+HEIGHT, WIDTH = 20, 24
+TRUTH = np.broadcast_to(np.linspace(1.0, 4.0, WIDTH, dtype=np.float32), (HEIGHT, WIDTH)).copy()
+
+
+def answer(stack, depth, confidence=0.5):
+    shape = stack.size
+    return SimpleNamespace(
+        depth=np.broadcast_to(np.asarray(depth, np.float32), shape),
+        valid=np.ones(shape, bool),
+        confidence=np.broadcast_to(np.asarray(confidence, np.float32), shape),
+        unit=stack.result_unit,
+    )
+
+
+class Stub:
+    """Predicts the truth times a factor, and counts how often it is asked."""
+
+    def __init__(self, factor=1.0, fail_after=None):
+        self.factor, self.fail_after, self.calls = factor, fail_after, 0
+
+    def predict(self, stack):
+        if self.fail_after is not None and self.calls >= self.fail_after:
+            raise KeyboardInterrupt
+        self.calls += 1
+        return answer(stack, TRUTH * self.factor)
+
+
+def make_sample(distances=(1.0, 2.0, 4.0), unit="m", truth=TRUTH, image=None):
+    stack = FocalStack(np.zeros((len(distances), HEIGHT, WIDTH), np.uint8), distances, unit)
+    return Sample("a", stack, truth, np.ones(truth.shape, bool), image)
+
+
+@pytest.fixture
+def stacks(tmp_path):
+    """Four folders of three planes with truth."""
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        folder = tmp_path / "stacks" / f"scene{number}"
+        folder.mkdir(parents=True)
+        for plane in range(3):
+            Image.fromarray(rng.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)).save(folder / f"{plane}.png")
+        np.save(folder / "truth.npy", TRUTH)
+        record = {"images": ["0.png", "1.png", "2.png"], "focus_distances": [1, 2, 4], "unit": "m"}
+        (folder / "stack.json").write_text(json.dumps({**record, "ground_truth": "truth.npy"}))
+    return tmp_path / "stacks"
+
+
+def test_measure_against_independent_sums():
+    sample = make_sample()
+    rng = np.random.default_rng(0)
+    depth = (TRUTH * rng.uniform(0.8, 1.25, TRUTH.shape)).astype(np.float32)
+    confidence = rng.random(TRUTH.shape).astype(np.float32)
+    figures, histogram = measure(sample, answer(sample.stack, depth, confidence))
+    assert set(figures) == set(COLUMNS)
+    error = depth.astype(float) - TRUTH
+    assert figures["rmse"] == pytest.approx(math.sqrt(np.mean(error**2)))
+    assert figures["mae"] == pytest.approx(np.mean(np.abs(error)))
+    assert figures["abs_rel"] == pytest.approx(np.mean(np.abs(error) / TRUTH))
+    position = np.abs(1 / depth.astype(float) - 1 / TRUTH) / (1 - 1 / 4)  # of the range 1 m to 4 m
+    assert figures["range_rmse"] == pytest.approx(math.sqrt(np.mean(position**2)), rel=1e-6)
+    assert figures["plane_mae"] == pytest.approx(2 * np.mean(position), rel=1e-6)
+    assert figures["within_half_plane"] == np.mean(position < 0.25)
+    assert (figures["inside"], figures["valid"], figures["filled"]) == (1, 1, 0)
+    assert math.isnan(figures["range_rmse_textured"])
+    hit = position < 0.25
+    assert histogram.expected_calibration_error() == pytest.approx(
+        metrics.expected_calibration_error(confidence, hit), abs=1e-6
+    )
+    np.testing.assert_allclose(
+        histogram.error_by_confidence(), metrics.error_by_confidence(confidence, position), rtol=0.02
+    )
+
+
+def test_truth_outside_the_focus_range_counts_for_depth_only():
+    sample = make_sample(distances=(2.0, 3.0))
+    figures, histogram = measure(sample, answer(sample.stack, TRUTH))
+    inside = (TRUTH >= 2) & (TRUTH <= 3)
+    assert figures["inside"] == pytest.approx(inside.mean()) and 0 < figures["inside"] < 1
+    assert histogram.count.sum() == inside.sum()
+    assert figures["rmse"] == 0 and figures["delta1"] == 1
+
+
+def test_missing_predictions_are_filled_and_counted():
+    sample = make_sample()
+    depth = TRUTH.copy()
+    depth[:, 0], depth[:, 1] = np.nan, 0
+    figures, _ = measure(sample, answer(sample.stack, depth))
+    assert figures["filled"] == pytest.approx(2 / WIDTH)
+    expected = np.where((np.arange(WIDTH) < 2), 4 - TRUTH, 0)  # the farthest plane stands in
+    assert figures["mae"] == pytest.approx(expected.mean(), rel=1e-6)
+
+
+def test_infinity_is_a_position_of_a_stack_in_dioptres():
+    sample = make_sample(distances=(1.0, 0.5, 0.0), unit="dioptre")
+    depth = np.full(TRUTH.shape, np.inf, np.float32)
+    figures, _ = measure(sample, answer(sample.stack, depth))
+    assert figures["range_mae"] == pytest.approx(np.mean(1 / TRUTH), rel=1e-6)
+    assert figures["mae"] == pytest.approx(np.mean(np.abs(2 - TRUTH)), rel=1e-6)  # the farthest finite plane is at 2 m
+
+
+def test_index_stacks_have_no_ratios():
+    truth = (TRUTH - 1) / 3 * 2
+    sample = Sample("i", FocalStack(np.zeros((3, HEIGHT, WIDTH), np.uint8)), truth, truth >= 0)
+    figures, _ = measure(sample, answer(sample.stack, truth + 0.25))
+    assert figures["mae"] == pytest.approx(0.25, rel=1e-5) and figures["plane_mae"] == pytest.approx(0.25, rel=1e-5)
+    assert figures["range_mae"] == pytest.approx(0.125, rel=1e-5)
+    assert math.isnan(figures["abs_rel"]) and math.isnan(figures["delta1"]) and figures["correlation"] > 0.9999
+
+
+def test_plane_order_and_unit_do_not_change_positions():
+    near_to_far = make_sample(distances=(1.0, 2.0, 4.0)).stack
+    shuffled = make_sample(distances=(2.0, 4.0, 1.0)).stack
+    millimetres = make_sample(distances=(1000.0, 2000.0, 4000.0), unit="mm").stack
+    expected = normalised_position(near_to_far, TRUTH)
+    np.testing.assert_allclose(normalised_position(shuffled, TRUTH), expected)
+    np.testing.assert_allclose(normalised_position(millimetres, 1000 * TRUTH.astype(float)), expected, atol=1e-12)
+    assert expected[0, 0] == pytest.approx(0) and expected[0, -1] == pytest.approx(1)
+
+
+def test_texture_columns():
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image[:, WIDTH // 2 :] = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH // 2, 1))
+    strength = texture_strength(image, 9)
+    grey = image[..., 0].astype(float)
+    gradient = np.hypot(*np.gradient(grey))
+    assert strength[10, 15] == pytest.approx(gradient[6:15, 11:20].mean())
+    assert strength[:, 0].max() == 0
+    sample = make_sample(image=image)
+    wrong = np.arange(WIDTH) < 4
+    confidence = np.where(np.arange(WIDTH) < WIDTH // 2, 0.1, 0.9)
+    figures, _ = measure(sample, answer(sample.stack, np.where(wrong, 2 * TRUTH, TRUTH), confidence))
+    assert figures["range_rmse"] > 0 and figures["range_rmse_textured"] == 0
+    assert figures["confidence_flat"] == pytest.approx(0.1, abs=1e-6)
+    assert figures["confidence_textured"] > 0.8
+    assert 0 < figures["flat"] < 0.5
+
+
+def test_wrong_unit_or_size_is_an_error():
+    sample = make_sample()
+    result = answer(sample.stack, TRUTH)
+    result.unit = "mm"
+    with pytest.raises(ValueError, match="in 'mm'"):
+        measure(sample, result)
+
+
+def test_evaluate_writes_rows_and_summary(stacks, tmp_path):
+    out = tmp_path / "out"
+    summary = evaluate([], "stacks", stacks, out, models={"exact": Stub(), "far": Stub(1.1)})
+    exact, far = (summary["models"][name] for name in ("exact", "far"))
+    assert exact["mean"]["rmse"] == 0 and far["mean"]["abs_rel"] == pytest.approx(0.1, rel=1e-5)
+    assert exact["images"] == 4 and far["mean"]["delta1"] == 1
+    assert json.loads((out / "summary.json").read_text()) == json.loads(json.dumps(summary).replace("NaN", "null"))
+    with (out / "far" / "per_image.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [f"scene{n}" for n in range(4)]
+    assert float(rows[0]["abs_rel"]) == pytest.approx(0.1, rel=1e-5) and rows[0]["range_rmse_textured"] == ""
+    text = (out / "summary.md").read_text()
+    assert "4 of 4 samples" in text and "| exact | 0 |" in text and "averaging" in text
+    assert summary["command"].startswith("dualfocus evaluate exact far --protocol stacks --data ")
+
+
+def test_interrupted_run_continues_without_repeating(stacks, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate([], "stacks", stacks, out, models={"m": Stub(1.1, fail_after=2)})
+    table = out / "m" / "per_image.csv"
+    before = table.read_text().splitlines()
+    assert len(before) == 3
+    with table.open("a") as file:
+        file.write("scene2,0.1,0.")  # a row cut short by a crash
+    stub = Stub(1.1)
+    summary = evaluate([], "stacks", stacks, out, models={"m": stub})
+    assert stub.calls == 2
+    assert table.read_text().splitlines()[:3] == before and len(table.read_text().splitlines()) == 5
+    whole = evaluate([], "stacks", stacks, tmp_path / "whole", models={"m": Stub(1.1)})
+    for key in ("calibration_error", "error_by_confidence"):
+        assert summary["models"]["m"][key] == whole["models"]["m"][key]
+    continued, straight = (s["models"]["m"]["mean"] for s in (summary, whole))
+    for column in COLUMNS:
+        assert continued[column] == pytest.approx(straight[column], nan_ok=True)
+    again = Stub()
+    evaluate([], "stacks", stacks, out, models={"m": again})
+    assert again.calls == 0
+    evaluate([], "stacks", stacks, out, models={"m": again}, resume=False)
+    assert again.calls == 4
+
+
+def test_row_without_its_histogram_is_measured_again(stacks, tmp_path):
+    out = tmp_path / "out"
+    evaluate([], "stacks", stacks, out, models={"m": Stub()})
+    (out / "m" / "confidence" / "scene1.npz").unlink()
+    stub = Stub()
+    evaluate([], "stacks", stacks, out, models={"m": stub})
+    assert stub.calls == 1
+    names = [line.partition(",")[0] for line in (out / "m" / "per_image.csv").read_text().splitlines()[1:]]
+    assert sorted(names) == [f"scene{n}" for n in range(4)]
+
+
+def test_figures_of_something_else_are_not_mixed(stacks, tmp_path):
+    out = tmp_path / "out"
+
+    class Weights:
+        def __init__(self, value):
+            import torch
+
+            self.network = torch.nn.Linear(1, 1, bias=False)
+            torch.nn.init.constant_(self.network.weight, value)
+
+        def predict(self, stack):
+            return answer(stack, TRUTH)
+
+    assert fingerprint(Weights(1)) == fingerprint(Weights(1)) != fingerprint(Weights(2))
+    assert fingerprint(Stub()) == "none"
+    model = Weights(1)
+    evaluate([], "stacks", stacks, out, limit=1, models={"m": model})
+    with pytest.raises(ValueError, match="other weights of m"):
+        evaluate([], "stacks", stacks, out, models={"m": Weights(2)})
+    with pytest.raises(ValueError, match="another data"):
+        evaluate([], "stacks", stacks / "scene0", out, models={"m": model})
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("mine")
+    with pytest.raises(ValueError, match="not of an evaluation"):
+        evaluate([], "stacks", stacks, foreign, models={"m": model})
+
+
+def test_each_sample_is_made_once_for_all_models_and_not_at_all_when_done(tmp_path):
+    made = []
+
+    class Dataset:
+        names = ["a"]
+
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            made.append(index)
+            return make_sample()
+
+    models = {"x": Stub(), "y": Stub()}
+    evaluator.run(models, Dataset(), tmp_path, [0])
+    evaluator.run(models, Dataset(), tmp_path, [0])
+    assert made == [0] and models["x"].calls == models["y"].calls == 1
+
+
+def test_limit_is_an_even_stride(stacks, tmp_path):
+    assert evaluator.even_stride(654, 3) == [0, 326, 653]
+    assert evaluator.even_stride(5, None) == evaluator.even_stride(5, 9) == [0, 1, 2, 3, 4]
+    assert evaluator.even_stride(5, 1) == [0]
+    with pytest.raises(ValueError, match="at least 1"):
+        evaluator.even_stride(5, 0)
+    seen = []
+    summary = evaluate(
+        [], "stacks", stacks, tmp_path / "o", limit=2, models={"m": Stub()}, progress=lambda *p: seen.append(p)
+    )
+    assert seen == [(1, 2, "scene0"), (2, 2, "scene3")]
+    assert summary["data"]["images"] == 2 and summary["data"]["available"] == 4
+
+
+def test_means_leave_out_images_where_a_figure_has_no_meaning(tmp_path):
+    record = ModelRecord(tmp_path, ["a", "b"])
+    histogram = ConfidenceHistogram()
+    histogram.add([0.2, 0.8], [0.5, 0.1], [False, True])
+    record.add("one", {"a": 1.0, "b": float("nan")}, histogram)
+    record.add("two/three", {"a": 3.0, "b": float("nan")}, histogram)
+    got = evaluator.summarise(ModelRecord(tmp_path, ["a", "b"]), ["one", "two/three"])
+    assert got["mean"]["a"] == 2 and math.isnan(got["mean"]["b"])
+    assert got["calibration_error"] == pytest.approx(0.2)
+    np.testing.assert_allclose(got["error_by_confidence"], [0.5] * 5 + [0.1] * 5)
+    assert got["error_falls"]
+    assert ".." not in safe_name("../up") and "/" not in safe_name("a/b")
+
+
+def test_protocols_state_their_conventions():
+    assert set(PROTOCOLS) >= {"stacks", "nyu/hybriddepth-n5", "nyu/hybriddepth-n10", "procedural"}
+    for protocol in PROTOCOLS.values():
+        assert all(protocol.conventions().values())
+        assert set(protocol.headline) <= set(COLUMNS)
+    assert "leaks" in find_protocol("nyu/hybriddepth-n10").focus_range
+    with pytest.raises(ValueError, match="unknown protocol 'nyu'"):
+        find_protocol("nyu")
+    with pytest.raises(ValueError, match="needs the folder"):
+        evaluate([], "stacks", None, "unused", models={"m": Stub()})
+
+
+def test_published_rows_are_kept_apart():
+    rows = {row.method: row for row in PUBLISHED["nyu"]}
+    assert (rows["DualFocus"].rmse, rows["DualFocus"].abs_rel, rows["DualFocus"].delta1) == (0.075, 0.013, 0.999)
+    assert (rows["DFV"].rmse, rows["HybridDepth"].rmse, rows["Depth Anything"].rmse) == (0.094, 0.128, 0.206)
+    assert "single-image" in rows["Depth Anything"].protocol
+    empty = {"data": {"images": 0, "available": 654}, "command": "c", "models": {}}
+    ours, theirs = to_markdown(PROTOCOLS["nyu/hybriddepth-n5"], empty).split("## Published by others")
+    assert "0.075" in theirs and "0.075" not in ours
+
+
+def test_speed_stack_and_memory():
+    stack = speed.make_stack(5, 24, 32)
+    assert len(stack) == 5 and stack.size == (24, 32) and stack.dtype == np.uint8
+    np.testing.assert_array_equal(stack[2], speed.make_stack(5, 24, 32)[2])
+    detail = [np.abs(np.diff(stack[n].astype(float), axis=1)).mean(axis=(0, 2)) for n in range(5)]
+    assert detail[0][:4].mean() > detail[4][:4].mean() and detail[4][-4:].mean() > detail[0][-4:].mean()
+    before = speed.peak_memory_mib()
+    if before is not None:
+        block = np.ones(64 * 2**17)  # 64 MiB
+        assert speed.peak_memory_mib() >= before and block.any()
+    with pytest.raises(ValueError, match="at least one model"):
+        speed.bench([])
+
+
+def test_speed_times_interleave_and_rotate(monkeypatch):
+    order = []
+
+    class Timed:
+        def __init__(self, name):
+            self.name = name
+
+        def predict(self, stack):
+            order.append(self.name)
+
+    monkeypatch.setattr(speed, "_load", lambda name, device: Timed(name))
+    times = speed._interleaved_times(["a", "b"], None, 3, "cpu")
+    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
+    assert order[2:] == ["a", "b", "b", "a", "a", "b"]
+
+
+def test_speed_of_the_classical_model(tmp_path):
+    report = speed.bench(["classical"], planes=3, height=48, width=64, repeats=2, device="cpu", out=tmp_path)
+    row = report["models"]["classical"]
+    assert row["ratio"] == 1 and row["min_s"] <= row["median_s"] <= row["max_s"]
+    assert row["peak_mib"] is None or row["peak_mib"] > 50
+    assert json.loads((tmp_path / "speed.json").read_text()) == report
+    assert "| classical |" in (tmp_path / "speed.md").read_text()
