@@ -1,0 +1,245 @@
+"""The `dualfocus` command. Torch and the models are imported inside the commands, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dualfocus import __version__
+from dualfocus.commands.console import fail, progress_bar, status, warn
+
+if TYPE_CHECKING:
+    from dualfocus.outputs import DepthResult
+    from dualfocus.stack import FocalStack
+
+DEFAULT_MODEL = "dualfocus-s"
+DEMO_STACK = Path(__file__).parent / "samples" / "desk"
+
+_EXTRAS = {
+    "accelerate": "train",
+    "tensorboard": "train",
+    "h5py": "data",
+    "scipy": "data",
+    "matplotlib": "figures",
+}
+
+app = typer.Typer(
+    help="Metric depth, confidence and an all-in-focus image from a focal stack.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a .safetensors file.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Write among files that are not ours.")]
+PointsOption = Annotated[bool, typer.Option("--points", help="Also write a point cloud, points.ply.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0, 2 for what the user can mend (one line on stderr says what), 130 when interrupted.
+    """
+    try:
+        code = app(args=None if arguments is None else list(arguments), prog_name="dualfocus", standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        return fail("interrupted", 130)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return fail(f'this needs {error.name}, which is not installed: pip install "dualfocus[{extra}]"')
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return fail(f"{where}{error.strerror or error}")
+    except ValueError as error:
+        return fail(str(error))
+    except Exception as error:
+        # Usage errors: typer carries its own copy of click or uses the package, by version; both look like this.
+        if not hasattr(error, "format_message"):
+            raise
+        return fail(str(error.format_message())) if error.format_message() else 2
+    return code if isinstance(code, int) else 0
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dualfocus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Metric depth, confidence and an all-in-focus image from a focal stack."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")] = Path("dualfocus-demo"),
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    points: PointsOption = False,
+) -> None:
+    """Depth of the focal stack that comes with the program."""
+    from dualfocus.readers import load_stack
+
+    _predict(load_stack(DEMO_STACK), out, model, device, overwrite, points)
+
+
+@app.command()
+def predict(
+    stack: Annotated[
+        list[Path],
+        typer.Argument(help="A folder of photographs, the photographs, a multi-page TIFF, or a stack.json."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
+    focus: Annotated[
+        str | None, typer.Option(help="Focus distances in file order, separated by commas.", metavar="0.3,0.5,...")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="Their unit: m, mm, um, dioptre or index.")] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    points: PointsOption = False,
+) -> None:
+    """Depth, confidence and an all-in-focus image of a focal stack."""
+    from dualfocus.readers import load_stack
+
+    source: Path | list[Path] = stack[0] if len(stack) == 1 else stack
+    _predict(load_stack(source, focus=focus, unit=unit), out, model, device, overwrite, points)
+
+
+def _predict(stack: FocalStack, out: Path, model: str, device: str, overwrite: bool, points: bool) -> None:
+    """Everything that can be refused is, before anything is computed."""
+    from dualfocus.outputs import check_output, check_points
+
+    check_output(out, overwrite)
+    if points:
+        check_points(stack.result_unit)
+    with status(f"{model}: {len(stack)} planes of {stack.size[1]} x {stack.size[0]}"):
+        from dualfocus.inference import load_model
+
+        result = load_model(model, device=device).predict(stack)
+    result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
+    result.save(out, overwrite=overwrite, points=points)
+    warn(result.warnings)
+    typer.echo(f"{_summary(result)}; written to {out}")
+
+
+def _summary(result: DepthResult) -> str:
+    if result.depth_range is None:
+        return "no pixel has a valid depth"
+    low, high = result.depth_range
+    share = f"{100 * float(result.valid.mean()):.3g} % of the pixels valid"
+    if result.unit == "index":
+        return f"depth from plane {low:.2f} to {high:.2f} (fractional plane index), {share}"
+    return f"depth from {low:.4g} to {high:.4g} {result.unit}, {share}"
+
+
+@app.command()
+def evaluate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
+    protocol: Annotated[str, typer.Option(help="stacks, procedural, nyu/hybriddepth-n5 or nyu/hybriddepth-n10.")],
+    models: Annotated[list[str] | None, typer.Argument(help=f"Models ({DEFAULT_MODEL} when none is named).")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the protocol's data.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many samples, evenly spread.")] = None,
+    device: DeviceOption = "auto",
+    resume: Annotated[bool, typer.Option(help="Keep the rows that are there already.")] = True,
+) -> None:
+    """Measure models on stacks with ground truth, under a protocol."""
+    from dualfocus.benchmarks.evaluate import evaluate as measure
+
+    with progress_bar("evaluating") as report:
+        measure(models or [DEFAULT_MODEL], protocol, data, out, limit, device, resume, progress=report)
+    typer.echo((out / "summary.md").read_text(encoding="utf-8"))
+    typer.echo(f"written to {out}")
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML configuration, e.g. configs/dualfocus-s.yaml.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output folder, in place of the configured.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    time_limit: Annotated[float | None, typer.Option(min=0, help="Minutes, in place of the configured.")] = None,
+) -> None:
+    """Train a network and export its weights."""
+    from dualfocus.training.loop import train as run_training
+
+    weights = run_training(config, resume=resume, time_limit=time_limit, output=out)
+    typer.echo(f"weights written to {weights}")
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of stacks, rounded up to whole shards.")] = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="Of the data set.")] = 0,
+    textures: Annotated[Path | None, typer.Option(help="Folder of images; noise textures without.")] = None,
+    split: Annotated[str, typer.Option(help="Which textures: train, held_out or all.")] = "train",
+    size: Annotated[int, typer.Option(min=16, help="Side of the pictures.")] = 160,
+    planes: Annotated[tuple[int, int], typer.Option(metavar="LEAST MOST", help="Planes of a stack.")] = (2, 12),
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Render procedural focal stacks to train on."""
+    from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset
+
+    with progress_bar("rendering") as report:
+        write_dataset(
+            out,
+            count,
+            seed,
+            textures,
+            size,
+            workers,
+            planes=planes,
+            split=split,
+            progress=lambda done, rate: report(done, max(count, done), f"{rate:.1f} a second"),
+        )
+    typer.echo(f"{-(-count // SHARD_SIZE) * SHARD_SIZE} stacks in {out}")
+
+
+@app.command()
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(help="Models (dualfocus-s and dfv when none is named).")] = None,
+    planes: Annotated[int, typer.Option(min=2)] = 5,
+    height: Annotated[int, typer.Option(min=16)] = 480,
+    width: Annotated[int, typer.Option(min=16)] = 640,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 7,
+    device: DeviceOption = "auto",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for speed.json and speed.md.")] = None,
+) -> None:
+    """Time and peak memory of models, interleaved; needs no weights."""
+    from dualfocus.benchmarks import speed
+
+    with status("timing"):
+        report = speed.bench(models or [DEFAULT_MODEL, "dfv"], planes, height, width, repeats, device, out)
+    typer.echo(speed.to_markdown(report))
+
+
+@app.command()
+def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Models with their size and cost at 5 planes of 480 x 640, versions and devices."""
+    from dualfocus.commands.info import installation, show
+
+    record = installation()
+    if as_json:
+        typer.echo(json.dumps(record, indent=2))
+    else:
+        show(record)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

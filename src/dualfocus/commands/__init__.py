@@ -1,0 +1,1 @@
+"""Parts of the command line that are not the commands themselves (see `dualfocus.cli`)."""

@@ -1,0 +1,49 @@
+"""What the commands say and show: one-line messages on stderr, and progress where someone is looking."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def fail(message: str, code: int = 2) -> int:
+    """Print `error: ...` on one line of stderr; returns the exit code."""
+    typer.echo(f"error: {_one_line(message)}", err=True)
+    return code
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Print each as `warning: ...` on one line of stderr."""
+    for message in messages:
+        typer.echo(f"warning: {_one_line(message)}", err=True)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def status(text: str) -> contextlib.AbstractContextManager[Any]:
+    """A spinner where someone is looking, nothing in a log."""
+    console = Console(stderr=True)
+    return console.status(text) if console.is_terminal else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar where someone is looking; the block gets a function of (done, total, what is being done)."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None, what="")
+        yield lambda done, total, what: progress.update(task, completed=done, total=total, what=what)

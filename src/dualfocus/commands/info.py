@@ -1,0 +1,72 @@
+"""What `dualfocus info` tells: models, versions, devices."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dualfocus import __version__
+
+_LIBRARIES = ("torch", "numpy", "pillow", "tifffile", "opencv-python-headless", "safetensors")
+
+
+def installation() -> dict[str, Any]:
+    """Versions, devices and models (with `parameters` and `gflop` at 5 planes of 480 x 640), ready for JSON."""
+    from dualfocus.inference import describe_models
+
+    return {
+        "dualfocus": __version__,
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "devices": _devices(),
+        "models": describe_models(),
+    }
+
+
+def show(record: dict[str, Any]) -> None:
+    """Print what `installation` returns for people to read."""
+    versions = ", ".join(f"{name} {version}" for name, version in record["libraries"].items())
+    typer.echo(f"dualfocus {record['dualfocus']}, Python {record['python']}, {versions}")
+    typer.echo("devices: " + ", ".join(f"{device['name']} ({device['description']})" for device in record["devices"]))
+    Console().print(_model_table(record["models"]))
+
+
+def _model_table(models: list[dict[str, Any]]) -> Table:
+    table = Table(caption="GFLOP: 5 planes of 480 x 640, 2 per multiply-add")
+    columns = list(dict.fromkeys(key for model in models for key in model))
+    for key in columns:
+        table.add_column(key, justify="right" if key in ("parameters", "gflop") else "left")
+    for model in models:
+        table.add_row(*(_cell(model.get(key)) for key in columns))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> list[dict[str, str]]:
+    import torch
+
+    devices = [{"name": "cpu", "description": f"{platform.machine()}, {torch.get_num_threads()} threads"}]
+    for index in range(torch.cuda.device_count()):
+        devices.append({"name": f"cuda:{index}", "description": torch.cuda.get_device_name(index)})
+    if torch.backends.mps.is_available():
+        devices.append({"name": "mps", "description": "Apple GPU"})
+    return devices

@@ -1,0 +1,227 @@
+"""A result as files in a folder, written as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dualfocus import __version__
+from dualfocus.outputs.colour import colour_picture
+from dualfocus.outputs.points import check_points, encode_ply, point_cloud, projection
+from dualfocus.outputs.result import DepthResult
+
+RESULT_FILES = ("depth.npy", "depth.png", "depth_color.png", "confidence.png", "all_in_focus.png", "result.json")
+POINTS_FILE = "points.ply"
+
+_OUR_NAMES = frozenset((*RESULT_FILES, POINTS_FILE))
+_LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))  # what a file manager leaves in a folder it has shown
+_MARK = "dualfocus"  # the key by which result.json is known as ours; its value is the version
+
+
+def check_output(folder: str | Path, overwrite: bool = False) -> None:
+    """Find out whether a result can be written to a folder, before anything is computed; leaves nothing behind.
+
+    Raises:
+        ValueError: a file is in the way, the folder holds files that are not ours (without `overwrite`), or it cannot
+            be written.
+    """
+    folder = Path(folder)
+    with _plain_errors(folder):
+        ancestor = _nearest_existing(folder)
+        if not ancestor.is_dir():
+            raise ValueError(
+                f"cannot write to {folder}: {ancestor} is a file, not a folder; choose another output folder"
+            )
+        if folder.is_dir():
+            foreign = _foreign_names(folder)
+            if foreign and not overwrite:
+                more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+                raise ValueError(
+                    f"{folder} holds files that are not an earlier result ({foreign[0]}{more}): "
+                    "choose another output folder, or say --overwrite (overwrite=True) to write among them"
+                )
+        for place in {ancestor, _staging_place(folder) if folder.is_dir() else ancestor}:
+            probe = place / _temporary_name(folder)
+            probe.mkdir()
+            probe.rmdir()
+
+
+def write_result(result: DepthResult, folder: str | Path, overwrite: bool = False, points: bool = False) -> Path:
+    """Write a result to a folder; see `DepthResult.save`.
+
+    The files are made in a temporary folder beside it, which then takes its place. Where other files are kept
+    (`overwrite`), or the folder itself cannot be moved, ours are replaced one by one instead.
+    """
+    folder = Path(folder)
+    if points:
+        check_points(result.unit)
+    check_output(folder, overwrite)
+    with _plain_errors(folder), _made_parents(folder):
+        staging = _staging_place(folder) / _temporary_name(folder)
+        try:
+            staging.mkdir()
+            _write_files(result, staging, points)
+            _put_in_place(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def encode_depth(depth: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], float, float]:
+    """Depth as (H, W) uint16, scale and offset: depth = offset + scale * value, and 0 where there is none.
+
+    The valid, finite range is spread over 1 to 65535, so the error is at most half the scale.
+    """
+    known = valid & np.isfinite(depth)
+    if not known.any():
+        return np.zeros(depth.shape, np.uint16), 1.0, 0.0
+    values = depth.astype(np.float64)
+    low, high = float(values[known].min()), float(values[known].max())
+    scale = (high - low) / 65534 if high > low else 1.0
+    offset = low - scale
+    steps = np.round((np.where(known, values, low) - offset) / scale)
+    return np.where(known, np.clip(steps, 1, 65535), 0).astype(np.uint16), scale, offset
+
+
+def _write_files(result: DepthResult, folder: Path, points: bool) -> None:
+    depth_png, scale, offset = encode_depth(result.depth, result.valid)
+    confidence = np.where(result.valid, np.nan_to_num(result.confidence), 0)
+    np.save(folder / "depth.npy", np.asarray(result.depth, np.float32))
+    _write_png(folder / "depth.png", depth_png)
+    _write_png(folder / "depth_color.png", colour_picture(result))
+    _write_png(folder / "confidence.png", np.round(255 * np.clip(confidence, 0, 1)).astype(np.uint8))
+    _write_png(folder / "all_in_focus.png", result.all_in_focus)
+    record = _record(result, scale, offset)
+    if points:
+        camera = projection(result)
+        record["points"] = {"file": POINTS_FILE, **camera}
+        comment = f"dualfocus {__version__}: x right, y down, z forward, in {result.unit}; {camera['source']}"
+        (folder / POINTS_FILE).write_bytes(encode_ply(point_cloud(result), comment))
+    text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)
+    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _record(result: DepthResult, scale: float, offset: float) -> dict[str, Any]:
+    height, width = result.depth.shape
+    finite = result.depth[result.valid & np.isfinite(result.depth)]
+    distances = None if result.focus_distances is None else np.asarray(result.focus_distances, np.float64).tolist()
+    return {
+        _MARK: __version__,
+        "model": result.model,
+        "width": width,
+        "height": height,
+        "unit": result.unit,
+        "depth_png": {"scale": scale, "offset": offset, "invalid": 0, "formula": "depth = offset + scale * value"},
+        "confidence_png": {"scale": 1 / 255},
+        "depth_range": [float(finite.min()), float(finite.max())] if finite.size else None,
+        "valid_fraction": float(result.valid.mean()),
+        "focus_distances": distances,
+        "focus_unit": None if distances is None else result.focus_unit or result.unit,
+        "timings": {name: round(float(seconds), 4) for name, seconds in result.timings.items()},
+        "warnings": list(result.warnings),
+    }
+
+
+def _write_png(path: Path, image: NDArray[Any]) -> None:
+    # Through bytes: cv2.imwrite cannot take every file name on Windows, and only reports failure by its return value.
+    done, data = cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)
+    if not done:
+        raise ValueError(
+            f"{path.name}: an image of shape {image.shape} and type {image.dtype} cannot be written as PNG"
+        )
+    path.write_bytes(data.tobytes())
+
+
+def _put_in_place(staging: Path, folder: Path) -> None:
+    if not folder.exists():
+        staging.rename(folder)
+        return
+    if _foreign_names(folder) or folder.resolve() == Path.cwd() or not _swap(staging, folder):
+        _replace_files(staging, folder)
+
+
+def _swap(staging: Path, folder: Path) -> bool:
+    """Let the staging folder take the place of the folder; False when that one cannot be moved (e.g. a mount point)."""
+    target = folder.resolve()
+    old = target.parent / _temporary_name(target)
+    shutil.copymode(target, staging)
+    try:
+        target.rename(old)
+    except OSError:
+        return False
+    try:
+        staging.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    return True
+
+
+def _replace_files(staging: Path, folder: Path) -> None:
+    for name in _OUR_NAMES - {path.name for path in staging.iterdir()}:
+        (folder / name).unlink(missing_ok=True)
+    for path in staging.iterdir():
+        path.replace(folder / path.name)
+
+
+def _foreign_names(folder: Path) -> list[str]:
+    """Names in a folder that are not an earlier result of ours."""
+    ours = _OUR_NAMES | _LITTER if _is_result(folder / "result.json") else _LITTER
+    return sorted(path.name for path in folder.iterdir() if path.name not in ours or not path.is_file())
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and _MARK in record
+
+
+def _staging_place(folder: Path) -> Path:
+    # Beside the real folder, so that a move stays on one disk; through links, and for `.` and `..` too. Inside it where
+    # only the folder itself may be written (a mounted one).
+    parent = folder.resolve().parent
+    return folder if folder.is_dir() and not os.access(parent, os.W_OK) else parent
+
+
+def _temporary_name(folder: Path) -> str:
+    return f".{folder.resolve().name[:100]}.{secrets.token_hex(4)}.tmp"
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists() or path.is_symlink())
+
+
+@contextlib.contextmanager
+def _made_parents(folder: Path) -> Iterator[None]:
+    """Make the folders above; take those that were made away again when the block fails."""
+    missing = [path for path in folder.resolve().parents if not path.exists()]
+    try:
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+        yield
+    except BaseException:
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _plain_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"cannot write to {folder}: {error.strerror or error}") from error

@@ -1,0 +1,74 @@
+"""The result of a prediction: maps of the size of the input, and what is needed to read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualfocus.stack import Camera
+
+
+@dataclass
+class DepthResult:
+    """Depth and what belongs to it, for every pixel of the input.
+
+    Attributes:
+        depth: (H, W) float32 in `unit`, along the optical axis; finite wherever valid, or inf where a stack in dioptres
+            says that the scene is at infinity.
+        valid: (H, W) bool: inside the region common to all planes, and somewhere in focus.
+        confidence: (H, W) float32 in [0, 1]: estimated probability that the error is below half a plane spacing.
+        std: (H, W) float32 in `unit`.
+        all_in_focus: (H, W, 3) uint16 for 16-bit input, else uint8.
+        unit: "m", "mm", "um" or "index" (fractional 0-based plane index in the order given).
+        focus_distances: (N,) as they were given, in `focus_unit`; None when unknown.
+        model: name of the model.
+        timings: seconds of each step.
+        warnings: sentences for the user.
+        focus_unit: the unit of `focus_distances`, where it differs from `unit` (dioptre).
+        camera: the camera of the stack, for a point cloud.
+        order: "near_to_far" or "far_to_near" for an `index` stack whose order is known.
+    """
+
+    depth: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    confidence: NDArray[np.float32]
+    std: NDArray[np.float32]
+    all_in_focus: NDArray[Any]
+    unit: str
+    focus_distances: NDArray[np.float64] | None = None
+    model: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    focus_unit: str | None = None
+    camera: Camera | None = None
+    order: str | None = None
+
+    @property
+    def depth_range(self) -> tuple[float, float] | None:
+        """Smallest and largest valid depth (the largest may be inf); None when no pixel is valid."""
+        depth = self.depth[self.valid & ~np.isnan(self.depth)]
+        return (float(depth.min()), float(depth.max())) if depth.size else None
+
+    def save(self, folder: str | Path, overwrite: bool = False, points: bool = False) -> Path:
+        """Write the result to a folder, the same files as `dualfocus predict`.
+
+        An earlier result there is replaced as a whole.
+
+        Args:
+            folder: where to; made when it does not exist.
+            overwrite: write into a folder that holds other files too; those are left alone.
+            points: also write a point cloud, `points.ply`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: the folder holds files that are not ours, cannot be written, or a point cloud is not possible.
+        """
+        from dualfocus.outputs.files import write_result
+
+        return write_result(self, folder, overwrite=overwrite, points=points)
