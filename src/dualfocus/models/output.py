@@ -1,4 +1,4 @@
-"""What every model returns, the same in training and evaluation."""
+"""What every depth-from-focus model returns."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from torch import Tensor
 
 
 class FocusOutput(NamedTuple):
-    """Depth of a batch of focal stacks in the normalised focus coordinate (0 = nearest plane, 1 = farthest).
+    """The same structure in training and evaluation, for networks and for ``classical``.
 
     Attributes:
-        probability: (B, N, h, w) focus probability at the model's output scale; sums to 1 over the planes.
-        coordinate: (B, H, W) expectation of the normalised focus coordinate, full size.
-        std: (B, H, W) standard deviation of the coordinate under the focus probability, same unit.
-        confidence: (B, H, W) in [0, 1]: estimated probability that the error of ``coordinate`` is below half a
-            mean plane spacing, that is below 0.5 / (N - 1).
-        aux: intermediate maps by name (a network's surfaces, coarse predictions ...), or None.
+        probability: focus probability p, (B, N, h, w) at the model's output scale; sums to 1 over planes.
+        coordinate: (B, H, W), expectation of the normalised focus coordinate (0 = first plane, 1 = last).
+        std: (B, H, W), standard deviation of the coordinate under p, same unit.
+        confidence: (B, H, W) in [0, 1], estimated probability that the error is below half a plane spacing.
+        aux: further tensors by name, what only training or a caller that knows the model needs.
     """
 
     probability: Tensor
