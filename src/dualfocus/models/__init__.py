@@ -29,13 +29,14 @@ def build_network(name: str, options: dict[str, Any] | None = None) -> nn.Module
     if name == "dualfocus-paper":
         return VolumetricNetwork(_configure(VolumetricConfig, name, options))
     if name == "dfv":
-        return VolumetricNetwork(_configure(VolumetricConfig, name, {"volume": "difference", "spatial": "off"} | options))
+        options = {"volume": "difference", "spatial": "off"} | options
+        return VolumetricNetwork(_configure(VolumetricConfig, name, options))
     raise ValueError(f"model: {name!r} is not a network; choose one of {', '.join(NETWORKS)}")
 
 
 def network_options(network: nn.Module) -> dict[str, Any]:
     """The configuration of a network as plain values, as :func:`build_network` takes it."""
-    config = network.config
+    config = getattr(network, "config", None)
     if not isinstance(config, SmallConfig | VolumetricConfig):
         raise ValueError(f"{type(network).__name__} is not one of this package's networks")
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}

@@ -20,14 +20,14 @@ class ConfidenceCoefficients(NamedTuple):
     planes); refit there whenever the score or its smoothing changes.
     """
 
-    bias: float = 0.0
-    amplitude: float = 0.0
-    pooled: float = 0.0
-    separation: float = 0.0
-    curvature: float = 0.0
-    disagreement: float = 0.0
-    roughness: float = 0.0
-    planes: float = 0.0
+    bias: float = 2.115
+    amplitude: float = 0.112
+    pooled: float = 0.774
+    separation: float = 1.081
+    curvature: float = 2.019
+    disagreement: float = -1.177
+    roughness: float = -2.885
+    planes: float = -0.588
 
 
 CONFIDENCE = ConfidenceCoefficients()
@@ -38,13 +38,13 @@ class Peak(NamedTuple):
 
     Attributes:
         coordinate: fitted peak in the normalised focus coordinate.
-        index: plane of the largest score.
+        best: plane of the largest score.
         height: largest score above the mean over the planes.
         curvature: minus the second derivative of the fitted parabola per plane spacing squared; 0 where not concave.
     """
 
     coordinate: Tensor
-    index: Tensor
+    best: Tensor
     height: Tensor
     curvature: Tensor
 
@@ -128,7 +128,7 @@ def _evidence(score: Tensor, raw_peak: Tensor, raw_height: Tensor, pooled: Tenso
     near = max(1, planes // 8)
     for n in range(planes):
         lowest = torch.minimum(lowest, pooled[n])
-        rival = torch.where((peak.index - n).abs() > near, torch.maximum(rival, pooled[n]), rival)
+        rival = torch.where((peak.best - n).abs() > near, torch.maximum(rival, pooled[n]), rival)
     span = (peak.height - lowest).clamp(min=1e-6)
     rival = torch.where(rival.isfinite(), rival, lowest)
     separation = ((peak.height - rival) / span).clamp(0, 1)
@@ -176,7 +176,9 @@ def focus_probability(coordinate: Tensor, error: Tensor, coordinates: Tensor, br
     u = coordinates[:, None, None]
     gaussian = torch.softmax(-0.5 * ((u - coordinate) / error).square(), dim=0)
     mean = (gaussian * u).sum(0)
-    room = torch.where(mean > coordinate, coordinate / mean.clamp(min=1e-9), (1 - coordinate) / (1 - mean).clamp(min=1e-9))
+    room = torch.where(
+        mean > coordinate, coordinate / mean.clamp(min=1e-9), (1 - coordinate) / (1 - mean).clamp(min=1e-9)
+    )
     weight = (0.9 * room).clamp(max=broad)
     centre = ((coordinate - weight * mean) / (1 - weight)).clamp(0, 1)
     right = torch.searchsorted(coordinates, centre.contiguous()).clamp(1, len(coordinates) - 1)

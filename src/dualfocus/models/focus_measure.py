@@ -34,7 +34,9 @@ def _separable(image: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
     radius = kernel.numel() // 2
     out = image[:, None]
     out = F.conv2d(F.pad(out, (radius, radius, 0, 0), mode="replicate"), kernel[None, None, None], stride=(1, stride))
-    out = F.conv2d(F.pad(out, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None], stride=(stride, 1))
+    out = F.conv2d(
+        F.pad(out, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None], stride=(stride, 1)
+    )
     return out[:, 0]
 
 
@@ -86,8 +88,8 @@ def score_volume(planes: Tensor, levels: int = 4, window: float = 1.5, softening
     """Log focus measure of every plane, summed over a pyramid, its mean over the planes removed.
 
     score_n = Σ_levels log(E_n / E_noise + softening). In the log, a factor common to all planes (the texture's
-    strength) drops out and the peak of a blurred texture is near a parabola; the noise floor makes the score flat, hence
-    silent, where a scale sees only noise, so fine scales rule where they can and coarse ones elsewhere.
+    strength) drops out and the peak of a blurred texture is near a parabola; the noise floor makes the score flat,
+    hence silent, where a scale sees only noise, so fine scales rule where they can and coarse ones elsewhere.
 
     Args:
         planes: (N, H, W) luma.

@@ -42,8 +42,10 @@ class Residual(nn.Module):
 
 
 def shift_planes(x: Tensor, planes: int) -> Tensor:
-    """Give each plane a quarter of its neighbours' channels: the first quarter from the plane before, the next
-    from the plane after, 0 past the ends. A 2-D convolution after it mixes planes at no extra arithmetic.
+    """Give each plane a quarter of the channels of each neighbour, 0 past the ends.
+
+    The first quarter comes from the plane before, the next from the plane after. A 2-D convolution after it mixes
+    planes at no extra arithmetic.
 
     Args:
         x: (B * N, C, H, W), planes of one stack adjacent.

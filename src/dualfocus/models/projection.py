@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dualfocus.models.precision import full_precision
+
 
 def forward_differences(surface: Tensor) -> Tensor:
     """Apply P: forward differences in x and y, 0 past the last column and row.
@@ -44,6 +46,7 @@ def adjoint_differences(gradient: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept between calls: a tensor born in inference mode could never be trained through
 def _dct_basis(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Orthonormal DCT-II matrix (length, length): row k is the k-th cosine."""
     k = torch.arange(length, dtype=torch.float64)[:, None]
@@ -54,6 +57,7 @@ def _dct_basis(length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _inverse_eigenvalues(height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """1 / eigenvalues of P^T P on the DCT grid (H, W); 0 for the constant, which fixes the zero-mean gauge."""
     i = torch.arange(height, dtype=torch.float64)[:, None]
@@ -75,7 +79,7 @@ def integrable_projection(gradient: Tensor) -> Tensor:
     Returns:
         (..., H, W) surface of zero mean.
     """
-    with torch.autocast(gradient.device.type, enabled=False):
+    with full_precision(gradient.device):
         gradient = gradient if gradient.dtype == torch.float64 else gradient.float()
         height, width = gradient.shape[-2:]
         rows = _dct_basis(height, gradient.dtype, gradient.device)
@@ -90,6 +94,8 @@ def project_inside(gradient: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         gradient: (..., 2, H', W') with H' >= height and W' >= width; the image fills the top left.
+        height: rows of the true image region.
+        width: its columns.
 
     Returns:
         (..., H', W'); inside the image identical to :func:`integrable_projection` of the cropped field.
@@ -99,4 +105,5 @@ def project_inside(gradient: Tensor, height: int, width: int) -> Tensor:
     if (full_height, full_width) == (height, width):
         return surface
     pad = (0, full_width - width, 0, full_height - height)
-    return F.pad(surface.flatten(0, -3), pad, mode="replicate").unflatten(0, gradient.shape[:-3])
+    padded = F.pad(surface.reshape(1, -1, height, width), pad, mode="replicate")
+    return padded.reshape(*gradient.shape[:-3], full_height, full_width)

@@ -46,8 +46,8 @@ class PyramidPooling(nn.Module):
         mode = "bilinear" if self.dimensions == 2 else "trilinear"
         for index, mix in enumerate(self.mixes):
             cells = max(1, round(1 + index * (shortest / 2 - 1) / 3))
-            bins = [min(cells, side) for side in x.shape[2:]]
-            pool = F.adaptive_avg_pool2d(x, bins) if self.dimensions == 2 else F.adaptive_avg_pool3d(x, bins)
+            bins = tuple(min(cells, side) for side in x.shape[2:])
+            pool = F.adaptive_avg_pool2d(x, bins) if len(bins) == 2 else F.adaptive_avg_pool3d(x, bins)
             pooled = pooled + F.interpolate(mix(pool), size=x.shape[2:], mode=mode, align_corners=False) / 4
         return F.relu((x + pooled) / 2)
 
@@ -68,6 +68,9 @@ class UpStep(nn.Module):
 
 class ResNetEncoder(nn.Module):
     """Per-plane features at 1/4, 1/8, 1/16, 1/32 with 16, 32, 64, 128 channels; trained from scratch here."""
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self) -> None:
         super().__init__()

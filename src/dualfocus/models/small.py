@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from dualfocus.models.encoder import PlaneEncoder
 from dualfocus.models.layers import ConvNorm, PlaneResidual, pad_to_multiple, plane_features
 from dualfocus.models.output import FocusOutput
-from dualfocus.models.projection import forward_differences, project_inside
+from dualfocus.models.projection import project_inside
 from dualfocus.models.upsampling import FocusGuide, convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
@@ -106,56 +106,73 @@ class DualFocusSmall(nn.Module):
         batch, planes, _, height, width = images.shape
         padded = pad_to_multiple(images.flatten(0, 1), self.stride)
         features = self.encoder(padded)
-        inside = (-(-height // 4), -(-width // 4))
-        fused, scores, gradient = self.fuse(features, coordinates, inside)
+        surface, gradient = self.surfaces(features[0], planes, (-(-height // 4), -(-width // 4)))
+        fused, scores = self.fuse(features, surface, coordinates)
         cells = F.pixel_unshuffle(padded, 4).unflatten(0, (batch, planes))
-        return self.read_out(fused, scores, gradient, cells, coordinates, (height, width))
+        output = self.read_out(fused, scores, cells, coordinates, (height, width))
+        if self.training and gradient is not None and output.aux is not None:
+            rows, columns = output.probability.shape[-2:]
+            output.aux["surface_gradient/4"] = gradient.float().unflatten(0, (batch, planes))[..., :rows, :columns]
+        return output
 
-    def surfaces(self, volume: Tensor, planes: int, inside: tuple[int, int]) -> tuple[Tensor | None, Tensor | None]:
+    def surfaces(self, quarter: Tensor, planes: int, inside: tuple[int, int]) -> tuple[Tensor | None, Tensor | None]:
         """Gradient field, projection and theta_grad of every plane.
 
         Args:
-            volume: V* at 1/4, (B * N, C, h, w).
+            quarter: V at 1/4, (B * N, C, h, w).
             planes: N.
-            inside: height and width of the true image region at 1/4.
+            inside: height and width of the true image region at 1/4; the solve is over it alone.
 
         Returns:
             what fusion reads, (B * N, C2, h, w), and theta_grad's output, (B * N, 2, h, w).
         """
         if self.config.spatial == "off":
             return None, None
-        field = self.gradient_head(volume)
+        field = self.gradient_head(stack_differences(quarter, planes))
         if self.config.spatial == "no_projection":
             flat = field.flatten(1, 2)
             return flat, self.gradient_decoder(flat)
         surface = project_inside(field, *inside)
         return normalise_surfaces(surface, planes), self.gradient_decoder(surface)
 
-    def fuse(self, features: tuple[Tensor, Tensor, Tensor], coordinates: Tensor, inside: tuple[int, int]):
+    def fuse(
+        self, features: tuple[Tensor, Tensor, Tensor], surface: Tensor | None, coordinates: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
         """Coarse-to-fine fusion of V* and z* over space and planes.
 
+        Args:
+            features: V at 1/4, 1/8 and 1/16, (B * N, C, h, w) each.
+            surface: what :meth:`surfaces` returned.
+            coordinates: (B, N).
+
         Returns:
-            decoder features at 1/4, (B * N, C, h, w); scores at 1/16, 1/8 and 1/4; theta_grad's output or None.
+            decoder features at 1/4, (B * N, C, h, w); scores at 1/16, 1/8 and 1/4, (B * N, 1, h, w).
         """
         planes = coordinates.shape[1]
-        quarter, eighth, sixteenth = (
-            differential_volume(level.unflatten(0, (-1, planes))).flatten(0, 1) for level in features
-        )
+        quarter, eighth, sixteenth = (stack_differences(level, planes) for level in features)
         where = plane_features(coordinates).to(quarter.dtype)
-        surface, gradient = self.surfaces(quarter, planes, inside)
-
-        x = self._stage(self.enter_coarse(sixteenth), self.place[0], self.fuse_coarse, where, planes)
+        x = self._stage(self.enter_coarse(sixteenth), 0, self.fuse_coarse, where, planes)
         scores = [self.scores[0](x)]
         x = self.enter_middle(torch.cat((eighth, _double(x)), dim=1))
-        x = self._stage(x, self.place[1], self.fuse_middle, where, planes)
+        x = self._stage(x, 1, self.fuse_middle, where, planes)
         scores.append(self.scores[1](x))
         parts = [quarter, _double(x)] if surface is None else [quarter, surface.to(quarter.dtype), _double(x)]
-        x = self._stage(self.enter_fine(torch.cat(parts, dim=1)), self.place[2], self.fuse_fine, where, planes)
+        x = self._stage(self.enter_fine(torch.cat(parts, dim=1)), 2, self.fuse_fine, where, planes)
         scores.append(self.scores[2](x))
-        return x, scores, gradient
+        return x, scores
 
-    def read_out(self, fused, scores, gradient, cells: Tensor, coordinates: Tensor, size: tuple[int, int]):
-        """Probability, expectation over planes, upsampling and confidence, cropped to the image."""
+    def read_out(
+        self, fused: Tensor, scores: list[Tensor], cells: Tensor, coordinates: Tensor, size: tuple[int, int]
+    ) -> FocusOutput:
+        """Probability, expectation over planes, upsampling and confidence, cropped to the image.
+
+        Args:
+            fused: decoder features, (B * N, C, h, w).
+            scores: at 1/16, 1/8 and 1/4.
+            cells: the images, pixel-unshuffled by 4, (B, N, 48, h, w).
+            coordinates: (B, N).
+            size: H, W of the image.
+        """
         planes = coordinates.shape[1]
         probabilities = [score.float().unflatten(0, (-1, planes))[:, :, 0].softmax(dim=1) for score in scores]
         probability = probabilities[-1]
@@ -167,16 +184,14 @@ class DualFocusSmall(nn.Module):
         std = (up[:, 1] - coordinate.square()).clamp(min=0).sqrt()
         logit = logit.float()[:, 0, : size[0], : size[1]]
         rows, columns = -(-size[0] // 4), -(-size[1] // 4)
-        aux = {"confidence_logit": logit, "upsampling_weights": weights}
+        aux = {"confidence_logit": logit, "upsampling_weights": weights[..., :rows, :columns]}
         if self.training:
-            aux["side_coordinates"] = side_coordinates([(probabilities[1], 8), (probabilities[0], 16)], coordinates, size)
-            if gradient is not None:
-                aux["surface_gradient/4"] = gradient.float().unflatten(0, (-1, planes))[..., :rows, :columns]
+            levels = [(probabilities[1], 8), (probabilities[0], 16)]
+            aux["side_coordinates"] = side_coordinates(levels, coordinates, size)
         return FocusOutput(probability[..., :rows, :columns], coordinate, std, logit.sigmoid(), aux)
 
-    @staticmethod
-    def _stage(x: Tensor, place: nn.Module, blocks: nn.ModuleList, where: Tensor, planes: int) -> Tensor:
-        x = x + place(where)[:, :, None, None]
+    def _stage(self, x: Tensor, level: int, blocks: nn.ModuleList, where: Tensor, planes: int) -> Tensor:
+        x = x + self.place[level](where)[:, :, None, None]
         for block in blocks:
             x = block(x, planes)
         return x
@@ -184,3 +199,8 @@ class DualFocusSmall(nn.Module):
 
 def _double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def stack_differences(level: Tensor, planes: int) -> Tensor:
+    """V* of folded planes: (B * N, C, h, w) -> (B * N, 2C, h, w)."""
+    return differential_volume(level.unflatten(0, (-1, planes))).flatten(0, 1)

@@ -43,7 +43,8 @@ class FocusGuide(nn.Module):
         self.factor = factor
         self.mix = nn.Sequential(ConvNorm(3 * factor**2 + features + 2, hidden), Residual(hidden))
         self.weights = nn.Conv2d(hidden, 9 * factor**2, 1)
-        self.confidence = nn.Sequential(ConvNorm(hidden + 4, hidden, kernel=1), nn.Conv2d(hidden, factor**2, 3, padding=1))
+        last = nn.Conv2d(hidden, factor**2, 3, padding=1)
+        self.confidence = nn.Sequential(ConvNorm(hidden + 4, hidden, kernel=1), last)
 
     def forward(self, probability: Tensor, moments: Tensor, cells: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Predict how to upsample.

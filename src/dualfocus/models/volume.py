@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dualfocus.models.precision import full_precision
+
 
 def differential_volume(volume: Tensor) -> Tensor:
     """Concatenate the focus volume with its differences along the planes (paper: V*).
@@ -25,7 +27,7 @@ def differential_volume(volume: Tensor) -> Tensor:
 def focus_moments(probability: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
     """First and second moment of the focus coordinate under the focus probability.
 
-    The first one is the paper's depth ``D = sum_n p_n f_n``.
+    The first one is the paper's depth ``D = sum_n p_n f_n``. Not under autocast, which would round it to bfloat16.
 
     Args:
         probability: p, (B, N, H, W), sums to 1 over N.
@@ -34,8 +36,9 @@ def focus_moments(probability: Tensor, coordinates: Tensor) -> tuple[Tensor, Ten
     Returns:
         two maps (B, H, W): E[f] and E[f^2].
     """
-    first = torch.einsum("bnhw,bn->bhw", probability, coordinates)
-    second = torch.einsum("bnhw,bn->bhw", probability, coordinates.square())
+    with full_precision(probability.device):
+        first = torch.einsum("bnhw,bn->bhw", probability, coordinates)
+        second = torch.einsum("bnhw,bn->bhw", probability, coordinates.square())
     return first, second
 
 

@@ -155,7 +155,7 @@ class VolumetricNetwork(nn.Module):
             inputs = stacked if handed_up is None else torch.cat((stacked, handed_up), dim=1)
             features, handed_up = self.decoders[level](inputs)
             if self.training or level == 0:
-                scores.insert(0, self.decoders[level].classifier(features))
+                scores.insert(0, self.decoders[level].get_submodule("classifier")(features))
         return scores, gradients
 
     def surfaces(self, level: int, volume: Tensor, inside: tuple[int, int]) -> tuple[Tensor, Tensor]:

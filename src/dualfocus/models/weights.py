@@ -60,9 +60,13 @@ def read_record(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not a readable .safetensors file ({error})") from None
     if "dualfocus" not in metadata:
         raise ValueError(f"{path}: no DualFocus record inside; use a file written by `dualfocus train`")
-    record = json.loads(metadata["dualfocus"])
-    if record.get("format") != FORMAT:
-        raise ValueError(f"{path}: weights format {record.get('format')} is not {FORMAT}; update dualfocus")
+    try:
+        record = json.loads(metadata["dualfocus"])
+        found = record["format"], record["model"], record["options"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: its DualFocus record is damaged; fetch or export the file again") from None
+    if found[0] != FORMAT:
+        raise ValueError(f"{path}: weights format {found[0]} is not {FORMAT}; update dualfocus")
     return record
 
 
@@ -76,11 +80,15 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         ValueError: see :func:`read_record`; also when the tensors do not fit the recorded network.
     """
     record = read_record(path)
-    network = build_network(record["model"], record["options"])
+    try:
+        network = build_network(record["model"], record["options"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}; update dualfocus, or export the file again") from None
     with safe_open(path, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     try:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
-        raise ValueError(f"{path}: weights do not fit {record['model']}: {str(error).splitlines()[-1].strip()}") from None
+        reason = str(error).splitlines()[-1].strip()
+        raise ValueError(f"{path}: weights do not fit {record['model']}: {reason}") from None
     return network.eval(), record

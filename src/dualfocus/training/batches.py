@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -106,11 +108,9 @@ def collate(stacks: list[TrainingStack]) -> Batch:
 
 def batch_loader(config: DataConfig, seed: int, first: int, last: int) -> DataLoader:
     """Batches of the steps ``first`` to ``last`` - 1 in order."""
-    options = {"prefetch_factor": 4, "worker_init_fn": _quiet_worker} if config.workers else {}
+    options: dict[str, Any] = {"prefetch_factor": 4, "worker_init_fn": _quiet_worker} if config.workers else {}
     dataset = BatchDataset(config, seed)
-    return DataLoader(
-        dataset, batch_size=None, sampler=range(first, last), num_workers=config.workers, **options
-    )
+    return DataLoader(dataset, batch_size=None, sampler=range(first, last), num_workers=config.workers, **options)
 
 
 def _quiet_worker(_: int) -> None:

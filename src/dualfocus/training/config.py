@@ -23,20 +23,23 @@ class ModelConfig(_Strict):
 class LossConfig(_Strict):
     """Weights of the objective; ``spatial`` and ``focal`` of 0 switch a constraint's loss off."""
 
-    spatial: float = Field(0.1, ge=0)
-    focal: float = Field(1.0, ge=0)
-    beta: float = Field(1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in plane spacings
+    spatial: float = Field(default=0.1, ge=0)
+    focal: float = Field(default=1.0, ge=0)
+    beta: float = Field(default=1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in plane spacings
     side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of coarser outputs, fine to coarse, beside 1 for the finest
-    temperature: float | None = Field(None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
+    temperature: float | None = Field(default=None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
 
 
 class SourceConfig(_Strict):
-    """One source of stacks: ``rendered`` (packs of `dualfocus render`), ``stacks`` (folders with stack.json and
-    truth), ``rgbd`` (images + depth), ``procedural`` (rendered on the fly)."""
+    """One source of stacks.
+
+    ``kind``: ``rendered`` (packs of `dualfocus render`), ``stacks`` (folders with stack.json and truth), ``rgbd``
+    (images + depth) or ``procedural`` (rendered on the fly).
+    """
 
     kind: Literal["rendered", "stacks", "rgbd", "procedural"]
     path: Path | None = None  # procedural: folder of textures, or null for noise textures alone
-    weight: float = Field(1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0)
     include: str = "*"  # glob on the names of stacks (kind stacks)
     exclude: tuple[str, ...] = ()
     licence: str = ""
@@ -53,37 +56,37 @@ class DataConfig(_Strict):
     """Batches: every batch has one N; stacks x planes x pixels stay near ``planes_per_batch`` x crop^2."""
 
     sources: list[SourceConfig] = Field(min_length=1)
-    crop: int = Field(128, ge=32, multiple_of=32)
+    crop: int = Field(default=128, ge=32, multiple_of=32)
     planes: tuple[int, int] = (2, 12)
-    planes_per_batch: int = Field(40, ge=2)
-    workers: int = Field(1, ge=0)
+    planes_per_batch: int = Field(default=40, ge=2)
+    workers: int = Field(default=1, ge=0)
 
 
 class OptimiserConfig(_Strict):
     """AdamW with warm-up and a cosine that ends with the budget."""
 
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    warmup_steps: int = Field(200, ge=0)
-    clip: float = Field(1.0, gt=0)
-    ema: float = Field(0.998, ge=0, lt=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=200, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.998, ge=0, lt=1)
 
 
 class BudgetConfig(_Strict):
     """Training ends at whichever comes first; the schedule follows the one that is closer to its end."""
 
     steps: int = Field(ge=1)
-    minutes: float | None = Field(None, gt=0)
+    minutes: float | None = Field(default=None, gt=0)
 
 
 class ValidationConfig(_Strict):
     """Held-out stacks, whole or centre-cropped, evaluated with the averaged weights."""
 
     sources: list[SourceConfig] = []
-    stacks: int = Field(24, ge=1)
-    every_steps: int = Field(500, ge=1)
-    crop: int = Field(256, ge=32, multiple_of=32)
-    pictures: int = Field(4, ge=0)
+    stacks: int = Field(default=24, ge=1)
+    every_steps: int = Field(default=500, ge=1)
+    crop: int = Field(default=256, ge=32, multiple_of=32)
+    pictures: int = Field(default=4, ge=0)
 
 
 class TrainConfig(_Strict):
@@ -92,7 +95,7 @@ class TrainConfig(_Strict):
     output: Path
     seed: int = 0
     precision: Literal["no", "bf16", "fp16"] = "no"
-    checkpoint_minutes: float = Field(3.0, gt=0)
+    checkpoint_minutes: float = Field(default=3.0, gt=0)
     initial_weights: Path | None = None
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()

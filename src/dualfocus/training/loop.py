@@ -13,13 +13,13 @@ from accelerate import Accelerator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dualfocus.models import build_network
+from dualfocus.models import build_network, network_options
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.batches import batch_loader
 from dualfocus.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.log import TrainingLog
-from dualfocus.training.objective import network_input, objective
+from dualfocus.training.objective import Batch, network_input, objective, to_device
 from dualfocus.training.validate import Validation
 
 
@@ -56,10 +56,13 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.accelerator = Accelerator(mixed_precision=config.precision)
         network = build_network(config.model.name, config.model.options)
+        if network_options(network)["spatial"] == "no_loss":
+            config.loss.spatial = 0.0
         if config.initial_weights is not None:
             trained, _ = load_weights(config.initial_weights)
             network.load_state_dict(trained.state_dict())
-        network = network.to(self.accelerator.device, memory_format=torch.channels_last)
+        network = network.to(self.accelerator.device)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's types
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema), use_buffers=True)
         optimiser = torch.optim.AdamW(_parameter_groups(network, config.optimiser.weight_decay), lr=0.0)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
@@ -108,12 +111,12 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / max(1, optimiser.warmup_steps))
         return optimiser.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, self.progress()))) / 2)
 
-    def train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+    def train_step(self, batch: Batch) -> dict[str, float]:
         """One optimiser step; returns the loss terms."""
         self.network.train()
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
-        batch = {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
+        batch = to_device(batch, self.accelerator.device)
         with self.accelerator.autocast():
             output = self.network(network_input(batch), batch["coordinates"])
         losses = objective(output, batch, self.config.loss)
@@ -132,8 +135,8 @@ class Trainer:
 
     def _record(self, figures: dict[str, float]) -> dict[str, Any]:
         data = [
-            {"kind": source.kind, "name": source.path.name if source.path else "noise textures", "licence": source.licence}
-            for source in self.config.data.sources
+            {"kind": s.kind, "name": s.path.name if s.path else "noise textures", "licence": s.licence}
+            for s in self.config.data.sources
         ]
         return {
             "data": data,

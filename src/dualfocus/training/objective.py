@@ -33,6 +33,14 @@ class Batch(TypedDict):
     known: Tensor
 
 
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The same batch on another device."""
+    images, coordinates, truth, known = (
+        batch[key].to(device, non_blocking=True) for key in ("images", "coordinates", "truth", "known")
+    )
+    return Batch(images=images, coordinates=coordinates, truth=truth, known=known)
+
+
 def network_input(batch: Batch) -> Tensor:
     """Images as the networks take them: (B, N, 3, H, W) float in [0, 1]."""
     return batch["images"].permute(0, 1, 4, 2, 3).float() / 255

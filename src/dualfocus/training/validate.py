@@ -11,7 +11,7 @@ from torch import nn
 
 from dualfocus.training.batches import collate
 from dualfocus.training.config import ValidationConfig
-from dualfocus.training.objective import Batch, network_input, validation_errors
+from dualfocus.training.objective import Batch, network_input, to_device, validation_errors
 from dualfocus.training.sources import TrainingStack, open_source
 
 
@@ -34,7 +34,7 @@ class Validation:
         network.eval()
         rows = []
         for index, batch in enumerate(self.batches):
-            batch = {key: value.to(device) for key, value in batch.items()}
+            batch = to_device(batch, device)
             output = network(network_input(batch), batch["coordinates"])
             rows.append({key: float(value.mean()) for key, value in validation_errors(output, batch).items()})
             if pictures and index < self.config.pictures:

@@ -1,0 +1,196 @@
+"""From a focal stack to depth: ``load_model(name).predict(stack)``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dualfocus.all_in_focus import compose
+from dualfocus.models import NETWORKS, build_network
+from dualfocus.models.classical import Classical
+from dualfocus.models.layers import fold_norms
+from dualfocus.models.weights import load_weights
+from dualfocus.outputs import DepthResult
+from dualfocus.resizing import guided_upsample, shrink, working_size
+from dualfocus.staged import estimate
+from dualfocus.stack import FocalStack
+
+MODELS = ("dualfocus-s", "classical", "dualfocus-paper", "dfv")
+WEIGHTS = Path(__file__).parent / "weights"
+LEAST_CONFIDENCE = 0.05  # below it a pixel counts as nowhere in focus
+
+
+class DepthModel:
+    """A model ready to use; make one with :func:`load_model`."""
+
+    def __init__(self, name: str, network: nn.Module, device: torch.device, record: dict[str, Any] | None) -> None:
+        self.name, self.device, self.record = name, device, record or {}
+        self.untrained = record is None and name != "classical"
+        self.network = network.eval()
+        fold_norms(self.network)
+        self.network.to(device)
+        for module in self.network.modules():
+            if isinstance(module, nn.Conv2d):  # 3-D kernels have no such layout
+                module.to(memory_format=torch.channels_last)
+
+    def predict(self, stack: FocalStack, progress: Callable[[], None] | None = None) -> DepthResult:
+        """Estimate depth; the same answer every time.
+
+        Args:
+            stack: at least two planes, in any order.
+            progress: called after each plane read (twice a plane: for depth and for the all-in-focus image).
+
+        Returns:
+            maps of the size of the photographs, depth in ``stack.result_unit``.
+
+        Raises:
+            ValueError: a plane that cannot be decoded, named.
+        """
+        tick = progress or (lambda: None)
+        order = stack.near_to_far
+        u = stack.coordinates[order].astype(np.float64)
+        normalised = (u - u[0]) / (u[-1] - u[0])
+        size, work = stack.size, working_size(stack.size, len(stack))
+        started = time.perf_counter()
+
+        def working(n: int) -> Tensor:
+            return to_tensor(shrink(stack[int(order[n])], work)).to(self.device)
+
+        def full(n: int) -> np.ndarray:
+            tick()
+            return stack[int(order[n])]
+
+        with torch.inference_mode():
+            found = estimate(self.network, working, normalised, tick)
+            estimated = time.perf_counter()
+            image = compose(full, len(stack), found, size, stack.dtype)
+        coordinate = found.coordinate.clamp(0, 1).cpu().numpy()
+        std, confidence = found.std.cpu().numpy(), self.calibrate(found.confidence.cpu().numpy())
+        if work != size:
+            coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
+            std, confidence = _enlarge(std, size), _enlarge(confidence, size)
+        where = u[0] + coordinate.astype(np.float64) * (u[-1] - u[0])
+        depth = np.asarray(stack.depth_from_coordinate(where), np.float32)
+        spread = np.asarray(stack.depth_std(where, std.astype(np.float64) * abs(u[-1] - u[0])), np.float32)
+        timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
+        return DepthResult(
+            depth=depth,
+            valid=(confidence >= LEAST_CONFIDENCE) & ~np.isnan(depth),
+            confidence=confidence,
+            std=spread,
+            all_in_focus=image,
+            unit=stack.result_unit,
+            focus_distances=stack.focus_distances,
+            model=self.name,
+            timings=timings,
+            warnings=[*stack.warnings, *self._warnings(size, work)],
+            focus_unit=stack.unit,
+            camera=stack.camera,
+            order=stack.order,
+        )
+
+    def calibrate(self, confidence: np.ndarray) -> np.ndarray:
+        """Carry the network's confidence to the measured share of right answers, by the record's map."""
+        fitted = self.record.get("confidence_map")
+        if fitted is None:
+            return confidence.astype(np.float32)
+        return np.interp(confidence, fitted["said"], fitted["measured"]).astype(np.float32)
+
+    def _warnings(self, size: tuple[int, int], work: tuple[int, int]) -> list[str]:
+        warnings = []
+        if self.untrained:
+            warnings.append(f"untrained: {self.name} has random weights; its depth means nothing")
+        if work != size:
+            warnings.append(f"worked at {work[1]}x{work[0]} and enlarged to {size[1]}x{size[0]}")
+        return warnings
+
+
+def load_model(name: str = "dualfocus-s", device: str = "auto", weights: Any = "default") -> DepthModel:
+    """Load a model.
+
+    Args:
+        name: ``dualfocus-s``, ``classical``, ``dualfocus-paper``, ``dfv``, or the path of a .safetensors file.
+        device: auto, cpu, cuda or mps.
+        weights: None builds a network untrained, for speed and size.
+
+    Raises:
+        ValueError: an unknown name or device, or a network for which no weights ship.
+    """
+    target = choose_device(device)
+    if name == "classical":
+        return DepthModel(name, Classical(), target, None)
+    if name not in NETWORKS:
+        path = Path(name)
+        if path.suffix != ".safetensors":
+            raise ValueError(f"model {name!r} is unknown; choose {', '.join(MODELS)} or the path of a .safetensors file")
+        network, record = load_weights(path)
+        return DepthModel(record["model"], network, target, record)
+    if weights is None:
+        return DepthModel(name, build_network(name), target, None)
+    path = WEIGHTS / f"{name}.safetensors"
+    if not path.exists():
+        raise ValueError(
+            f"no weights ship for {name}; train it with `dualfocus train configs/{name}.yaml` and pass the path of the"
+            " .safetensors file it writes, or use weights=None for an untrained network"
+        )
+    network, record = load_weights(path)
+    return DepthModel(name, network, target, record)
+
+
+def choose_device(device: str) -> torch.device:
+    """The torch device of auto, cpu, cuda or mps.
+
+    Raises:
+        ValueError: an unknown name, or a device this machine does not have.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    if device not in available:
+        raise ValueError(f"device {device!r} is unknown; choose auto, cpu, cuda or mps")
+    if not available[device]:
+        raise ValueError(f"device {device}: not available on this machine; use auto or cpu")
+    return torch.device(device)
+
+
+def describe_models() -> list[dict[str, Any]]:
+    """Name, ``parameters``, ``gflop`` (5 planes of 480x640, 2 per multiply-add) and ``weights`` of every model."""
+    rows = []
+    for name in MODELS:
+        with torch.device("meta"):
+            network = (Classical() if name == "classical" else build_network(name)).eval()
+            images, u = torch.empty(1, 5, 3, 480, 640), torch.empty(1, 5)
+        parameters = sum(p.numel() for p in network.parameters())
+        gflop = None if name == "classical" else _count(network, images, u)
+        shipped = "none needed" if name == "classical" else _shipped(name)
+        rows.append({"name": name, "parameters": parameters, "gflop": gflop, "weights": shipped})
+    return rows
+
+
+def to_tensor(image: np.ndarray) -> Tensor:
+    """A plane as the networks take it: (H, W, 3) uint8, uint16 or float -> (3, H, W) float32 in [0, 1]."""
+    scale = {"uint8": 1 / 255, "uint16": 1 / 65535}.get(str(image.dtype), 1.0)
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) * np.float32(scale))
+
+
+def _count(network: nn.Module, images: Tensor, u: Tensor) -> float:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(images, u)
+    return round(counter.get_total_flops() / 1e9, 1)
+
+
+def _shipped(name: str) -> str:
+    return "shipped" if (WEIGHTS / f"{name}.safetensors").exists() else "train them"
+
+
+def _enlarge(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    import cv2
+
+    return cv2.resize(values.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
