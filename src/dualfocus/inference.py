@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dualfocus.all_in_focus import compose
 from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.classical import Classical
-from dualfocus.models.layers import fold_norms
+from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import guided_upsample, shrink, working_size
@@ -36,9 +36,7 @@ class DepthModel:
         self.network = network.eval()
         fold_norms(self.network)
         self.network.to(device)
-        for module in self.network.modules():
-            if isinstance(module, nn.Conv2d):  # 3-D kernels have no such layout
-                module.to(memory_format=torch.channels_last)
+        use_channels_last(self.network)
 
     def predict(self, stack: FocalStack, progress: Callable[[], None] | None = None) -> DepthResult:
         """Estimate depth; the same answer every time.

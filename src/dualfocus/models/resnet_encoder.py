@@ -47,7 +47,7 @@ class PyramidPooling(nn.Module):
         for index, mix in enumerate(self.mixes):
             cells = max(1, round(1 + index * (shortest / 2 - 1) / 3))
             bins = tuple(min(cells, side) for side in x.shape[2:])
-            pool = F.adaptive_avg_pool2d(x, bins) if len(bins) == 2 else F.adaptive_avg_pool3d(x, bins)
+            pool = F.adaptive_avg_pool2d(x, bins) if len(bins) == 2 else F.adaptive_avg_pool3d(x, bins)  # type: ignore[arg-type]
             pooled = pooled + F.interpolate(mix(pool), size=x.shape[2:], mode=mode, align_corners=False) / 4
         return F.relu((x + pooled) / 2)
 

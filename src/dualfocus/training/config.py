@@ -61,6 +61,13 @@ class DataConfig(_Strict):
     planes_per_batch: int = Field(default=40, ge=2)
     workers: int = Field(default=1, ge=0)
 
+    @field_validator("planes")
+    @classmethod
+    def _least_and_most(cls, planes: tuple[int, int]) -> tuple[int, int]:
+        if not 2 <= planes[0] <= planes[1]:
+            raise ValueError(f"{list(planes)} is not [least, most] with least >= 2")
+        return planes
+
 
 class OptimiserConfig(_Strict):
     """AdamW with warm-up and a cosine that ends with the budget."""

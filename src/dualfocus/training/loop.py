@@ -14,8 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dualfocus.models import build_network, network_options
+from dualfocus.models.layers import use_channels_last
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.batches import batch_loader
+from dualfocus.training.calibrate import fit_confidence_map
 from dualfocus.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.log import TrainingLog
@@ -62,7 +64,7 @@ class Trainer:
             trained, _ = load_weights(config.initial_weights)
             network.load_state_dict(trained.state_dict())
         network = network.to(self.accelerator.device)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's types
+        use_channels_last(network)
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema), use_buffers=True)
         optimiser = torch.optim.AdamW(_parameter_groups(network, config.optimiser.weight_decay), lr=0.0)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
@@ -130,7 +132,10 @@ class Trainer:
     def export(self, figures: dict[str, float]) -> Path:
         """Write the averaged weights with their record."""
         path = self.config.output / f"{self.config.model.name}.safetensors"
-        save_weights(path, self.config.model.name, self.average.module, self._record(figures))
+        record = self._record(figures)
+        held_out = self.validation.draw(self.config.validation.calibration_stacks, 1)
+        record["confidence_map"] = fit_confidence_map(self.average.module, held_out, self.accelerator.device)
+        save_weights(path, self.config.model.name, self.average.module, record)
         return path
 
     def _record(self, figures: dict[str, float]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,17 @@ class Validation:
     """The same held-out stacks each time: drawn once from the configured sources."""
 
     def __init__(self, config: ValidationConfig, seed: int) -> None:
-        self.config = config
-        rng = np.random.default_rng((seed, 2**31))
-        self.batches: list[Batch] = []
-        sources = [open_source(source) for source in config.sources]
-        for index in range(config.stacks if sources else 0):
+        self.config, self.seed = config, seed
+        self.sources = [open_source(source) for source in config.sources]
+        self.batches = list(self.draw(config.stacks, 0))
+
+    def draw(self, count: int, number: int) -> Iterator[Batch]:
+        """``count`` held-out stacks one by one, always the same for the same ``number``."""
+        rng = np.random.default_rng((self.seed, 2**31, number))
+        for index in range(count if self.sources else 0):
             planes = int(rng.integers(3, 11))
-            stack = sources[index % len(sources)].draw(rng, planes, config.crop)
-            self.batches.append(collate([centre_crop(stack, config.crop)]))
+            stack = self.sources[index % len(self.sources)].draw(rng, planes, self.config.crop)
+            yield collate([centre_crop(stack, self.config.crop)])
 
     @torch.no_grad()
     def __call__(self, network: nn.Module, device: torch.device, pictures: Path | None = None) -> dict[str, float]:

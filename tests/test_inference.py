@@ -1,0 +1,192 @@
+"""Prediction: the contract of DepthResult, long stacks, tiles, and the shipped weights on rendered and real stacks."""
+
+import numpy as np
+import pytest
+import torch
+
+import dualfocus
+from dualfocus import staged
+from dualfocus.inference import DepthModel, load_model
+from dualfocus.rendering.capture import render_stack
+from dualfocus.rendering.textures import TexturePool
+from dualfocus.resizing import guided_upsample, working_size
+from dualfocus.stack import FocalStack
+from dualfocus.training.calibrate import smooth_map
+
+MODELS = ("dualfocus-s", "classical")
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return render_stack(11, TexturePool(None), size=128, planes=5)
+
+
+@pytest.fixture(scope="module")
+def stack(scene):
+    return FocalStack(scene.images, scene.focus_distances, "m")
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: load_model(name, device="cpu") for name in MODELS}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_result_keeps_the_contract(name, models, stack, scene):
+    before = scene.images.copy()
+    result = models[name].predict(stack)
+    assert np.array_equal(before, scene.images)
+    for values in (result.depth, result.confidence, result.std):
+        assert values.shape == stack.size and values.dtype == np.float32
+    assert result.valid.dtype == bool and np.isfinite(result.depth[result.valid]).all()
+    assert result.confidence.min() >= 0 and result.confidence.max() <= 1 and (result.std >= 0).all()
+    near, far = scene.focus_distances.min(), scene.focus_distances.max()
+    assert result.depth.min() >= near * 0.999 and result.depth.max() <= far * 1.001
+    assert result.all_in_focus.dtype == np.uint8 and result.unit == "m" and result.model == name
+    again = models[name].predict(stack)
+    assert np.array_equal(result.depth, again.depth) and np.array_equal(result.all_in_focus, again.all_in_focus)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_planes_in_any_order_and_unit_give_the_same_depth(name, models, stack, scene):
+    expected = models[name].predict(stack).depth
+    order = np.array([3, 0, 4, 1, 2])
+    shuffled = FocalStack(scene.images[order], scene.focus_distances[order], "m")
+    np.testing.assert_allclose(models[name].predict(shuffled).depth, expected, rtol=1e-5)
+    dioptres = FocalStack(scene.images, 1 / scene.focus_distances, "dioptre")
+    result = models[name].predict(dioptres)
+    assert result.unit == "m"
+    np.testing.assert_allclose(result.depth, expected, rtol=1e-4)
+
+
+def test_infinity_in_dioptres(models, scene):
+    result = models["classical"].predict(FocalStack(scene.images, [4.0, 3.0, 2.0, 1.0, 0.0], "dioptre"))
+    assert not np.isnan(result.depth).any() and result.depth.min() >= 0.249
+
+
+def test_sixteen_bit_input_keeps_its_depth(models, scene):
+    wide = scene.images.astype(np.uint16) * 257
+    result = models["classical"].predict(FocalStack(wide, scene.focus_distances, "m"))
+    assert result.all_in_focus.dtype == np.uint16 and result.all_in_focus.max() > 255
+    reference = models["classical"].predict(FocalStack(scene.images, scene.focus_distances, "m"))
+    assert np.abs(result.all_in_focus / 257 - reference.all_in_focus.astype(float)).max() < 1
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_all_in_focus_is_sharper_than_every_plane(name, models):
+    errors = []
+    for seed in (3, 4, 5):
+        scene = render_stack(seed, TexturePool(None), size=128, planes=6, clean=True)
+        result = models[name].predict(FocalStack(scene.images, scene.focus_distances, "m"))
+        truth, inside = scene.all_in_focus.astype(float), scene.valid
+        planes = [np.abs(image - truth)[inside].mean() for image in scene.images.astype(float)]
+        errors.append((np.abs(result.all_in_focus - truth)[inside].mean(), min(planes)))
+    ours, best_plane = np.mean(errors, axis=0)
+    assert ours < best_plane
+
+
+def test_interleaved_parts_and_windows_use_every_plane():
+    for planes in range(staged.LONGEST + 1, 120):
+        parts = staged.interleaved(planes)
+        assert {n for part in parts for n in part} == set(range(planes))
+        assert all(len(part) <= staged.LONGEST and part == sorted(set(part)) for part in parts)
+        starts = staged.window_starts(planes)
+        assert starts[0] == 0 and starts[-1] == planes - staged.WINDOW
+        assert all(0 < b - a <= staged.WINDOW_STEP for a, b in zip(starts, starts[1:], strict=False))
+
+
+def test_window_shares_sum_to_one():
+    starts = staged.window_starts(37)
+    centres = torch.tensor([start + 4.5 for start in starts])
+    place = torch.linspace(0, 36, 200)
+    shares = sum(staged._window_share(place, centres, number) for number in range(len(starts)))
+    torch.testing.assert_close(shares, torch.ones(200))
+
+
+def test_tiles_do_not_change_the_answer(models, monkeypatch):
+    scene = render_stack(21, TexturePool(None), size=(200, 330), planes=4)
+    stack = FocalStack(scene.images, scene.focus_distances, "m")
+    u = 1 / scene.focus_distances
+    whole = models["dualfocus-s"].predict(stack)
+    monkeypatch.setattr(staged, "PLANE_PIXELS", 1000)
+    monkeypatch.setattr(staged, "TILE", 64)
+    tiled = models["dualfocus-s"].predict(stack)
+    spacing = (u.max() - u.min()) / 3
+    assert np.percentile(np.abs(1 / whole.depth - 1 / tiled.depth) / spacing, 99) <= 0.05
+    assert np.abs(whole.all_in_focus.astype(int) - tiled.all_in_focus).mean() < 0.5
+
+
+def test_long_relative_stack(models):
+    scene = render_stack(31, TexturePool(None), size=96, planes=20)
+    result = models["dualfocus-s"].predict(FocalStack(scene.images))
+    assert result.unit == "index" and 0 <= result.depth.min() and result.depth.max() <= 19
+    truth = np.interp(scene.truth, scene.coordinates, np.arange(20))
+    error = np.abs(result.depth - truth)[scene.valid]
+    assert np.median(error) < 2
+
+
+def test_working_size_and_guided_upsampling():
+    assert working_size((480, 640), 5) == (480, 640)
+    height, width = working_size((4000, 6000), 20)
+    assert height * width * 20 <= 41_000_000 and abs(width / height - 1.5) < 0.01
+    guide = np.zeros((200, 200, 3), np.uint8)
+    guide[:, 97:] = 200
+    depth = np.where(np.arange(50)[None, :] < 24, 1.0, 3.0).astype(np.float32).repeat(50, 0)
+    depth[:, 24] = 2.5  # the edge at 97 / 4 lies inside this column
+    up = guided_upsample(depth, guide)
+    assert up.shape == (200, 200) and np.abs(np.diff(up[100]))[96] > 1.5
+    assert abs(up[100, 60] - 1) < 0.05 and abs(up[100, 140] - 3) < 0.05
+
+
+def test_models_without_weights():
+    with pytest.raises(ValueError, match="train"):
+        load_model("dfv")
+    with pytest.raises(ValueError, match="no-such"):
+        load_model("no-such")
+    with pytest.raises(ValueError, match="tpu"):
+        load_model("classical", device="tpu")
+    with pytest.raises(ValueError, match="missing.safetensors"):
+        load_model("missing.safetensors")
+    model = load_model("dfv", device="cpu", weights=None)
+    images = np.random.default_rng(0).integers(0, 255, (2, 40, 50, 3), dtype=np.uint8)
+    result = model.predict(dualfocus.FocalStack(images, [1, 2]))
+    assert any("untrained" in warning for warning in result.warnings) and result.depth.shape == (40, 50)
+
+
+def test_confidence_map_is_fitted_and_applied():
+    said = np.linspace(0.0025, 0.9975, 200)
+    fitted = smooth_map(np.full(200, 1000.0), 1000 * said**2)
+    assert np.abs(np.interp(said, fitted["said"], fitted["measured"]) - said**2).max() < 0.03
+    assert (np.diff(fitted["measured"]) > 0).all()
+    model = DepthModel("dualfocus-s", load_model("dualfocus-s").network, torch.device("cpu"), {"confidence_map": fitted})
+    assert abs(float(model.calibrate(np.array([0.5]))[0]) - 0.25) < 0.03
+
+
+def test_network_beats_classical_on_rendered_scenes(models):
+    errors = {name: [] for name in MODELS}
+    for seed in range(500, 508):
+        scene = render_stack(seed, TexturePool(None), size=160, planes=5)
+        stack = FocalStack(scene.images, scene.focus_distances, "m")
+        u = 1 / scene.focus_distances
+        for name in MODELS:
+            found = (1 / models[name].predict(stack).depth - u[0]) / (u[-1] - u[0])
+            errors[name].append(np.sqrt(np.mean((found - scene.truth)[scene.valid] ** 2)))
+    assert np.mean(errors["dualfocus-s"]) < 0.6 * np.mean(errors["classical"])
+
+
+def test_nothing_to_focus_on_gives_low_confidence(models):
+    rng = np.random.default_rng(1)
+    flat = np.clip(rng.normal(120, 1.0, (5, 96, 96, 3)), 0, 255).astype(np.uint8)
+    for name in MODELS:
+        assert models[name].predict(FocalStack(flat, [0.5, 0.7, 1, 2, 4])).confidence.mean() < 0.4
+
+
+@pytest.mark.parametrize(
+    ("name", "correlation", "error"), [("dualfocus-s", 0.999, 0.25), ("classical", 0.9995, 0.15)]
+)
+@pytest.mark.parametrize("relief", ["relief1", "relief2"])
+def test_reliefs_with_exact_truth(name, correlation, error, relief, models, shared_data):
+    stack = dualfocus.load_stack(shared_data / "stacks" / "generated_relief" / relief)
+    depth, truth = models[name].predict(stack).depth, stack.ground_truth
+    assert np.corrcoef(depth.ravel(), truth.ravel())[0, 1] >= correlation
+    assert np.abs(depth - truth).mean() <= error

@@ -1,0 +1,362 @@
+"""The trainer: strict configuration, exact resumption, checkpoints that survive a kill, readable weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
+
+from dualfocus.models.weights import load_weights
+from dualfocus.rendering.capture import render_stack
+from dualfocus.training.batches import BatchDataset, collate, jitter, random_crop, take_planes
+from dualfocus.training.checkpoint import load_checkpoint
+from dualfocus.training.config import DataConfig, LossConfig, SourceConfig, read_config
+from dualfocus.training.loop import Trainer, train
+from dualfocus.training.objective import network_input, objective
+from dualfocus.training.sources import TrainingStack, from_rendered, open_source
+
+SMALL = {"encoder": [8, 8, 8, 12], "decoder": [8, 8, 12], "surfaces": 3}
+TERMS = ("total", "depth", "spatial", "focal", "confidence")
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> Path:
+    """Three noise-textured scenes in the packed form of `dualfocus render`."""
+    from dualfocus.rendering import dataset
+
+    folder = tmp_path_factory.mktemp("rendered")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "SHARD_SIZE", 3)
+        patch.setattr(dataset, "_pool", dataset.TexturePool(None))
+        dataset._write_shard(folder, 0, 0, 48, (5, 5))
+        yield folder
+
+
+def settings(folder: Path, source: dict, **changes) -> dict:
+    content = {
+        "output": str(folder / "run"),
+        "checkpoint_minutes": 1e-6,
+        "model": {"options": SMALL},
+        "data": {"sources": [source], "crop": 32, "planes": [2, 4], "planes_per_batch": 6, "workers": 0},
+        "optimiser": {"warmup_steps": 2},
+        "budget": {"steps": 5},
+        "validation": {"sources": [source], "stacks": 2, "every_steps": 2, "crop": 32, "pictures": 1},
+    }
+    return content | changes
+
+
+def write(path: Path, content: dict) -> Path:
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def logged(folder: Path, kind: str = "loss") -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            ({"sead": 1}, "sead"),
+            ({"optimiser": {"learning_rat": 1e-3}}, r"optimiser\.learning_rat"),
+            ({"optimiser": {"learning_rate": -1}}, r"optimiser\.learning_rate"),
+            ({"model": {"name": "dualfocus-xl"}}, r"model\.name"),
+            ({"budget": {}}, r"budget\.steps"),
+            ({"data": {"sources": []}}, r"data\.sources"),
+            ({"data": {"sources": [{"kind": "films"}]}}, r"data\.sources\.0\.kind"),
+            ({"data": {"sources": [{"kind": "stacks", "path": "no/such/folder"}]}}, "no/such/folder"),
+            ({"data": {"sources": [{"kind": "procedural"}], "planes": [1, 4]}}, r"data\.planes"),
+            ({"data": {"sources": [{"kind": "procedural"}], "planes": [5, 4]}}, r"data\.planes"),
+            ({"precision": "fp8"}, "precision"),
+        ],
+    )
+    def test_mistakes_are_named(self, tmp_path, change, named):
+        path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}) | change)
+        with pytest.raises(ValueError, match=f"config.yaml: .*{named}") as caught:
+            read_config(path)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("content", ["", "just text", "a: [1", "- 1"])
+    def test_not_a_mapping(self, tmp_path, content):
+        path = tmp_path / "config.yaml"
+        path.write_text(content)
+        with pytest.raises(ValueError, match="config.yaml"):
+            read_config(path)
+        with pytest.raises(ValueError, match="absent.yaml"):
+            read_config(tmp_path / "absent.yaml")
+
+    def test_the_shipped_configuration_is_valid(self, monkeypatch):
+        monkeypatch.setattr(Path, "exists", lambda _: True)  # its data is made by the user
+        config = read_config(Path(__file__).parents[1] / "configs" / "dualfocus-s.yaml")
+        assert config.model.name == "dualfocus-s" and config.budget.minutes and config.budget.minutes >= 90
+
+    def test_a_wrong_network_option_is_named(self, tmp_path):
+        content = settings(tmp_path, {"kind": "procedural"}, model={"options": {"spatail": "off"}})
+        with pytest.raises(ValueError, match="spatail"):
+            train(write(tmp_path / "config.yaml", content))
+        assert not (tmp_path / "run").exists()
+
+
+class TestBatches:
+    def test_are_a_function_of_seed_and_step(self, rendered):
+        config = DataConfig(sources=[SourceConfig(kind="rendered", path=rendered)], crop=32, planes_per_batch=6)
+        one, two, other = BatchDataset(config, 1), BatchDataset(config, 1), BatchDataset(config, 2)
+        one[0]
+        for key, value in one[3].items():
+            assert torch.equal(value, two[3][key])
+        assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(one[3].values(), other[3].values()))
+
+    def test_planes_taken_from_a_stack_span_the_coordinate(self, rendered):
+        stack = open_source(SourceConfig(kind="rendered", path=rendered)).draw(np.random.default_rng(0), 5, 32)
+        part = take_planes(stack, np.array([1, 2, 4]))
+        u = stack.coordinates
+        assert part.coordinates[0] == 0 and part.coordinates[-1] == 1 and len(part.images) == 3
+        back = u[1] + part.truth * (u[4] - u[1])
+        np.testing.assert_allclose(back, stack.truth, atol=1e-5)
+
+    def test_crops_and_turns_keep_images_and_truth_together(self):
+        rng = np.random.default_rng(0)
+        marks = rng.integers(0, 256, (40, 50)).astype(np.uint8)
+        images = np.repeat(np.repeat(marks[None, ..., None], 2, 0), 3, -1)
+        stack = TrainingStack(images, np.array([0.0, 1.0]), marks.astype(np.float32), marks > 9)
+        for _ in range(8):
+            part = random_crop(stack, rng, 32)
+            assert part.images.shape == (2, 32, 32, 3)
+            np.testing.assert_array_equal(part.images[1, ..., 0], part.truth)
+            np.testing.assert_array_equal(part.known, part.truth > 9)
+        with pytest.raises(ValueError, match="50x40.*64"):
+            random_crop(stack, rng, 64)
+
+    def test_jitter_reverses_images_and_coordinate_together(self):
+        images = np.full((3, 4, 4, 3), 100, np.uint8) + np.arange(3, dtype=np.uint8)[:, None, None, None] * 30
+        truth = np.full((4, 4), 0.2, np.float32)
+        seen = set()
+        for seed in range(12):
+            out = jitter(TrainingStack(images, np.array([0, 0.2, 1]), truth, truth > 0), np.random.default_rng(seed))
+            rising = bool(out.images[2].mean() > out.images[0].mean())
+            seen.add(rising)
+            np.testing.assert_allclose(out.truth, 0.2 if rising else 0.8, rtol=1e-6)
+            np.testing.assert_allclose(out.coordinates, [0, 0.2, 1] if rising else [0, 0.8, 1])
+        assert seen == {True, False}
+
+
+class TestObjective:
+    @staticmethod
+    def batch():
+        stack = from_rendered(render_stack(3, size=32, planes=3))
+        return collate([stack, stack])
+
+    def test_unknown_pixels_change_nothing_in_value_and_gradient(self):
+        from dualfocus.models import build_network
+
+        results = []
+        for spoil in (0.5, float("nan"), float("inf")):
+            torch.manual_seed(0)
+            model, batch = build_network("dualfocus-s", SMALL).train(), self.batch()
+            batch["known"][:, :10] = False
+            batch["truth"][:, :10] = spoil
+            losses = objective(model(network_input(batch), batch["coordinates"]), batch, LossConfig())
+            losses.total.backward()
+            results.append([*losses, *(p.grad for p in model.parameters())])
+        assert all(torch.isfinite(value).all() for value in results[0])
+        for other in results[1:]:
+            for one, two in zip(results[0], other, strict=True):
+                torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+    def test_a_perfect_answer_costs_nothing(self):
+        from dualfocus.models.output import FocusOutput
+
+        batch = self.batch()
+        p = torch.tensor([0.2, 0.5, 0.3])[None, :, None, None].expand(2, 3, 8, 8)
+        truth = batch["truth"]
+        output = FocusOutput(p, truth, torch.zeros_like(truth), torch.ones_like(truth), {"side_coordinates": truth[:, None]})
+        losses = objective(output, batch, LossConfig())
+        assert losses.total == losses.depth == losses.focal == losses.spatial == 0
+
+    def test_a_source_without_path_is_refused(self):
+        with pytest.raises(ValueError, match="stacks.*path"):
+            open_source(SourceConfig(kind="stacks"))
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, rendered, monkeypatch):
+    source = {"kind": "rendered", "path": str(rendered)}
+    whole, broken = (write(tmp_path / f"{n}.yaml", settings(tmp_path / n, source)) for n in ("whole", "broken"))
+    train(whole)
+
+    class Stop(Exception):
+        pass
+
+    original = Trainer.train_step
+
+    def stop(self, batch):
+        if self.step == 3:
+            raise Stop
+        return original(self, batch)
+
+    monkeypatch.setattr(Trainer, "train_step", stop)
+    with pytest.raises(Stop):
+        train(broken)
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / "broken" / "run")["step"] == 3
+    torch.randn(100)  # the state of the generator comes from the checkpoint
+    resumed = train(broken, resume=True)
+    one, two = (logged(tmp_path / n / "run") for n in ("whole", "broken"))
+    assert [row["step"] for row in two] == list(range(5))
+    for term in TERMS:
+        assert [row[term] for row in one] == [row[term] for row in two]
+    assert one[0]["total"] != one[1]["total"] and all(np.isfinite(row["total"]) for row in one)
+    assert logged(tmp_path / "whole" / "run", "validation")[-1]["rmse"] == (
+        logged(tmp_path / "broken" / "run", "validation")[-1]["rmse"]
+    )
+    first, second = load_weights(tmp_path / "whole" / "run" / resumed.name)[0], load_weights(resumed)[0]
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, rendered) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    source = {"kind": "rendered", "path": str(rendered), "licence": "CC0"}
+    return train(write(folder / "config.yaml", settings(folder, source, seed=7)))
+
+
+def test_the_record_says_how_the_weights_were_made(trained):
+    network, record = load_weights(trained)
+    assert network.config.surfaces == 3
+    assert record["steps"] == 5 and record["seed"] == 7 and record["precision"] == "no"
+    assert record["data"][0]["licence"] == "CC0" and record["data"][0]["kind"] == "rendered"
+    assert {"rmse", "mae", "mae_spacings"} <= record["validation"].keys()
+    assert record["hardware"] and record["minutes"] >= 0 and record["preprocessing"]
+    assert str(trained.parent.parent) not in json.dumps(record)  # no paths of the machine
+    assert json.loads(trained.with_suffix(".json").read_text()) == record
+
+
+def test_validation_writes_pictures(trained):
+    pictures = sorted((trained.parent / "pictures").rglob("*.png"))
+    assert [p.parent.name for p in pictures] == ["000002", "000004", "000005"]
+    with Image.open(pictures[0]) as image:
+        assert image.size == (6 * 32, 32)
+
+
+def test_a_second_run_into_the_same_folder_is_refused(trained):
+    before = (trained.parent / "log.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="run.*--resume"):
+        train(trained.parent.parent / "config.yaml")
+    assert (trained.parent / "log.jsonl").read_bytes() == before
+
+
+def test_nothing_to_resume(tmp_path):
+    path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
+    with pytest.raises(ValueError, match="nothing to resume"):
+        train(path, resume=True)
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half a checkpoint")
+    with pytest.raises(ValueError, match="checkpoint.pt"):
+        train(path, resume=True)
+
+
+def test_starting_from_weights(tmp_path, trained):
+    content = settings(tmp_path, {"kind": "procedural"}, initial_weights=str(trained))
+    trainer = Trainer(read_config(write(tmp_path / "config.yaml", content | {"validation": {}})))
+    expected = load_weights(trained)[0].state_dict()
+    for key, value in trainer.network.state_dict().items():
+        assert torch.equal(value, expected[key])
+    content["model"] = {"options": SMALL | {"surfaces": 4}}
+    with pytest.raises(ValueError, match="safetensors"):
+        Trainer(read_config(write(tmp_path / "config.yaml", content | {"validation": {}})))
+
+
+@pytest.mark.parametrize(("spatial", "loss_counts"), [("full", True), ("no_loss", False), ("no_projection", True), ("off", False)])
+def test_ablations_train(tmp_path, rendered, spatial, loss_counts):
+    content = settings(tmp_path, {"kind": "rendered", "path": str(rendered)}, validation={})
+    content |= {"model": {"options": SMALL | {"spatial": spatial}}, "budget": {"steps": 1}}
+    train(write(tmp_path / "config.yaml", content))
+    assert (logged(tmp_path / "run")[0]["spatial"] > 0) == loss_counts
+
+
+def test_the_time_limit_ends_the_run(tmp_path):
+    content = settings(tmp_path, {"kind": "procedural"}, budget={"steps": 10**6}, validation={})
+    path = train(write(tmp_path / "config.yaml", content), time_limit=0.02, output=tmp_path / "elsewhere")
+    assert path.parent == tmp_path / "elsewhere" and 0 < load_weights(path)[1]["steps"] < 10**5
+
+
+def write_stack(folder: Path, seed: int, unit: str) -> None:
+    """A rendered stack as users have them: PNG planes far to near, stack.json, truth in the unit."""
+    folder.mkdir(parents=True)
+    stack = render_stack(seed, size=40, planes=4, clean=True)
+    inverse = 1 / stack.focus_distances
+    truth = 1 / (inverse[0] + stack.truth * (inverse[-1] - inverse[0]))
+    names = [f"img{n}.png" for n in range(4)]
+    for name, image in zip(names, stack.images[::-1], strict=True):
+        Image.fromarray(image).save(folder / name)
+    distances = stack.focus_distances[::-1]
+    if unit == "dioptre":
+        distances, truth = 1 / distances, 1 / truth
+    truth[:4] = np.nan
+    np.save(folder / "depth.npy", truth.astype(np.float32))
+    sidecar = {"images": names, "focus_distances": list(distances), "unit": unit, "ground_truth": "depth.npy"}
+    (folder / "stack.json").write_text(json.dumps(sidecar))
+
+
+class TestStacksSource:
+    @pytest.mark.parametrize("unit", ["m", "dioptre"])
+    def test_reads_what_was_rendered(self, tmp_path, unit):
+        write_stack(tmp_path / "scene1", 5, unit)
+        stack = open_source(SourceConfig(kind="stacks", path=tmp_path)).draw(np.random.default_rng(0), 4, 32)
+        expected = render_stack(5, size=40, planes=4, clean=True)
+        np.testing.assert_array_equal(stack.images, expected.images)
+        np.testing.assert_allclose(stack.coordinates, expected.coordinates, atol=1e-9)
+        assert not stack.known[:4].any() and stack.known[4:].all()
+        np.testing.assert_allclose(stack.truth[4:], expected.truth[4:], atol=1e-4)
+
+    def test_trains(self, tmp_path):
+        for index in range(2):
+            write_stack(tmp_path / "data" / f"scene{index}", index, "m")
+        source = {"kind": "stacks", "path": str(tmp_path / "data")}
+        path = train(write(tmp_path / "config.yaml", settings(tmp_path, source)))
+        assert all(np.isfinite(row["total"]) for row in logged(tmp_path / "run"))
+        assert load_weights(path)[1]["data"] == [{"kind": "stacks", "name": "data", "licence": ""}]
+
+    def test_include_and_exclude(self, tmp_path):
+        write_stack(tmp_path / "scene1", 1, "m")
+        write_stack(tmp_path / "scene2", 2, "m")
+        source = open_source(SourceConfig(kind="stacks", path=tmp_path, exclude=("*2",)))
+        assert source.indices == [0]
+        with pytest.raises(ValueError, match="nothing\\*"):
+            open_source(SourceConfig(kind="stacks", path=tmp_path, include="nothing*"))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_kill_leaves_a_checkpoint_to_resume_from(tmp_path, rendered):
+    source = {"kind": "rendered", "path": str(rendered)}
+    content = settings(tmp_path, source, budget={"steps": 10**6}, validation={})
+    config = write(tmp_path / "config.yaml", content)
+    code = "import sys, pathlib; from dualfocus.training.loop import train; train(pathlib.Path(sys.argv[1]))"
+    source_folder = str(Path(__file__).parents[1] / "src")
+    environment = os.environ | {"PYTHONPATH": source_folder, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code, str(config)], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        checkpoint, deadline = tmp_path / "run" / "checkpoint.pt", time.monotonic() + 60
+        while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)  # somewhere inside a step or a save: every step saves
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    reached = load_checkpoint(tmp_path / "run")["step"]
+    assert reached >= 1
+    content["budget"] = {"steps": reached + 2}
+    weights = train(write(config, content), resume=True)
+    assert load_weights(weights)[1]["steps"] == reached + 2
