@@ -158,7 +158,8 @@ def test_confidence_map_is_fitted_and_applied():
     fitted = smooth_map(np.full(200, 1000.0), 1000 * said**2)
     assert np.abs(np.interp(said, fitted["said"], fitted["measured"]) - said**2).max() < 0.03
     assert (np.diff(fitted["measured"]) > 0).all()
-    model = DepthModel("dualfocus-s", load_model("dualfocus-s").network, torch.device("cpu"), {"confidence_map": fitted})
+    network = load_model("dualfocus-s").network
+    model = DepthModel("dualfocus-s", network, torch.device("cpu"), {"confidence_map": fitted})
     assert abs(float(model.calibrate(np.array([0.5]))[0]) - 0.25) < 0.03
 
 

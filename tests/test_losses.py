@@ -136,7 +136,9 @@ class TestFocal:
         values = [reference_focal(p[b, :, y, x].numpy()) for b, y, x in np.ndindex(2, 4, 5)]
         assert float(focal_variational_loss(p)) == pytest.approx(np.mean(values), rel=1e-12)
         valid = random(2, 4, 5, seed=4) > 0
-        assert float(focal_variational_loss(p, valid)) == pytest.approx(np.mean(np.array(values)[valid.ravel()]), rel=1e-12)
+        assert float(focal_variational_loss(p, valid)) == pytest.approx(
+            np.mean(np.array(values)[valid.ravel()]), rel=1e-12
+        )
 
     def test_reversing_the_planes_changes_nothing(self):
         p = probabilities(2, 6, 3, 3)
@@ -187,7 +189,12 @@ def losses(prediction, gradient, score, logit, depth, valid):
 
 
 def scene():
-    inputs = [random(1, 4, 5, seed=1), random(1, 4, 2, 4, 5, seed=2), random(1, 4, 4, 5, seed=3), random(1, 4, 5, seed=4)]
+    inputs = [
+        random(1, 4, 5, seed=1),
+        random(1, 4, 2, 4, 5, seed=2),
+        random(1, 4, 4, 5, seed=3),
+        random(1, 4, 5, seed=4),
+    ]
     depth = random(1, 4, 5, seed=5).abs()
     valid = random(1, 4, 5, seed=6) > -0.7
     assert 0 < int(valid.sum()) < 20

@@ -83,7 +83,9 @@ def test_equals_dense_least_squares(size):
     expected, *_ = np.linalg.lstsq(matrix, gradient.numpy().ravel(), rcond=None)  # the least norm has zero mean
     found = integrable_projection(gradient).numpy().ravel()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
-    np.testing.assert_allclose(forward_differences(random(*size)).numpy().ravel(), matrix @ random(*size).numpy().ravel())
+    np.testing.assert_allclose(
+        forward_differences(random(*size)).numpy().ravel(), matrix @ random(*size).numpy().ravel()
+    )
 
 
 def test_batch_and_channels_are_independent():

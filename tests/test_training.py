@@ -88,6 +88,12 @@ class TestConfiguration:
             read_config(path)
         assert "\n" not in str(caught.value)
 
+    def test_off_needs_no_quotes(self, tmp_path):
+        path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
+        text = path.read_text().replace("options:", "options:\n    spatial: off")
+        path.write_text(text)
+        assert read_config(path).model.options["spatial"] == "off"
+
     @pytest.mark.parametrize("content", ["", "just text", "a: [1", "- 1"])
     def test_not_a_mapping(self, tmp_path, content):
         path = tmp_path / "config.yaml"
@@ -116,7 +122,8 @@ class TestBatches:
         one[0]
         for key, value in one[3].items():
             assert torch.equal(value, two[3][key])
-        assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(one[3].values(), other[3].values()))
+        pairs = zip(one[3].values(), other[3].values(), strict=True)
+        assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in pairs)
 
     def test_planes_taken_from_a_stack_span_the_coordinate(self, rendered):
         stack = open_source(SourceConfig(kind="rendered", path=rendered)).draw(np.random.default_rng(0), 5, 32)
@@ -181,7 +188,9 @@ class TestObjective:
         batch = self.batch()
         p = torch.tensor([0.2, 0.5, 0.3])[None, :, None, None].expand(2, 3, 8, 8)
         truth = batch["truth"]
-        output = FocusOutput(p, truth, torch.zeros_like(truth), torch.ones_like(truth), {"side_coordinates": truth[:, None]})
+        output = FocusOutput(
+            p, truth, torch.zeros_like(truth), torch.ones_like(truth), {"side_coordinates": truth[:, None]}
+        )
         losses = objective(output, batch, LossConfig())
         assert losses.total == losses.depth == losses.focal == losses.spatial == 0
 
@@ -217,8 +226,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, rendered, monkey
     for term in TERMS:
         assert [row[term] for row in one] == [row[term] for row in two]
     assert one[0]["total"] != one[1]["total"] and all(np.isfinite(row["total"]) for row in one)
-    assert logged(tmp_path / "whole" / "run", "validation")[-1]["rmse"] == (
-        logged(tmp_path / "broken" / "run", "validation")[-1]["rmse"]
+    assert (
+        logged(tmp_path / "whole" / "run", "validation")[-1]["rmse"]
+        == (logged(tmp_path / "broken" / "run", "validation")[-1]["rmse"])
     )
     first, second = load_weights(tmp_path / "whole" / "run" / resumed.name)[0], load_weights(resumed)[0]
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
@@ -238,6 +248,7 @@ def test_the_record_says_how_the_weights_were_made(trained):
     assert record["steps"] == 5 and record["seed"] == 7 and record["precision"] == "no"
     assert record["data"][0]["licence"] == "CC0" and record["data"][0]["kind"] == "rendered"
     assert {"rmse", "mae", "mae_spacings"} <= record["validation"].keys()
+    assert (np.diff(record["confidence_map"]["measured"]) > 0).all()
     assert record["hardware"] and record["minutes"] >= 0 and record["preprocessing"]
     assert str(trained.parent.parent) not in json.dumps(record)  # no paths of the machine
     assert json.loads(trained.with_suffix(".json").read_text()) == record
@@ -278,7 +289,9 @@ def test_starting_from_weights(tmp_path, trained):
         Trainer(read_config(write(tmp_path / "config.yaml", content | {"validation": {}})))
 
 
-@pytest.mark.parametrize(("spatial", "loss_counts"), [("full", True), ("no_loss", False), ("no_projection", True), ("off", False)])
+@pytest.mark.parametrize(
+    ("spatial", "loss_counts"), [("full", True), ("no_loss", False), ("no_projection", True), ("off", False)]
+)
 def test_ablations_train(tmp_path, rendered, spatial, loss_counts):
     content = settings(tmp_path, {"kind": "rendered", "path": str(rendered)}, validation={})
     content |= {"model": {"options": SMALL | {"spatial": spatial}}, "budget": {"steps": 1}}
@@ -360,3 +373,9 @@ def test_kill_leaves_a_checkpoint_to_resume_from(tmp_path, rendered):
     content["budget"] = {"steps": reached + 2}
     weights = train(write(config, content), resume=True)
     assert load_weights(weights)[1]["steps"] == reached + 2
+
+
+def test_resuming_with_another_network_is_refused(tmp_path, trained):
+    content = settings(trained.parent.parent, {"kind": "procedural"}, model={"options": SMALL | {"surfaces": 4}})
+    with pytest.raises(ValueError, match=r"checkpoint\.pt.*model"):
+        train(write(tmp_path / "config.yaml", content), resume=True)

@@ -19,8 +19,8 @@ from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import guided_upsample, shrink, working_size
-from dualfocus.staged import estimate
 from dualfocus.stack import FocalStack
+from dualfocus.staged import estimate
 
 MODELS = ("dualfocus-s", "classical", "dualfocus-paper", "dfv")
 WEIGHTS = Path(__file__).parent / "weights"
@@ -127,7 +127,8 @@ def load_model(name: str = "dualfocus-s", device: str = "auto", weights: Any = "
     if name not in NETWORKS:
         path = Path(name)
         if path.suffix != ".safetensors":
-            raise ValueError(f"model {name!r} is unknown; choose {', '.join(MODELS)} or the path of a .safetensors file")
+            known = ", ".join(MODELS)
+            raise ValueError(f"model {name!r} is unknown; choose {known} or the path of a .safetensors file")
         network, record = load_weights(path)
         return DepthModel(record["model"], network, target, record)
     if weights is None:

@@ -140,7 +140,7 @@ class EncodedStack:
                     _paste(target, source, core, box, 1)
                 _paste(probability, out.probability, core, box, 4)
                 _paste(upsampling, (out.aux or {})["upsampling_weights"], core, box, 4)
-        return FocusOutput(probability, *maps, {"upsampling_weights": upsampling})
+        return FocusOutput(probability, maps[0], maps[1], maps[2], {"upsampling_weights": upsampling})
 
 
 def long_stack(stack: EncodedStack) -> Estimate:

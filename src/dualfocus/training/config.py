@@ -19,6 +19,11 @@ class ModelConfig(_Strict):
     name: Literal["dualfocus-s", "dualfocus-paper", "dfv"] = "dualfocus-s"
     options: dict[str, Any] = {}
 
+    @field_validator("options")
+    @classmethod
+    def _plain_off(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return {key: "off" if value is False else value for key, value in options.items()}  # YAML reads off as false
+
 
 class LossConfig(_Strict):
     """Weights of the objective; ``spatial`` and ``focal`` of 0 switch a constraint's loss off."""
@@ -91,6 +96,7 @@ class ValidationConfig(_Strict):
 
     sources: list[SourceConfig] = []
     stacks: int = Field(default=24, ge=1)
+    calibration_stacks: int = Field(default=120, ge=1)  # others, once at the end, to fit the confidence map
     every_steps: int = Field(default=500, ge=1)
     crop: int = Field(default=256, ge=32, multiple_of=32)
     pictures: int = Field(default=4, ge=0)

@@ -62,7 +62,7 @@ class Trainer:
             config.loss.spatial = 0.0
         if config.initial_weights is not None:
             trained, _ = load_weights(config.initial_weights)
-            network.load_state_dict(trained.state_dict())
+            _load_into(network, trained.state_dict(), config.initial_weights)
         network = network.to(self.accelerator.device)
         use_channels_last(network)
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema), use_buffers=True)
@@ -177,13 +177,20 @@ class Trainer:
         save_checkpoint(self.config.output, state)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.accelerator.unwrap_model(self.network).load_state_dict(state["network"])
+        _load_into(self.accelerator.unwrap_model(self.network), state["network"], self.config.output / NAME)
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         if state["scaler"] is not None and self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.elapsed, self.processor = state["step"], state["elapsed"], state["processor"]
         torch.set_rng_state(state["random"])
+
+
+def _load_into(network: torch.nn.Module, state: dict[str, torch.Tensor], source: Path) -> None:
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise ValueError(f"{source}: made for another network than the configured one; compare `model`") from None
 
 
 def _parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

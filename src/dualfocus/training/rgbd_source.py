@@ -1,0 +1,107 @@
+"""Training stacks rendered on the fly from photographs with dense depth."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dualfocus.rendering.rgbd import render_rgbd
+from dualfocus.training.sources import TrainingStack, from_rendered
+
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_TRIES = 8
+
+
+class RgbdSource:
+    """``rgb/NAME.jpg`` (or png, webp) beside ``depth/NAME.npy`` in metres or 16-bit ``depth/NAME.png`` in millimetres.
+
+    Only the shape of the depth counts: the planes and the aperture of every stack are drawn at random, so a wrong
+    scale of the depth does no harm. Pixels without depth (0, NaN or inf) are filled for rendering and unknown in the
+    truth.
+
+    Raises:
+        ValueError: a missing folder, no pictures, or a picture without depth.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        pictures = folder / "rgb"
+        if not pictures.is_dir() or not (folder / "depth").is_dir():
+            raise ValueError(f"{folder}: RGB-D data needs the folders rgb and depth in it")
+        images = sorted(path for path in pictures.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
+        if not images:
+            raise ValueError(f"{pictures}: no .jpg, .png or .webp pictures")
+        self.pairs = [(path, _depth_file(folder / "depth", path)) for path in images]
+
+    def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
+        """A random square of a random picture, shrunk to ``crop`` pixels, as a stack of ``planes`` planes.
+
+        Raises:
+            ValueError: a file that cannot be used, or several draws in a row without any depth.
+        """
+        for _ in range(_TRIES):
+            image_path, depth_path = self.pairs[int(rng.integers(len(self.pairs)))]
+            image, depth = read_image(image_path), read_depth(depth_path)
+            if image.shape[:2] != depth.shape:
+                raise ValueError(f"{depth_path}: {_size(depth)} pixels, but {image_path.name} has {_size(image)}")
+            image, depth = random_square(image, depth, rng, crop, image_path)
+            known = np.isfinite(depth) & (depth > 0)
+            if known.any():
+                return from_rendered(render_rgbd(image, depth, rng, planes=planes))._replace(known=known)
+        raise ValueError(f"{depth_path}: no depth in {_TRIES} random squares; are most of its pixels 0 or NaN?")
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image as (H, W, 3) uint8 (ValueError naming the file)."""
+    try:
+        with Image.open(path) as opened:
+            return np.array(opened.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from None
+
+
+def read_depth(path: Path) -> np.ndarray:
+    """Depth in metres, (H, W) float32, anything not finite and positive being unknown (ValueError naming the file)."""
+    try:
+        if path.suffix == ".npy":
+            depth, scale = np.load(path, allow_pickle=False), 1.0
+        else:
+            with Image.open(path) as opened:
+                depth, scale = np.array(opened), 1e-3
+    except (OSError, ValueError, UnidentifiedImageError) as error:
+        raise ValueError(f"{path}: cannot be read as depth ({error})") from None
+    if depth.ndim != 2 or depth.dtype.kind not in "iuf" or depth.dtype == np.uint8:
+        raise ValueError(f"{path}: depth must be (H, W) metres in .npy or 16-bit millimetres in .png, one channel")
+    return depth.astype(np.float32) * np.float32(scale)
+
+
+def random_square(
+    image: np.ndarray, depth: np.ndarray, rng: np.random.Generator, crop: int, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """A square of at least ``crop`` pixels, its size drawn evenly in log, shrunk to ``crop``.
+
+    Shrinking averages the colours and picks one of the depths, which must not be averaged across edges.
+    """
+    height, width = depth.shape
+    if min(height, width) < crop:
+        raise ValueError(f"{path}: {_size(depth)} pixels are smaller than the crop of {crop}")
+    side = int(round(math.exp(rng.uniform(math.log(crop), math.log(min(height, width))))))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    part = Image.fromarray(image[top : top + side, left : left + side])
+    pick = ((np.arange(crop) + 0.5) * side / crop).astype(int)
+    shrunk = part if side == crop else part.resize((crop, crop), Image.Resampling.LANCZOS)
+    return np.array(shrunk), depth[top + pick[:, None], left + pick[None, :]]
+
+
+def _depth_file(folder: Path, image: Path) -> Path:
+    for suffix in (".npy", ".png"):
+        path = folder / f"{image.stem}{suffix}"
+        if path.is_file():
+            return path
+    raise ValueError(f"{image}: no depth/{image.stem}.npy or depth/{image.stem}.png beside it")
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"
