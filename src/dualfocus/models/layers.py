@@ -80,11 +80,16 @@ class PlaneResidual(nn.Module):
         return (x + self.second(shift_planes(hidden, planes))).relu_()
 
 
-def fold_norms(module: nn.Module) -> None:
+def fold_norms(network: nn.Module) -> None:
     """Fold every batch norm of a network in evaluation mode; the outputs stay the same to rounding."""
-    for child in module.modules():
-        if isinstance(child, ConvNorm):
-            child.fold()
+    for module in network.modules():
+        if isinstance(module, ConvNorm):
+            module.fold()
+        elif isinstance(module, nn.Sequential):
+            for index in range(len(module) - 1):
+                conv, norm = module[index], module[index + 1]
+                if isinstance(conv, nn.Conv2d | nn.Conv3d) and isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+                    module[index], module[index + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
 
 
 def use_channels_last(module: nn.Module) -> None:
