@@ -53,6 +53,15 @@ def test_slanted_plane_is_measured_below_the_plane_spacing(coordinates):
     assert output.confidence.mean() > 0.8
 
 
+@pytest.mark.parametrize("planes", [2, 3, 5, 7])
+def test_planes_that_are_all_alike_have_no_confidence_and_no_nan(planes):
+    image = slanted_stack(np.array([0, 1.0]))[0][:, :1]
+    output = Classical()(image.expand(1, planes, *image.shape[2:]), torch.linspace(0, 1, planes)[None])
+    for values in (output.probability, output.coordinate, output.std, output.confidence):
+        assert values.isfinite().all()
+    assert output.confidence.max() < 0.05
+
+
 def test_output_is_a_probability_with_the_stated_moments():
     images, u, _ = slanted_stack(np.array([0, 0.1, 0.3, 0.7, 1.0]))
     output = Classical()(images, u)

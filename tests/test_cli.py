@@ -15,9 +15,16 @@ from dualfocus.outputs.files import RESULT_FILES
 COMMANDS = ("demo", "predict", "evaluate", "train", "render", "bench", "info")
 
 
-def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     search = os.pathsep.join([str(Path(dualfocus.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": search}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "PYTHONPATH": search,
+        **variables,
+    }
     command = [sys.executable, "-m", "dualfocus", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
 
@@ -121,6 +128,8 @@ def test_render_writes_stacks(tmp_path: Path) -> None:
     done = run("render", "-o", out, "--count", 1, "--size", 32, "--planes", 2, 2)
     assert done.returncode == 0, done.stderr
     assert list(out.glob("shard_*.npy")) and "32 stacks" in done.stdout
+    (tmp_path / "file").write_text("in the way")
+    assert_refused(run("render", "-o", tmp_path / "file", "--count", 1, "--size", 32), "file", "another output folder")
 
 
 def test_train_refuses_a_bad_configuration(tmp_path: Path) -> None:
@@ -192,6 +201,27 @@ def test_bad_input(name: str, tiny_stack_folder: Path, tmp_path: Path) -> None:
     done = run("predict", tiny_stack_folder, "-o", tmp_path / "out" / "deep", "--model", "classical", *options)
     assert_refused(done, *words)
     assert names(tmp_path) == {"tiny"}, "nothing half written"
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_results_never_go_among_the_photographs_they_are_made_from(
+    overwrite: list[str], tiny_stack_folder: Path
+) -> None:
+    photo = tiny_stack_folder / "img1.png"
+    photo.rename(tiny_stack_folder / "depth.png")
+    before = {path.name: path.read_bytes() for path in tiny_stack_folder.iterdir()}
+    files = sorted(tiny_stack_folder.iterdir())
+    for stack in ([tiny_stack_folder], files):
+        done = run("predict", *stack, "-o", tiny_stack_folder, "--model", "classical", *overwrite)
+        assert_refused(done, "folder of the photographs", "another output folder")
+    assert {path.name: path.read_bytes() for path in tiny_stack_folder.iterdir()} == before
+
+
+def test_a_file_name_that_the_terminal_cannot_show(tiny_stack_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "深"
+    done = run("predict", tiny_stack_folder, "-o", out, "--model", "classical", PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0, done.stderr
+    assert "written to" in done.stdout and r"\u6df1" in done.stdout and names(out) == set(RESULT_FILES)
 
 
 def test_a_stack_that_is_not_there(tmp_path: Path) -> None:

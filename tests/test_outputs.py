@@ -164,6 +164,19 @@ def test_foreign_files_are_refused_then_left_alone(tmp_path: Path) -> None:
     assert (out / "notes.txt").read_text() == "mine" and names(tmp_path) == {"out"}
 
 
+def test_a_folder_with_one_of_our_names_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "depth.png").mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="depth.png"):
+            make_result().save(tmp_path, overwrite=overwrite)
+    assert names(tmp_path) == {"depth.png"}, "nothing half written"
+
+
+def test_a_warning_may_name_a_file_that_is_no_text(tmp_path: Path) -> None:
+    make_result(warnings=["photo\udcff.jpg"]).save(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["warnings"] == ["photo\udcff.jpg"]
+
+
 def test_our_names_without_our_record_are_foreign(tmp_path: Path) -> None:
     (tmp_path / "depth.png").write_text("somebody's")
     (tmp_path / "result.json").write_text('{"score": 3}')

@@ -348,6 +348,7 @@ def test_misspelt_keys_are_named(tmp_path):
         ('{"images": "a.png"}', '"images" must be a list'),
         ('{"images": []}', '"images" must be a list'),
         ('{"images": ["a.png", "gone.png"]}', "gone.png"),
+        (f'{{"images": ["a.png", "{"a" * 300}.png"]}}', "which is not there"),
         ('{"images": ["a.png"]}', "one photograph alone.*a focal stack is"),
         ('{"images": ["a.png", "stack.json"]}', "not a supported image"),
         ('{"focus_distances": [1, 2]}', 'need a "unit"'),
@@ -355,6 +356,9 @@ def test_misspelt_keys_are_named(tmp_path):
         ('{"focus_distances": [1, 2], "unit": "yards"}', "unknown unit 'yards'"),
         ('{"focus_distances": [1, 2], "unit": 3}', '"unit" must be text'),
         ('{"unit": "m"}', 'no "focus_distances"'),
+        ('{"unit": "m", "focus_distance": [1, 2]}', 'no "focus_distances".*did you mean "focus_distances"'),
+        ('{"focus_distances": [1, 2], "units": "m"}', 'need a "unit".*did you mean "unit"'),
+        ('{"images": ["a.png", "./a.png"]}', "a.png: this file is given twice"),
         ('{"focus_distances": 1, "unit": "m"}', "must be a list"),
         ('{"focus_distances": [1, "2"], "unit": "m"}', "must be numbers, not '2'"),
         ('{"focus_distances": [1, NaN], "unit": "m"}', "nan of image 1"),
@@ -386,7 +390,14 @@ def test_bad_folders_and_lists(tmp_path):
         load_stack(tmp_path / "notes.txt")
     with pytest.raises(ValueError, match="no files were given"):
         load_stack([])
+    for source in (None, 5, [None], [tmp_path, 5]):
+        with pytest.raises(ValueError, match="not a path or a list of paths"):
+            load_stack(source)
+    with pytest.raises(ValueError, match="aaa: no such file"):
+        load_stack("a" * 300)
     write_folder(tmp_path, ["only.jpg"])
+    with pytest.raises(ValueError, match="only.jpg: this file is given twice"):
+        load_stack([tmp_path / "only.jpg", tmp_path / ".." / tmp_path.name / "only.jpg"])
     for source in (tmp_path, tmp_path / "only.jpg"):
         with pytest.raises(ValueError, match="one photograph alone: a focal stack is at least two photographs"):
             load_stack(source)
@@ -425,6 +436,15 @@ def test_unequal_sizes_and_depths_name_both_files(tmp_path):
     (tmp_path / "b.png").write_bytes(cv2.imencode(".png", picture(dtype=np.uint16))[1].tobytes())
     with pytest.raises(ValueError, match="b.png is uint16 but a.png is uint8"):
         load_stack(tmp_path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_pictures_of_two_hundred_megapixels(tmp_path):
+    before = Image.MAX_IMAGE_PIXELS
+    picture = Image.new("1", (16320, 12240))
+    for name in ("a.png", "b.png"):
+        picture.save(tmp_path / name)
+    assert load_stack(tmp_path).size == (12240, 16320) and before == Image.MAX_IMAGE_PIXELS
 
 
 def test_text_named_png(tmp_path):

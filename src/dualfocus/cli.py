@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 for what the user can mend (one line on stderr says what), 130 when interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name its encoding lacks must not fail a finished run
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="dualfocus", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
@@ -118,8 +122,21 @@ def predict(
     """Depth, confidence and an all-in-focus image of a focal stack."""
     from dualfocus.readers import load_stack
 
+    _check_apart(stack, out)
     source: Path | list[Path] = stack[0] if len(stack) == 1 else stack
     _predict(load_stack(source, focus=focus, unit=unit), out, model, device, overwrite, points)
+
+
+def _check_apart(sources: list[Path], out: Path) -> None:
+    """Even --overwrite must not replace a photograph, or leave results where the next run takes them for planes."""
+    from dualfocus.outputs.files import RESULT_FILES
+
+    for path in sources:
+        is_folder = os.path.isdir(path)
+        reads_folder = is_folder or path.name == "stack.json"
+        folder = path if is_folder else path.parent
+        if (reads_folder or path.name in RESULT_FILES) and folder.resolve() == out.resolve():
+            raise ValueError(f"{out} is the folder of the photographs: choose another output folder")
 
 
 def _predict(stack: FocalStack, out: Path, model: str, device: str, overwrite: bool, points: bool) -> None:
@@ -152,7 +169,9 @@ def _summary(result: DepthResult) -> str:
 @app.command()
 def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
-    protocol: Annotated[str, typer.Option(help="stacks, procedural, nyu/hybriddepth-n5 or nyu/hybriddepth-n10.")],
+    protocol: Annotated[
+        str, typer.Option(help="stacks, procedural, nyu/hybriddepth-n5, nyu/hybriddepth-n10 or nyu/fixed-n5.")
+    ],
     models: Annotated[list[str] | None, typer.Argument(help=f"Models ({DEFAULT_MODEL} when none is named).")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the protocol's data.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many samples, evenly spread.")] = None,
@@ -194,8 +213,10 @@ def render(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Render procedural focal stacks to train on."""
+    from dualfocus.outputs import check_output
     from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset
 
+    check_output(out, overwrite=True)
     with progress_bar("rendering") as report:
         write_dataset(
             out,

@@ -17,6 +17,7 @@ ORDERS = ("near_to_far", "far_to_near")
 
 _INVERSE_UNITS = ("m", "mm", "dioptre")  # blur is linear in inverse depth for a camera, in depth for a microscope
 _FLOAT_SLACK = 1e-4  # what rounding in a float16 or a resize may add to [0, 1]; anything beyond is another scale
+_LARGEST = 1e12  # distance or inverse distance: their products then fit into the float32 of a result
 _WHAT_A_STACK_IS = (
     "a focal stack is at least two photographs of one scene from one position, each focused at another distance; "
     "give all of them"
@@ -211,7 +212,7 @@ def _as_planes(images: Any) -> Any:
     if isinstance(images, np.ndarray) or hasattr(images, "__array__"):
         array = np.asarray(images)
         single_photo = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-        if single_photo or (array.ndim > 2 and array.shape[0] == 1):
+        if single_photo or (array.ndim in (3, 4) and array.shape[0] == 1):
             raise ValueError(f"one photograph alone (array of shape {array.shape}): {_WHAT_A_STACK_IS}")
         if array.ndim not in (3, 4):
             raise ValueError(f"images must be (N, H, W, 3), (N, H, W, 1) or (N, H, W), not of shape {array.shape}")
@@ -307,8 +308,10 @@ def _check_distinct(values: NDArray[np.float64], unit: str) -> None:
     coordinates = _coordinates(values, unit)
     ranked = np.argsort(coordinates, kind="stable")
     steps = np.diff(coordinates[ranked])
-    if not (np.isfinite(coordinates).all() and np.isfinite(coordinates[ranked[-1]] - coordinates[ranked[0]])):
-        raise ValueError(f"focus distances {values.tolist()} {unit} are too extreme to compute with: check the unit")
+    extremes = np.maximum(np.abs(values), np.abs(coordinates))
+    if extremes.max() > _LARGEST:
+        n = int(np.argmax(extremes))
+        raise ValueError(f"focus distance {values[n]:g} {unit} of image {n} is too extreme: check the unit")
     if (steps == 0).any():
         first, second = sorted(ranked[int(np.argmin(steps)) :][:2].tolist())
         raise ValueError(

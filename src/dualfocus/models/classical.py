@@ -272,6 +272,7 @@ class Classical(nn.Module):
         score = score_volume(planes)
         del planes
         raw_height, raw_index = score.max(0)
+        raw_height = raw_height.clamp(min=0)  # rounding puts it just below where all planes are alike
         guide = images.gather(0, raw_index[None, None].expand(1, *images.shape[1:]))[0]
         score *= raw_height**self.trust
         strength = self.smoothness * math.hypot(*images.shape[-2:]) / 480

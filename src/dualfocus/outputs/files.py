@@ -43,6 +43,11 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
                 f"cannot write to {folder}: {ancestor} is a file, not a folder; choose another output folder"
             )
         if folder.is_dir():
+            blocked = sorted(name for name in _OUR_NAMES if (folder / name).is_dir())
+            if blocked:
+                raise ValueError(
+                    f"cannot write to {folder}: {blocked[0]} in it is a folder; choose another output folder"
+                )
             foreign = _foreign_names(folder)
             if foreign and not overwrite:
                 more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
@@ -108,7 +113,8 @@ def _write_files(result: DepthResult, folder: Path, points: bool) -> None:
         comment = f"dualfocus {__version__}: x right, y down, z forward, in {result.unit}; {camera['source']}"
         (folder / POINTS_FILE).write_bytes(encode_ply(point_cloud(result), comment))
     text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)
-    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
+    # A file name in a warning may hold bytes that are no text: JSON knows their escapes.
+    (folder / "result.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _record(result: DepthResult, scale: float, offset: float) -> dict[str, Any]:
@@ -224,4 +230,5 @@ def _plain_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ValueError(f"cannot write to {folder}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise ValueError(f"cannot write to {folder}: {reason}; choose another output folder") from error

@@ -17,9 +17,9 @@ class DepthResult:
     """Depth and what belongs to it, for every pixel of the input.
 
     Attributes:
-        depth: (H, W) float32 in `unit`, along the optical axis; finite wherever valid, or inf where a stack in dioptres
-            says that the scene is at infinity.
-        valid: (H, W) bool: inside the region common to all planes, and somewhere in focus.
+        depth: (H, W) float32 in `unit`, along the optical axis; finite wherever valid. A stack in dioptres can say that
+            the scene is at infinity: inf, and not valid.
+        valid: (H, W) bool: inside the region common to all planes, somewhere in focus, at a finite depth.
         confidence: (H, W) float32 in [0, 1]: estimated probability that the error is below half a plane spacing.
         std: (H, W) float32 in `unit`.
         all_in_focus: (H, W, 3) uint16 for 16-bit input, else uint8.
@@ -49,8 +49,8 @@ class DepthResult:
 
     @property
     def depth_range(self) -> tuple[float, float] | None:
-        """Smallest and largest valid depth (the largest may be inf); None when no pixel is valid."""
-        depth = self.depth[self.valid & ~np.isnan(self.depth)]
+        """Smallest and largest valid depth; None when no pixel is valid."""
+        depth = self.depth[self.valid & np.isfinite(self.depth)]
         return (float(depth.min()), float(depth.max())) if depth.size else None
 
     def save(self, folder: str | Path, overwrite: bool = False, points: bool = False) -> Path:

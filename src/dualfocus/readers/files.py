@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -32,8 +33,8 @@ def folder_images(folder: Path, skip: Collection[str] = ()) -> list[Path]:
 
 def check_file(path: Path) -> Path:
     """The path itself when it is an existing file of a supported kind (else ValueError)."""
-    if not path.exists():
-        raise ValueError(f"{path}: no such file or folder")
+    if not os.path.exists(path):  # unlike Path.exists, also False for a name that is too long
+        raise ValueError(f"{path}: no such file or folder, or no permission to see it")
     if path.is_dir():
         raise ValueError(f"{path}: a folder among the files; give the folder alone or list its images")
     if path.suffix.lower() not in SUFFIXES:

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+_MOST_PIXELS = 2**30  # of an image, as in OpenCV
 
 
 class Frame(Protocol):
@@ -87,6 +89,16 @@ def orient(image: NDArray[Any], orientation: int) -> NDArray[Any]:
 def oriented_size(height: int, width: int, orientation: int) -> tuple[int, int]:
     """(H, W) after `orient`."""
     return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+
+
+def open_image(source: Any, formats: tuple[str, ...]) -> Image.Image:
+    """`Image.open` without its warning above 89 and its error above 179 megapixels: phones take 200."""
+    usual = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS // 2  # Pillow's error comes at twice the limit
+    try:
+        return Image.open(source, formats=formats)
+    finally:
+        Image.MAX_IMAGE_PIXELS = usual
 
 
 @contextmanager

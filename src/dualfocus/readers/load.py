@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dualfocus.readers import sidecar as sidecars
 from dualfocus.readers.distances import Found, convert, from_exif, from_names, normalise_unit, parse_focus
@@ -45,9 +46,7 @@ def load_stack(
     """
     unit = normalise_unit(unit)
     distances = None if focus is None else parse_focus(focus)
-    paths = [Path(source)] if isinstance(source, (str, os.PathLike)) else [Path(item) for item in source]
-    if not paths:
-        raise ValueError("no files were given: give a folder, two or more images, a multi-page TIFF or a stack.json")
+    paths = _paths(source)
     label = paths[0] if len(paths) == 1 else paths[0].parent
     sidecar = _find_sidecar(paths)
     frames = _frames(_image_files(paths, sidecar))
@@ -77,11 +76,33 @@ def load_stack(
     return stack
 
 
+def _paths(source: Any) -> list[Path]:
+    """The source as paths, each given once: a plane that is there twice would be as sharp as itself everywhere."""
+    wanted = "give a folder, two or more images, a multi-page TIFF or a stack.json"
+    try:
+        paths = [Path(source)] if isinstance(source, (str, os.PathLike)) else [Path(item) for item in source]
+    except TypeError as error:
+        raise ValueError(f"{source!r} is not a path or a list of paths: {wanted}") from error
+    if not paths:
+        raise ValueError(f"no files were given: {wanted}")
+    _check_once(paths)
+    return paths
+
+
+def _check_once(paths: Sequence[Path]) -> None:
+    seen = set()
+    for path in paths:
+        real = os.path.realpath(path)
+        if real in seen:
+            raise ValueError(f"{path}: this file is given twice; give every image of the stack once")
+        seen.add(real)
+
+
 def _find_sidecar(paths: Sequence[Path]) -> Sidecar | None:
     if len(paths) > 1:
         return None
     path = paths[0]
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
         beside = path / sidecars.NAME
         return read_sidecar(beside) if beside.is_file() else None
     return read_sidecar(path) if path.suffix.lower() == ".json" else None
@@ -89,17 +110,18 @@ def _find_sidecar(paths: Sequence[Path]) -> Sidecar | None:
 
 def _unread_sidecar(paths: Sequence[Path]) -> list[str]:
     beside = paths[0].parent / sidecars.NAME
-    if paths[0].is_dir() or not beside.is_file():
+    if os.path.isdir(paths[0]) or not beside.is_file():
         return []
     return [f"{beside} is not read when files are listed; give the folder to use what it says"]
 
 
 def _image_files(paths: Sequence[Path], sidecar: Sidecar | None) -> list[Path]:
     if sidecar and sidecar.images is not None:
+        _check_once(sidecar.images)
         return [check_file(path) for path in sidecar.images]
     if sidecar:  # other images it names, such as an all-in-focus picture, are not planes
         return folder_images(sidecar.path.parent, [name for name in sidecar.extra.values() if isinstance(name, str)])
-    if len(paths) == 1 and paths[0].is_dir():
+    if len(paths) == 1 and os.path.isdir(paths[0]):
         return folder_images(paths[0])
     return [check_file(path) for path in paths]
 
@@ -142,12 +164,19 @@ def _stated(frames: Sequence[Frame], sidecar: Sidecar | None, unit: str | None, 
 def _from_sidecar(sidecar: Sidecar, unit: str | None) -> Found | None:
     if sidecar.focus_distances is None:
         if sidecar.unit not in (None, "index") and unit is None:
-            raise ValueError(f'{sidecar.path}: "unit" is {sidecar.unit!r} but there are no "focus_distances"')
+            raise ValueError(
+                f'{sidecar.path}: "unit" is {sidecar.unit!r} but there are no "focus_distances"{_hint(sidecar)}'
+            )
         return None
     unit = unit or sidecar.unit
     if unit is None:
-        raise ValueError(f'{sidecar.path}: "focus_distances" need a "unit": m, mm, um or dioptre')
+        raise ValueError(f'{sidecar.path}: "focus_distances" need a "unit": m, mm, um or dioptre{_hint(sidecar)}')
     return sidecar.focus_distances, unit
+
+
+def _hint(sidecar: Sidecar) -> str:
+    """What may be the reason that a key is missing: another that looks misspelt."""
+    return f" ({sidecar.warnings[0].removeprefix(f'{sidecar.path}: ')})" if sidecar.warnings else ""
 
 
 def _truth(sidecar: Sidecar | None, found: Found | None, warnings: list[str]) -> Path | None:

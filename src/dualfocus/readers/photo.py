@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dualfocus.readers.frames import naming, orient, oriented_size
+from dualfocus.readers.frames import naming, open_image, orient, oriented_size
 from dualfocus.stack import Camera
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")  # JPEG includes what phones write with a second picture inside
@@ -62,7 +62,7 @@ def read_photo_header(path: Path) -> PhotoFrame:
     with naming(path, "not an image that can be read; is it damaged, or another kind of file?"):
         with path.open("rb") as file:
             start = file.read(26)
-        with _open(path) as image:
+        with open_image(path, _FORMATS) as image:
             exif = _exif(image)
             width, height = image.size
             mode = image.mode
@@ -83,12 +83,8 @@ def read_photo_header(path: Path) -> PhotoFrame:
     )
 
 
-def _open(source: Any) -> Image.Image:
-    return Image.open(source, formats=_FORMATS)
-
-
 def _decode_8_bit(path: Path) -> NDArray[np.uint8]:
-    with _open(path) as image:
+    with open_image(path, _FORMATS) as image:
         if image.mode in ("1", "L", "LA", "La"):
             return np.asarray(image.convert("L"))[..., None]
         if image.mode in ("P", "PA"):  # a transparent palette colour must go through RGBA
@@ -99,7 +95,7 @@ def _decode_8_bit(path: Path) -> NDArray[np.uint8]:
 def _decode_png_16(path: Path) -> NDArray[Any]:
     """Pillow brings 16-bit colour down to 8, so OpenCV decodes; reading bytes first keeps any path name working."""
     data = path.read_bytes()
-    with _open(io.BytesIO(data)) as image:
+    with open_image(io.BytesIO(data), _FORMATS) as image:
         image.verify()  # checksums and the end mark: OpenCV would return a partly decoded image
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def _images(folder: Path, images: Any) -> list[Path] | None:
         return None
     if not isinstance(images, list) or not images or not all(isinstance(name, str) and name for name in images):
         raise ValueError('"images" must be a list of file names')
-    missing = [name for name in images if not (folder / name).is_file()]
+    missing = [name for name in images if not os.path.isfile(folder / name)]
     if missing:
         raise ValueError(f'"images" names {missing[0]!r}, which is not there')
     return [folder / name for name in images]
@@ -128,7 +129,7 @@ def _truth(folder: Path, name: Any) -> Path | None:
         return None
     if not isinstance(name, str):
         raise ValueError(f'"ground_truth" must be the name of a .npy file or null, not {name!r}')
-    if not name.endswith(".npy") or not (folder / name).is_file():
+    if not name.endswith(".npy") or not os.path.isfile(folder / name):
         raise ValueError(f'"ground_truth" names {name!r}, which is not a .npy file that is there')
     return folder / name
 

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from dualfocus.readers.frames import naming, orient, oriented_size
+from dualfocus.readers.frames import naming, open_image, orient, oriented_size
 
 # What tifffile logs of a damaged file is said in our error; without a handler Python would print it as well.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -191,7 +191,7 @@ def _decode_by_opencv(path: Path, page: int) -> NDArray[Any]:
 
 def _decode_by_pillow(path: Path, page: int) -> NDArray[np.uint8]:
     """8-bit pages in compressions or colours left over, upright: Pillow applies the orientation."""
-    with Image.open(path, formats=("TIFF",)) as image:
+    with open_image(path, ("TIFF",)) as image:
         image.seek(page)
         if image.mode in ("1", "L", "LA"):
             return np.asarray(image.convert("L"))[..., None]
