@@ -16,13 +16,15 @@ from PIL import Image
 
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
+from dualfocus.models import NETWORKS, build_network
+from dualfocus.models.output import FocusOutput
 from dualfocus.models.weights import load_weights
 from dualfocus.rendering.capture import render_stack
 from dualfocus.training.batches import BatchDataset, collate, jitter, random_crop, take_planes
 from dualfocus.training.checkpoint import load_checkpoint
 from dualfocus.training.config import DataConfig, LossConfig, SourceConfig, read_config
 from dualfocus.training.loop import Trainer, train
-from dualfocus.training.objective import network_input, objective
+from dualfocus.training.objective import network_input, objective, validation_errors
 from dualfocus.training.sources import TrainingStack, from_rendered, open_source
 
 SMALL = {"encoder": [8, 8, 8, 12], "decoder": [8, 8, 12], "surfaces": 3}
@@ -103,10 +105,20 @@ class TestConfiguration:
         with pytest.raises(ValueError, match="absent.yaml"):
             read_config(tmp_path / "absent.yaml")
 
-    def test_the_shipped_configuration_is_valid(self, monkeypatch):
-        monkeypatch.setattr(Path, "exists", lambda _: True)  # its data is made by the user
-        config = read_config(Path(__file__).parents[1] / "configs" / "dualfocus-s.yaml")
-        assert config.model.name == "dualfocus-s" and config.budget.minutes and config.budget.minutes >= 90
+    @pytest.mark.parametrize("name", NETWORKS)
+    def test_the_shipped_configurations_are_valid(self, name, monkeypatch):
+        monkeypatch.setattr(Path, "exists", lambda _: True)  # their data is made by the user
+        config = read_config(Path(__file__).parents[1] / "configs" / f"{name}.yaml")
+        assert config.model.name == name and config.budget.minutes and config.validation.sources
+        with torch.device("meta"):
+            build_network(name, config.model.options)
+
+    @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
+    def test_a_time_limit_that_is_none(self, tmp_path, minutes):
+        path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
+        with pytest.raises(ValueError, match="time limit"):
+            train(path, time_limit=minutes)
+        assert not (tmp_path / "run").exists()
 
     def test_a_wrong_network_option_is_named(self, tmp_path):
         content = settings(tmp_path, {"kind": "procedural"}, model={"options": {"spatail": "off"}})
@@ -166,8 +178,6 @@ class TestObjective:
         return collate([stack, stack])
 
     def test_unknown_pixels_change_nothing_in_value_and_gradient(self):
-        from dualfocus.models import build_network
-
         results = []
         for spoil in (0.5, float("nan"), float("inf")):
             torch.manual_seed(0)
@@ -183,8 +193,6 @@ class TestObjective:
                 torch.testing.assert_close(one, two, rtol=0, atol=0)
 
     def test_a_perfect_answer_costs_nothing(self):
-        from dualfocus.models.output import FocusOutput
-
         batch = self.batch()
         p = torch.tensor([0.2, 0.5, 0.3])[None, :, None, None].expand(2, 3, 8, 8)
         truth = batch["truth"]
@@ -194,9 +202,61 @@ class TestObjective:
         losses = objective(output, batch, LossConfig())
         assert losses.total == losses.depth == losses.focal == losses.spatial == 0
 
+    @pytest.mark.parametrize("planes", [2, 5])
+    def test_errors_are_measured_in_plane_spacings(self, planes):
+        truth = torch.linspace(-0.2, 1.2, 64).view(1, 8, 8)
+        batch = {
+            "images": torch.zeros(1, planes, 8, 8, 3, dtype=torch.uint8),
+            "coordinates": torch.linspace(0, 1, planes)[None],
+            "truth": truth,
+            "known": torch.ones(1, 8, 8, dtype=torch.bool),
+        }
+        off = truth + 3 / (planes - 1)  # three planes too far
+        inside = (truth >= 0) & (truth <= 1)
+        off = torch.where(inside, off, torch.full_like(off, 99.0))  # outside the focus range nothing counts
+        p = torch.full((1, planes, 8, 8), 1 / planes)
+        output = FocusOutput(p, off, torch.zeros_like(off), p[:, 0], {"side_coordinates": off[:, None]})
+        losses = objective(output, batch, LossConfig(side=(0.5,)))
+        assert float(losses.depth) == pytest.approx(1.5 * (3 - 0.5), rel=1e-5)  # smooth-L1 of 3 with beta 1
+        errors = validation_errors(output, batch)
+        assert float(errors["mae_spacings"]) == pytest.approx(3, rel=1e-5)
+        assert float(errors["mae"]) == float(errors["rmse"]) == pytest.approx(3 / (planes - 1), rel=1e-5)
+
+    def test_the_gradient_of_a_ramp_is_a_slope_per_cell(self):
+        truth = torch.linspace(0, 1, 32).expand(1, 32, 32)
+        batch = {
+            "images": torch.zeros(1, 5, 32, 32, 3, dtype=torch.uint8),
+            "coordinates": torch.linspace(0, 1, 5)[None],
+            "truth": truth,
+            "known": torch.ones(1, 32, 32, dtype=torch.bool),
+        }
+        gradient = torch.zeros(1, 5, 2, 8, 8)
+        gradient[:, :, 0] = 4 * 4 / 31  # four planes over 31 pixels, four pixels a cell
+        p = torch.full((1, 5, 8, 8), 0.2)
+        output = FocusOutput(p, truth, truth, truth, {"surface_gradient/4": gradient})
+        assert float(objective(output, batch, LossConfig()).spatial) == pytest.approx(0, abs=1e-5)
+        output.aux["surface_gradient/4"] = 0 * gradient
+        expected = 4 * 4 / 31 * 7 / 8  # the last column has no neighbour
+        assert float(objective(output, batch, LossConfig()).spatial) == pytest.approx(expected, rel=1e-4)
+
     def test_a_source_without_path_is_refused(self):
         with pytest.raises(ValueError, match="stacks.*path"):
             open_source(SourceConfig(kind="stacks"))
+
+    def test_a_bad_source_is_refused_before_anything_is_written(self, tmp_path):
+        (tmp_path / "nothing").mkdir()
+        source = {"kind": "rendered", "path": str(tmp_path / "nothing")}
+        with pytest.raises(ValueError, match="nothing.*dualfocus render"):
+            train(write(tmp_path / "c.yaml", settings(tmp_path / "run", source)))
+        assert not (tmp_path / "run").exists()
+
+    def test_a_loss_that_is_not_finite_stops_the_run(self, tmp_path, rendered):
+        options = settings(tmp_path / "run", {"kind": "rendered", "path": str(rendered)})
+        trainer = Trainer(read_config(write(tmp_path / "c.yaml", options)))
+        with torch.no_grad():
+            next(trainer.network.parameters()).fill_(float("nan"))
+        with pytest.raises(ValueError, match="not finite"):
+            trainer.run()
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, rendered, monkeypatch):

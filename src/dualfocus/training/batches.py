@@ -80,7 +80,7 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int) -> Tr
 
 
 def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
-    """The same change of colour and contrast for all planes; now and then grey, reversed focus order, more noise."""
+    """One change of colour and contrast for all planes, now and then grey or with more noise; half are reversed."""
     images = stack.images[..., rng.permutation(3)].astype(np.float32)
     if rng.random() < 0.1:
         images = np.repeat(images.mean(axis=-1, keepdims=True), 3, axis=-1)

@@ -22,6 +22,7 @@ from dualfocus.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.log import TrainingLog
 from dualfocus.training.objective import Batch, network_input, objective, to_device
+from dualfocus.training.sources import open_source
 from dualfocus.training.validate import Validation
 
 
@@ -38,8 +39,10 @@ def train(config_path: Path, resume: bool = False, time_limit: float | None = No
         path of the exported ``.safetensors``.
 
     Raises:
-        ValueError: a bad configuration, an output folder with another run in it, nothing to resume.
+        ValueError: a bad configuration or time limit, an output folder with another run in it, nothing to resume.
     """
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"the time limit must be above 0 minutes, not {time_limit:g}")
     config = read_config(config_path)
     if output is not None:
         config.output = output
@@ -70,6 +73,8 @@ class Trainer:
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
         self.validation = Validation(config.validation, config.seed)
         self.step, self.elapsed, self.processor = 0, 0.0, 0.0
+        for source in config.data.sources:
+            open_source(source)  # the loader opens its own; a bad one is refused here, in one line
         if resume:
             self._restore(load_checkpoint(config.output))
 
@@ -122,6 +127,8 @@ class Trainer:
         with self.accelerator.autocast():
             output = self.network(network_input(batch), batch["coordinates"])
         losses = objective(output, batch, self.config.loss)
+        if not torch.isfinite(losses.total):  # one such step would poison the averaged weights
+            raise ValueError(f"step {self.step}: the loss is not finite; lower the learning rate and --resume")
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(losses.total)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)

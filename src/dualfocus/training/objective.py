@@ -47,10 +47,15 @@ def network_input(batch: Batch) -> Tensor:
 
 
 def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLoss:
-    """Equation "total" of the paper on every scale the network offers, the unit being the mean plane spacing.
+    """The paper's total loss on every scale the network offers, the unit being the mean plane spacing.
 
     Pixels count where the truth is known and inside the focus range; only the confidence head also learns
     from pixels that are never in focus.
+
+    Args:
+        output: of a network in training mode, for ``batch``.
+        batch: crops whose sides are multiples of the coarsest stride.
+        config: weights of the terms; a weight of 0 leaves a term out.
     """
     planes = batch["coordinates"].shape[1]
     spacings = planes - 1
@@ -81,6 +86,7 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
 
 
 def _spatial(gradient: Tensor, truth: Tensor, valid: Tensor, batch: Batch, stride: int, config: LossConfig) -> Tensor:
+    """L_sv of the surfaces at 1 / ``stride`` of the image; ``truth`` in plane spacings."""
     depth = _sample(truth, stride)
     coordinates = batch["coordinates"] * (batch["coordinates"].shape[1] - 1)
     q = sharpness_weights(depth, coordinates, config.temperature)
@@ -95,7 +101,10 @@ def _sample(full: Tensor, stride: int) -> Tensor:
 
 
 def validation_errors(output: FocusOutput, batch: Batch) -> dict[str, Tensor]:
-    """Per-batch sums that :mod:`dualfocus.training.validate` averages: errors in focus ranges and in spacings."""
+    """Errors of each stack, (B,): rmse and mae in focus ranges, mae_spacings in mean plane spacings.
+
+    Pixels count where the truth is known and inside the focus range; 0 when there are none.
+    """
     spacings = batch["coordinates"].shape[1] - 1
     valid = batch["known"] & (batch["truth"] >= 0) & (batch["truth"] <= 1)
     error = torch.where(valid, (output.coordinate - batch["truth"]).abs(), 0.0)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dualfocus.datasets.sample import Sample
+from dualfocus.datasets.sample import Sample, normalised_coordinate
 from dualfocus.datasets.stack_folders import StackFolders
 from dualfocus.rendering.capture import RenderedStack, render_stack
 from dualfocus.rendering.dataset import RenderedDataset
@@ -125,12 +125,10 @@ def from_sample(sample: Sample) -> TrainingStack:
     order = stack.near_to_far
     u = stack.coordinates[order]
     images = np.stack([_as_uint8(stack[int(n)]) for n in order])
-    with np.errstate(divide="ignore"):
-        inverse = stack.unit in ("m", "mm", "dioptre")
-        truth = 1 / sample.truth.astype(np.float64) if inverse else sample.truth.astype(np.float64)
+    truth = normalised_coordinate(stack, sample.truth)
     known = sample.mask & np.isfinite(truth)
-    normalised = np.where(known, (truth - u[0]) / (u[-1] - u[0]), 0.0)
-    return TrainingStack(images, (u - u[0]) / (u[-1] - u[0]), normalised.astype(np.float32), known)
+    normalised = np.where(known, truth, 0.0).astype(np.float32)
+    return TrainingStack(images, (u - u[0]) / (u[-1] - u[0]), normalised, known)
 
 
 def _as_uint8(image: np.ndarray) -> np.ndarray:
