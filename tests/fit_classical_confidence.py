@@ -18,8 +18,6 @@ from PIL import Image
 
 from dualfocus.models.classical import CONFIDENCE, Classical, ConfidenceCoefficients
 
-DATA = Path(os.environ.get("DUALFOCUS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-
 
 def read_stack(folder: Path) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
     """Images (N, 3, H, W), normalised coordinates (N,) and true normalised coordinate (H, W), NaN where unknown."""
@@ -92,6 +90,13 @@ def report(name: str, w: np.ndarray, x: np.ndarray, y: np.ndarray, counts: np.nd
         print(f"  N={n}: right {y[counts == n].mean():.3f}, said {p[counts == n].mean():.3f}")
 
 
+def data_folder() -> Path:
+    """The folder of test data that is not in this repository."""
+    if "DUALFOCUS_DATA" not in os.environ:
+        raise SystemExit("set DUALFOCUS_DATA to the folder that holds pathtraced/ and stacks/")
+    return Path(os.environ["DUALFOCUS_DATA"])
+
+
 def depth_figures(scenes: list[Path], reliefs: list[Path]) -> None:
     """Prints the accuracy of the depth: path-traced (mean over scenes of AbsRel, δ1, error in planes) and reliefs."""
     model, rows = Classical(), []
@@ -120,8 +125,9 @@ def depth_figures(scenes: list[Path], reliefs: list[Path]) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    scenes = sorted((DATA / "pathtraced").iterdir())
-    reliefs = DATA / "stacks" / "generated_relief"
+    data = data_folder()
+    scenes = sorted((data / "pathtraced").iterdir())
+    reliefs = data / "stacks" / "generated_relief"
     fit = collect([s for i, s in enumerate(scenes) if i % 3] + [reliefs / "relief1"])
     check = collect([s for i, s in enumerate(scenes) if i % 3 == 0] + [reliefs / "relief2"])
     coefficients = logistic(fit[0], fit[1])

@@ -37,6 +37,8 @@ def test_sample_checks_its_maps():
         Sample("a", stack, good, good)
     with pytest.raises(ValueError, match="not finite"):
         Sample("a", stack, good * np.nan, good > 0)
+    with pytest.raises(ValueError, match=r"a: all_in_focus of shape \(5, 4\)"):
+        Sample("a", stack, good, good > 0, np.zeros((5, 4, 3), np.uint8))
 
 
 def test_stack_folders_are_found_and_truth_has_the_result_unit(tmp_path):
@@ -71,6 +73,13 @@ def test_depth_png_in_metres_and_a_stack_in_millimetres(tmp_path):
     assert metres.name == "m"
 
 
+def test_a_sidecar_may_begin_with_a_byte_order_mark(tmp_path):
+    folder = write_stack(tmp_path / "a", np.ones((HEIGHT, WIDTH)), focus_distances=[1, 2, 3], unit="m")
+    sidecar = folder / "stack.json"
+    sidecar.write_text(sidecar.read_text(), encoding="utf-8-sig")
+    assert StackFolders(tmp_path)[0].mask.all()
+
+
 def test_stack_folders_say_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="no such folder"):
         StackFolders(tmp_path / "nowhere")
@@ -79,12 +88,16 @@ def test_stack_folders_say_what_is_wrong(tmp_path):
     folder = write_stack(tmp_path / "a", focus_distances=[1, 2, 3], unit="m", depth_png="depth.png")
     with pytest.raises(ValueError, match="depth_png_scale_m"):
         StackFolders(folder)[0]
+    for key in ("depth_png", "all_in_focus"):
+        (folder / "stack.json").write_text(json.dumps({key: 5}))
+        with pytest.raises(ValueError, match=rf'stack\.json: "{key}" must be a file name or null, not 5'):
+            StackFolders(folder)
     (folder / "stack.json").write_text("{")
     with pytest.raises(ValueError, match=r"stack\.json: cannot be read"):
         StackFolders(folder)
 
 
-# Radii in pixels of PROTOCOLS.md 1.0: f = 50 mm, f/8, pixels of 12 um.
+# Radii in pixels by the thin-lens formula, worked out apart from this code: f = 50 mm, f/8, pixels of 12 um.
 DEPTHS = (0.5, 1, 2, 3, 5, 10)
 RADII = {
     0.5: (0, 14.47, 21.70, 24.11, 26.04, 27.49),
@@ -158,7 +171,7 @@ def test_nyu_sample_follows_the_protocol(tmp_path):
 
 
 def test_nyu_blur_of_one_pixel_by_hand(tmp_path):
-    """The target gathers from 7 x 7 sources, each with its own radius; sharp targets are copied (PROTOCOLS.md 1.0)."""
+    """The target gathers from 7 x 7 sources, each with its own radius; sharp targets are copied."""
     sample = NyuLabelled(make_nyu(tmp_path), planes=3)[0]
     sharp = sample.all_in_focus.astype(np.float64) / 255
     checked = {"copied": 0, "gathered": 0}

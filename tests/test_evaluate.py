@@ -3,6 +3,10 @@
 import csv
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +16,13 @@ from PIL import Image
 from dualfocus import metrics
 from dualfocus.benchmarks import evaluator, speed
 from dualfocus.benchmarks.evaluate import evaluate
-from dualfocus.benchmarks.measure import COLUMNS, measure, normalised_position, texture_strength
+from dualfocus.benchmarks.measure import COLUMNS, measure, texture_strength
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
 from dualfocus.benchmarks.published import PUBLISHED
 from dualfocus.benchmarks.records import ModelRecord, fingerprint, safe_name
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.report import to_markdown
-from dualfocus.datasets import Sample
+from dualfocus.datasets import Sample, normalised_coordinate
 from dualfocus.stack import FocalStack
 
 HEIGHT, WIDTH = 20, 24
@@ -113,7 +117,7 @@ def test_missing_predictions_are_filled_and_counted():
     assert figures["mae"] == pytest.approx(expected.mean(), rel=1e-6)
 
 
-def test_infinity_is_a_position_of_a_stack_in_dioptres():
+def test_infinity_is_a_coordinate_of_a_stack_in_dioptres():
     sample = make_sample(distances=(1.0, 0.5, 0.0), unit="dioptre")
     depth = np.full(TRUTH.shape, np.inf, np.float32)
     figures, _ = measure(sample, answer(sample.stack, depth))
@@ -130,13 +134,13 @@ def test_index_stacks_have_no_ratios():
     assert math.isnan(figures["abs_rel"]) and math.isnan(figures["delta1"]) and figures["correlation"] > 0.9999
 
 
-def test_plane_order_and_unit_do_not_change_positions():
+def test_plane_order_and_unit_do_not_change_coordinates():
     near_to_far = make_sample(distances=(1.0, 2.0, 4.0)).stack
     shuffled = make_sample(distances=(2.0, 4.0, 1.0)).stack
     millimetres = make_sample(distances=(1000.0, 2000.0, 4000.0), unit="mm").stack
-    expected = normalised_position(near_to_far, TRUTH)
-    np.testing.assert_allclose(normalised_position(shuffled, TRUTH), expected)
-    np.testing.assert_allclose(normalised_position(millimetres, 1000 * TRUTH.astype(float)), expected, atol=1e-12)
+    expected = normalised_coordinate(near_to_far, TRUTH)
+    np.testing.assert_allclose(normalised_coordinate(shuffled, TRUTH), expected)
+    np.testing.assert_allclose(normalised_coordinate(millimetres, 1000 * TRUTH.astype(float)), expected, atol=1e-12)
     assert expected[0, 0] == pytest.approx(0) and expected[0, -1] == pytest.approx(1)
 
 
@@ -240,6 +244,14 @@ def test_figures_of_something_else_are_not_mixed(stacks, tmp_path):
         evaluate([], "stacks", stacks, out, models={"m": Weights(2)})
     with pytest.raises(ValueError, match="another data"):
         evaluate([], "stacks", stacks / "scene0", out, models={"m": model})
+    mapped = Weights(1)
+    mapped.record = {"confidence_map": {"said": [0, 1], "measured": [0.1, 0.9]}}
+    with pytest.raises(ValueError, match="other weights of m"):
+        evaluate([], "stacks", stacks, out, limit=1, models={"m": mapped})
+    for content in ("{", "[]", '{"score": 3}'):
+        (out / "run.json").write_text(content)
+        with pytest.raises(ValueError, match=r"run\.json: not the record of an evaluation"):
+            evaluate([], "stacks", stacks, out, limit=1, models={"m": model})
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "letter.txt").write_text("mine")
@@ -322,12 +334,21 @@ def test_speed_stack_and_memory():
     np.testing.assert_array_equal(stack[2], speed.make_stack(5, 24, 32)[2])
     detail = [np.abs(np.diff(stack[n].astype(float), axis=1)).mean(axis=(0, 2)) for n in range(5)]
     assert detail[0][:4].mean() > detail[4][:4].mean() and detail[4][-4:].mean() > detail[0][-4:].mean()
-    before = speed.peak_memory_mib()
-    if before is not None:
-        block = np.ones(64 * 2**17)  # 64 MiB
-        assert speed.peak_memory_mib() >= before and block.any()
-    with pytest.raises(ValueError, match="at least one model"):
-        speed.bench([])
+    for wrong in ([], ["classical", "classical"]):
+        with pytest.raises(ValueError, match="at least one model|named twice"):
+            speed.bench(wrong)
+
+
+def test_peak_memory_counts_what_was_allocated():
+    if speed.peak_memory_mib() is None:
+        pytest.skip("this system does not tell")
+    code = (  # a new process, which has not been larger than it is
+        "import numpy as np; from dualfocus.benchmarks.speed import peak_memory_mib as peak; before = peak()\n"
+        "block = np.ones(64 * 2**17); print(peak() - before)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(speed.__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert 55 < float(done.stdout) < 80  # of 64 MiB
 
 
 def test_speed_times_interleave_and_rotate(monkeypatch):
@@ -346,9 +367,17 @@ def test_speed_times_interleave_and_rotate(monkeypatch):
     assert order[2:] == ["a", "b", "b", "a", "a", "b"]
 
 
+def test_speed_refuses_a_bad_folder_before_timing(monkeypatch, tmp_path):
+    monkeypatch.setattr(speed, "_interleaved_times", lambda *_: pytest.fail("timed all the same"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ValueError, match="is a file, not a folder"):
+        speed.bench(["classical"], out=tmp_path / "file")
+
+
 def test_speed_of_the_classical_model(tmp_path):
     report = speed.bench(["classical"], planes=3, height=48, width=64, repeats=2, device="cpu", out=tmp_path)
     row = report["models"]["classical"]
+    assert report["device"] == "cpu" and report["gpu"] is None
     assert row["ratio"] == 1 and row["min_s"] <= row["median_s"] <= row["max_s"]
     assert row["peak_mib"] is None or row["peak_mib"] > 50
     assert json.loads((tmp_path / "speed.json").read_text()) == report

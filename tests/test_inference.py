@@ -61,7 +61,11 @@ def test_planes_in_any_order_and_unit_give_the_same_depth(name, models, stack, s
 
 def test_infinity_in_dioptres(models, scene):
     result = models["classical"].predict(FocalStack(scene.images, [4.0, 3.0, 2.0, 1.0, 0.0], "dioptre"))
-    assert not np.isnan(result.depth).any() and result.depth.min() >= 0.249
+    assert result.unit == "m" and result.depth.min() >= 0.249 and result.depth.max() > 1
+    for values in (result.depth, result.std):
+        assert not np.isnan(values).any()
+    at_infinity = np.isinf(result.depth)
+    assert at_infinity.any() and not result.valid[at_infinity].any()
 
 
 def test_sixteen_bit_input_keeps_its_depth(models, scene):
@@ -129,6 +133,7 @@ def test_working_size_and_guided_upsampling():
     assert working_size((480, 640), 5) == (480, 640)
     height, width = working_size((4000, 6000), 20)
     assert height * width * 20 <= 41_000_000 and abs(width / height - 1.5) < 0.01
+    assert working_size((3, 2_000_000), 5)[0] <= 3  # never more than the photograph has
     guide = np.zeros((200, 200, 3), np.uint8)
     guide[:, 97:] = 200
     depth = np.where(np.arange(50)[None, :] < 24, 1.0, 3.0).astype(np.float32).repeat(50, 0)
@@ -136,6 +141,30 @@ def test_working_size_and_guided_upsampling():
     up = guided_upsample(depth, guide)
     assert up.shape == (200, 200) and np.abs(np.diff(up[100]))[96] > 1.5
     assert abs(up[100, 60] - 1) < 0.05 and abs(up[100, 140] - 3) < 0.05
+
+
+def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):
+    model = load_model("classical", device="cpu")
+    whole = model.predict(stack)
+    monkeypatch.setattr("dualfocus.inference.working_size", lambda size, planes: (64, 64))
+    result = model.predict(stack)
+    assert "worked at 64x64 and enlarged to 128x128" in result.warnings
+    for values in (result.depth, result.std, result.confidence, result.valid, result.all_in_focus):
+        assert values.shape[:2] == (128, 128)
+    spacing = np.abs(np.diff(1 / scene.focus_distances)).mean()
+    assert np.median(np.abs(1 / result.depth - 1 / whole.depth)) < 0.3 * spacing
+
+
+@pytest.mark.parametrize("stack", [None, "photos/", np.zeros((3, 8, 8), np.uint8)])
+def test_predict_takes_a_focal_stack_alone(stack):
+    with pytest.raises(ValueError, match="takes a focal stack, not .*load_stack"):
+        load_model("classical", device="cpu").predict(stack)
+
+
+@pytest.mark.parametrize("name", [None, 5, "nonsense", "Classical"])
+def test_unknown_models_are_named(name):
+    with pytest.raises(ValueError, match=f"{name!r} is unknown; choose dualfocus-s"):
+        load_model(name)
 
 
 def test_models_without_weights():
@@ -147,6 +176,8 @@ def test_models_without_weights():
         load_model("classical", device="tpu")
     with pytest.raises(ValueError, match="missing.safetensors"):
         load_model("missing.safetensors")
+    with pytest.raises(ValueError, match="weights must be.*mine.safetensors"):
+        load_model("dualfocus-s", weights="mine.safetensors")
     model = load_model("dfv", device="cpu", weights=None)
     images = np.random.default_rng(0).integers(0, 255, (2, 40, 50, 3), dtype=np.uint8)
     result = model.predict(dualfocus.FocalStack(images, [1, 2]))
@@ -182,9 +213,7 @@ def test_nothing_to_focus_on_gives_low_confidence(models):
         assert models[name].predict(FocalStack(flat, [0.5, 0.7, 1, 2, 4])).confidence.mean() < 0.4
 
 
-@pytest.mark.parametrize(
-    ("name", "correlation", "error"), [("dualfocus-s", 0.999, 0.25), ("classical", 0.9995, 0.15)]
-)
+@pytest.mark.parametrize(("name", "correlation", "error"), [("dualfocus-s", 0.999, 0.25), ("classical", 0.9995, 0.15)])
 @pytest.mark.parametrize("relief", ["relief1", "relief2"])
 def test_reliefs_with_exact_truth(name, correlation, error, relief, models, shared_data):
     stack = dualfocus.load_stack(shared_data / "stacks" / "generated_relief" / relief)

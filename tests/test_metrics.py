@@ -1,4 +1,4 @@
-"""Metrics against golden values of PROTOCOLS.md and independent plain-Python computations."""
+"""Metrics against golden values worked out apart from this code, and against plain-Python sums."""
 
 import math
 
@@ -18,7 +18,7 @@ def random_maps(seed=0):
 
 
 def by_hand(prediction, truth, mask):
-    """The sums of PROTOCOLS.md 2.1 and 2.2, pixel by pixel."""
+    """The definitions that both conventions share, pixel by pixel."""
     pairs = [(y, t) for y, t, m in zip(prediction.flat, truth.flat, mask.flat, strict=True) if m]
     n = len(pairs)
     mse = sum((y - t) ** 2 for y, t in pairs) / n

@@ -8,7 +8,7 @@ from dualfocus import optics
 LENS = {"focal_length": 0.05, "f_number": 8.0}
 PITCH = 12e-6
 DEPTHS = (0.5, 1, 2, 3, 5, 10)
-GOLDEN_RADIUS_PX = {  # PROTOCOLS 1.0: f = 50 mm, f/8, 12 um, radius in pixels
+GOLDEN_RADIUS_PX = {  # worked out apart from this code: f = 50 mm, f/8, 12 um, radius in pixels
     0.5: (0, 14.47, 21.70, 24.11, 26.04, 27.49),
     1.0: (13.71, 0, 6.85, 9.14, 10.96, 12.34),
     1.5: (17.96, 4.49, 2.24, 4.49, 6.29, 7.63),

@@ -1,4 +1,4 @@
-"""The integrable projection: the acceptance tests of PROTOCOLS 4.7 and what the networks rely on."""
+"""The integrable projection: dense least squares, its mathematical properties, what the networks rely on."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,6 +171,8 @@ def test_rgbd_scene_is_seamless_and_filled_from_behind():
     assert np.abs(flat.images.astype(int) - int(np.median(flat.images))).max() <= 1
     again = render_rgbd(rgb, depth, 3, planes=4, clean=True)
     assert all(np.array_equal(a, b) for a, b in zip(stack, again, strict=True))
+    micrometres = layered_scene(rgb, 1e6 * depth)  # the unit of depth does not matter
+    assert micrometres.w == pytest.approx(scene.w, abs=1e-3)
     with pytest.raises(ValueError, match="same size"):
         render_rgbd(rgb, depth[:10], 0)
     with pytest.raises(ValueError, match="no finite positive"):
@@ -199,3 +202,25 @@ def test_dataset_is_written_resumed_and_read(tmp_path, texture_folder):
         write_dataset(out, SHARD_SIZE, 10, texture_folder, 16, planes=(2, 3))
     with pytest.raises(ValueError, match="no rendered shards"):
         RenderedDataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"planes": (1, 3)}, "least >= 2"), ({"planes": (4, 3)}, "least >= 2"), ({"split": "tset"}, "split must be")],
+)
+def test_mistakes_leave_no_data_set_behind(tmp_path, options, words):
+    with pytest.raises(ValueError, match=words):
+        write_dataset(tmp_path / "set", 1, 0, Path("."), 16, **options)
+    assert not (tmp_path / "set").exists()
+
+
+def test_an_unknown_split_is_an_error_without_textures_too():
+    with pytest.raises(ValueError, match="split must be.*'tset'"):
+        TexturePool(None, "tset")
+
+
+def test_another_program_s_record_is_not_taken_for_ours(tmp_path):
+    (tmp_path / "meta.json").write_text("version = 1")
+    with pytest.raises(ValueError, match=r"meta\.json: not the record of rendered stacks"):
+        write_dataset(tmp_path, 1, 0, None, 16)
+    assert [path.name for path in tmp_path.iterdir()] == ["meta.json"]

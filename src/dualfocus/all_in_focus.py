@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.resizing import enlarge
 from dualfocus.staged import Estimate
 
 _SHARPEN = 3.0  # power of the probability: neighbours of the best plane may help, blurred planes may not
 
 
-def compose(frames, planes: int, estimate: Estimate, size: tuple[int, int], dtype: np.dtype) -> NDArray:
+def compose(
+    frames: Callable[[int], NDArray], planes: int, estimate: Estimate, size: tuple[int, int], dtype: np.dtype
+) -> NDArray:
     """Blend the planes at full size, one in memory at a time.
 
     Args:
@@ -24,13 +28,11 @@ def compose(frames, planes: int, estimate: Estimate, size: tuple[int, int], dtyp
     Returns:
         (H, W, 3) uint8 or uint16.
     """
-    scale = {"uint8": 1.0, "uint16": 1.0}.get(str(dtype), 255.0)
+    scale = 1.0 if dtype.kind == "u" else 255.0
     total = np.zeros((*size, 3), np.float32)
     weights = np.full(size, 1e-12, np.float32)
     for n in range(planes):
-        weight = estimate.plane_weight(n).clamp(min=0).pow(_SHARPEN).cpu().numpy()
-        if weight.shape != size:
-            weight = cv2.resize(weight, size[::-1], interpolation=cv2.INTER_LINEAR)
+        weight = enlarge(estimate.plane_weight(n).clamp(min=0).pow(_SHARPEN).cpu().numpy(), size)
         total += weight[..., None] * (frames(n).astype(np.float32) * scale)
         weights += weight
     limit = 65535 if dtype == np.uint16 else 255

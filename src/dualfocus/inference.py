@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,9 @@ from dualfocus.models.classical import Classical
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
 from dualfocus.outputs import DepthResult
-from dualfocus.resizing import guided_upsample, shrink, working_size
+from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.staged import estimate
+from dualfocus.staged import Estimate, estimate
 
 MODELS = ("dualfocus-s", "classical", "dualfocus-paper", "dfv")
 WEIGHTS = Path(__file__).parent / "weights"
@@ -49,8 +50,13 @@ class DepthModel:
             maps of the size of the photographs, depth in ``stack.result_unit``.
 
         Raises:
-            ValueError: a plane that cannot be decoded, named.
+            ValueError: no focal stack, or a plane that cannot be decoded, named.
         """
+        if not isinstance(stack, FocalStack):
+            raise ValueError(
+                f"predict takes a focal stack, not {type(stack).__name__}: make one with load_stack(files) or"
+                " FocalStack(images)"
+            )
         tick = progress or (lambda: None)
         order = stack.near_to_far
         u = stack.coordinates[order].astype(np.float64)
@@ -62,25 +68,22 @@ class DepthModel:
             return to_tensor(shrink(stack[int(order[n])], work)).to(self.device)
 
         def full(n: int) -> np.ndarray:
+            plane = stack[int(order[n])]
             tick()
-            return stack[int(order[n])]
+            return plane
 
         with torch.inference_mode():
             found = estimate(self.network, working, normalised, tick)
             estimated = time.perf_counter()
             image = compose(full, len(stack), found, size, stack.dtype)
-        coordinate = found.coordinate.clamp(0, 1).cpu().numpy()
-        std, confidence = found.std.cpu().numpy(), self.calibrate(found.confidence.cpu().numpy())
-        if work != size:
-            coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
-            std, confidence = _enlarge(std, size), _enlarge(confidence, size)
+        coordinate, std, confidence = self._full_size(found, image)
         where = u[0] + coordinate.astype(np.float64) * (u[-1] - u[0])
         depth = np.asarray(stack.depth_from_coordinate(where), np.float32)
         spread = np.asarray(stack.depth_std(where, std.astype(np.float64) * abs(u[-1] - u[0])), np.float32)
         timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return DepthResult(
             depth=depth,
-            valid=(confidence >= LEAST_CONFIDENCE) & ~np.isnan(depth),
+            valid=(confidence >= LEAST_CONFIDENCE) & np.isfinite(depth),
             confidence=confidence,
             std=spread,
             all_in_focus=image,
@@ -93,6 +96,14 @@ class DepthModel:
             camera=stack.camera,
             order=stack.order,
         )
+
+    def _full_size(self, found: Estimate, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Normalised coordinate, its std and the calibrated confidence at the size of the photographs ``image``."""
+        coordinate = found.coordinate.clamp(0, 1).cpu().numpy()
+        std, confidence = found.std.cpu().numpy(), self.calibrate(found.confidence.cpu().numpy())
+        if coordinate.shape != image.shape[:2]:
+            coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
+        return coordinate, enlarge(std, image.shape[:2]), enlarge(confidence, image.shape[:2])
 
     def calibrate(self, confidence: np.ndarray) -> np.ndarray:
         """Carry the network's confidence to the measured share of right answers, by the record's map."""
@@ -110,23 +121,25 @@ class DepthModel:
         return warnings
 
 
-def load_model(name: str = "dualfocus-s", device: str = "auto", weights: Any = "default") -> DepthModel:
+def load_model(name: str = "dualfocus-s", device: str = "auto", weights: str | None = "default") -> DepthModel:
     """Load a model.
 
     Args:
         name: ``dualfocus-s``, ``classical``, ``dualfocus-paper``, ``dfv``, or the path of a .safetensors file.
         device: auto, cpu, cuda or mps.
-        weights: None builds a network untrained, for speed and size.
+        weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
 
     Raises:
-        ValueError: an unknown name or device, or a network for which no weights ship.
+        ValueError: an unknown name, device or kind of weights, a bad file, or a network for which no weights ship.
     """
+    if weights not in (None, "default"):
+        raise ValueError(f"weights must be 'default' or None, not {weights!r}; give the path of a file as the model")
     target = choose_device(device)
     if name == "classical":
         return DepthModel(name, Classical(), target, None)
     if name not in NETWORKS:
-        path = Path(name)
-        if path.suffix != ".safetensors":
+        path = Path(name) if isinstance(name, (str, os.PathLike)) else None
+        if path is None or path.suffix != ".safetensors":
             known = ", ".join(MODELS)
             raise ValueError(f"model {name!r} is unknown; choose {known} or the path of a .safetensors file")
         network, record = load_weights(path)
@@ -187,9 +200,3 @@ def _count(network: nn.Module, images: Tensor, u: Tensor) -> float:
 
 def _shipped(name: str) -> str:
     return "shipped" if (WEIGHTS / f"{name}.safetensors").exists() else "train them"
-
-
-def _enlarge(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    import cv2
-
-    return cv2.resize(values.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)

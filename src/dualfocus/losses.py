@@ -1,6 +1,7 @@
 """The training objective: smooth-L1 depth, spatial and focal variational losses.
 
-Depth and focus coordinates are in any common unit; every mean runs over valid pixels only.
+Depth and focus coordinates are in one common unit; every mean runs over valid pixels only. Every loss is a scalar, and
+what invalid pixels hold (NaN included) changes neither it nor its gradient.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def spatial_variational_loss(predicted_gradient: Tensor, depth: Tensor, q: Tenso
         depth: D*, (B, H, W).
         q: sharpness weights, (B, N, H, W).
         valid: bool, (B, H, W).
+
+    Returns:
+        a scalar, in the unit of ``depth`` per pixel.
     """
     target = forward_differences(torch.where(valid, depth, torch.zeros_like(depth)))[:, None]
     inside_x = F.pad(valid[..., :, 1:] & valid[..., :, :-1], (0, 1))
@@ -72,6 +76,9 @@ def focal_variational_loss(probability: Tensor, valid: Tensor | None = None) -> 
     Args:
         probability: p, (B, N, H, W).
         valid: bool, (B, H, W); default everywhere.
+
+    Returns:
+        a scalar.
     """
     peak = probability.argmax(dim=1, keepdim=True)
     step = probability[:, 1:] - probability[:, :-1]
@@ -82,7 +89,14 @@ def focal_variational_loss(probability: Tensor, valid: Tensor | None = None) -> 
 
 
 def depth_loss(prediction: Tensor, depth: Tensor, valid: Tensor, beta: float = 1.0) -> Tensor:
-    """L_depth: smooth-L1 between predicted and true depth on valid pixels, (B, H, W) each."""
+    """L_depth: smooth-L1 between predicted and true depth on valid pixels.
+
+    Args:
+        prediction: estimated depth or focus coordinate, (B, H, W).
+        depth: the truth, likewise.
+        valid: bool, (B, H, W).
+        beta: error at which the loss turns from quadratic to linear, in the unit of ``depth``.
+    """
     error = torch.where(valid, prediction - depth, torch.zeros_like(prediction))
     return masked_mean(F.smooth_l1_loss(error, torch.zeros_like(error), beta=beta, reduction="none"), valid)
 
@@ -112,7 +126,12 @@ class TotalLoss(NamedTuple):
     confidence: Tensor
 
 
-def total_loss(depth: Tensor, spatial: Tensor, focal: Tensor, confidence: Tensor, lambda_sv: float, lambda_fv: float):
-    """``L = L_depth + lambda_sv L_sv + lambda_fv L_fv`` (paper), plus the separate confidence head's own term."""
+def total_loss(
+    depth: Tensor, spatial: Tensor, focal: Tensor, confidence: Tensor, lambda_sv: float, lambda_fv: float
+) -> TotalLoss:
+    """``L = L_depth + lambda_sv L_sv + lambda_fv L_fv`` (paper), plus the separate confidence head's own term.
+
+    The terms come back as they were given; only ``total`` is weighted.
+    """
     total = depth + lambda_sv * spatial + lambda_fv * focal + confidence
     return TotalLoss(total, depth, spatial, focal, confidence)

@@ -1,7 +1,7 @@
 """Depth and confidence metrics of one image, in float64 numpy.
 
-Two conventions are in use by the peers and never share a column (PROTOCOLS.md 2.1 and 2.2): `depth_metrics` gives
-accuracies as fractions over an explicit mask, `dfv_metrics` gives them in percent over the pixels with truth > 0.
+Two conventions are in use and never share a column: `depth_metrics` gives accuracies as fractions over an explicit
+mask, as HybridDepth counts; `dfv_metrics` gives them in percent over the pixels with truth > 0, as DDFF and DFV do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BUMP_CLIP = 0.05
 
 
 def depth_metrics(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> dict[str, float]:
-    """Error figures of one depth map over a mask, accuracies as fractions (PROTOCOLS.md 2.2).
+    """Error figures of one depth map over a mask, accuracies as fractions (HybridDepth's convention).
 
     Args:
         prediction: (H, W) predicted depth, finite inside the mask.
@@ -42,7 +42,7 @@ def depth_metrics(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> d
 
 
 def dfv_metrics(prediction: ArrayLike, truth: ArrayLike) -> dict[str, float]:
-    """Figures of one map as DFV and DDFF count them: truth > 0 counts, percent for accuracies (PROTOCOLS.md 2.1).
+    """Figures of one map as DFV and DDFF count them: truth > 0 counts, percent for accuracies.
 
     Args:
         prediction: (H, W) predicted disparity or depth, finite everywhere (Bump looks outside the mask too).
@@ -71,7 +71,9 @@ def dfv_metrics(prediction: ArrayLike, truth: ArrayLike) -> dict[str, float]:
 
 
 def bumpiness(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike | None = None) -> float:
-    """Mean norm of the second derivatives of the error, clipped at 0.05, times 100 (PROTOCOLS.md 2.1).
+    """Mean norm of the second derivatives of the error, clipped at 0.05, times 100: the Bump column of DDFF and DFV.
+
+    Each derivative is a 3x3 Scharr filter that is not halved, so that a slope of a gives 2 a.
 
     Args:
         prediction: (H, W), unmasked: its values at pixels without truth take part in the derivatives.
@@ -90,19 +92,19 @@ def bumpiness(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike | None = 
 
 
 def mean_absolute_error(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> float:
-    """Mean |prediction - truth| over the mask."""
+    """Mean |prediction - truth| over the mask, (H, W) each, in their unit; ValueError as for `depth_metrics`."""
     y, t = _counted(prediction, truth, mask)
     return float(np.mean(np.abs(y - t)))
 
 
 def root_mean_square_error(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> float:
-    """Root of the mean squared difference over the mask."""
+    """Root of the mean squared difference over the mask, (H, W) each, in their unit; ValueError likewise."""
     y, t = _counted(prediction, truth, mask)
     return float(np.sqrt(np.mean((y - t) ** 2)))
 
 
 def correlation(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> float:
-    """Pearson correlation over the mask; NaN when either map is constant there."""
+    """Pearson correlation over the mask, (H, W) each; NaN when either map is constant there; ValueError likewise."""
     y, t = _counted(prediction, truth, mask)
     y, t = y - y.mean(), t - t.mean()
     scale = float(np.sqrt(np.sum(y * y) * np.sum(t * t)))
@@ -116,6 +118,9 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
         confidence: values in [0, 1], any shape.
         correct: bool of the same shape: whether the event the confidence speaks of happened.
         bins: number of equal-width bins of [0, 1].
+
+    Raises:
+        ValueError: sizes differ, nothing is given, or a confidence is outside [0, 1].
     """
     confidence, hit = _flat_pair(confidence, correct)
     which = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -124,13 +129,21 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
 
 
 def error_by_confidence(confidence: ArrayLike, error: ArrayLike, bins: int = 10) -> Array:
-    """Mean error in bins of equal count, from the least to the most confident tenth.
+    """Mean error in bins of equal count, from the least to the most confident.
 
     Pixels of equal confidence have no order: each such group is spread over the bins it touches in proportion,
     so the answer does not depend on how the pixels are arranged.
 
+    Args:
+        confidence: values in [0, 1], any shape.
+        error: absolute errors of the same shape, in any unit.
+        bins: number of bins of equal count.
+
     Returns:
         (bins,) mean error per bin.
+
+    Raises:
+        ValueError: sizes differ, nothing is given, or a confidence is outside [0, 1].
     """
     confidence, error = _flat_pair(confidence, error)
     _, group = np.unique(confidence, return_inverse=True)
@@ -145,6 +158,9 @@ def error_by_confidence_level(count: ArrayLike, error_sum: ArrayLike, bins: int 
         count: (L,) pixels per level.
         error_sum: (L,) sum of their errors.
         bins: number of bins of equal count.
+
+    Raises:
+        ValueError: there is no pixel.
     """
     count, error_sum = np.asarray(count, np.float64), np.asarray(error_sum, np.float64)
     if count.sum() == 0:
@@ -159,6 +175,14 @@ def sparsification_error(confidence: ArrayLike, error: ArrayLike, steps: int = 5
 
     The mean error of the pixels kept when the least confident fraction is dropped, minus the same with the worst
     errors dropped first, averaged over the fractions 0, 1/steps, ... below 1. NaN when every error is 0.
+
+    Args:
+        confidence: values in [0, 1], any shape.
+        error: absolute errors of the same shape, in any unit.
+        steps: number of fractions.
+
+    Raises:
+        ValueError: sizes differ, nothing is given, or a confidence is outside [0, 1].
     """
     confidence, error = _flat_pair(confidence, error)
     if not error.any():

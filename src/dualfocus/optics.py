@@ -45,8 +45,9 @@ def circle_of_confusion(
         focal_length: f in metres.
         f_number: N; the aperture is A = f / N.
         breathing: True, the sensor moves to v = f s / (s - f) and with it the field of view changes:
-            C = A v |1/s - 1/d| = A f |d - s| / (d (s - f)) (PROTOCOLS 1.0). False, every plane keeps the field of view
-            of focus at infinity, as in stacks that are registered or rendered so: C = A f |d - s| / (d s).
+            C = A v |1/s - 1/d| = A f |d - s| / (d (s - f)), as in the renderers of DefocusNet, DEReD, HybridDepth and
+            FOSSA. False, every plane keeps the field of view of focus at infinity, as in stacks that are registered
+            or rendered so: C = A f |d - s| / (d s).
 
     Raises:
         ValueError: a length that is not above zero, or, with breathing, a focus distance within the focal length.
@@ -111,7 +112,7 @@ def planes_even_in_dioptres(near: float, far: float, count: int) -> NDArray[np.f
 
 
 def planes_power_inverse(near: float, far: float, count: int, kappa: float) -> NDArray[np.float64]:
-    """(count,) focus distances from near to far with 1 / s^kappa equally spaced (PROTOCOLS 4.4).
+    """(count,) focus distances from near to far with 1 / s^kappa equally spaced (as FOSSA draws them).
 
     Args:
         near: nearest distance in metres.

@@ -65,6 +65,10 @@ def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, progre
         frames: planes at the working size.
         coordinates: (N,) normalised, increasing.
         progress: called after every plane read.
+
+    Returns:
+        maps of the size of the frames. Only ``dualfocus-s`` works in tiles and windows; the other models take the whole
+        stack at once.
     """
     planes = len(coordinates)
     u = torch.as_tensor(coordinates, dtype=torch.float32)
@@ -85,7 +89,7 @@ class EncodedStack:
         images, features = [], []
         for n in range(len(u)):
             image = _read(frames, n, progress)
-            images.append((image * 255).round().byte())
+            images.append((image * 255).round().byte())  # they only guide the upsampling: 8 bits save memory
             features.append(network.encoder(pad_to_multiple(image[None], network.stride)))
         self.images = torch.stack(images)
         self.size = tuple(self.images.shape[-2:])
@@ -144,7 +148,7 @@ class EncodedStack:
 
 
 def long_stack(stack: EncodedStack) -> Estimate:
-    """Coarse answer from interleaved parts, fine answer from windows around the coarse peak."""
+    """Coarse answer from interleaved parts, fine answer from windows around the coarse peak; N > ``LONGEST``."""
     planes = len(stack.u)
     coarse = torch.stack([stack.run(part).coordinate[0] for part in interleaved(planes)]).mean(dim=0)
     starts = window_starts(planes)

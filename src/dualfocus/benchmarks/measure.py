@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dualfocus import metrics
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
-from dualfocus.datasets import Sample
+from dualfocus.datasets import Sample, is_camera, normalised_coordinate
 from dualfocus.stack import FocalStack
 
 TEXTURE_WINDOW = 9
@@ -52,7 +52,7 @@ def measure(sample: Sample, result: Any) -> tuple[dict[str, float], ConfidenceHi
         result: a `DepthResult` of that stack.
 
     Raises:
-        ValueError: the result has another size or unit than the stack.
+        ValueError: the result has another size or unit than the stack, or the mask is empty.
     """
     stack, mask = sample.stack, sample.mask
     if result.depth.shape != stack.size or result.unit != stack.result_unit:
@@ -64,35 +64,21 @@ def measure(sample: Sample, result: Any) -> tuple[dict[str, float], ConfidenceHi
     figures = dict.fromkeys(COLUMNS, float("nan"))
     figures |= _depth_figures(stack, depth, sample.truth, mask)
     figures |= {"valid": float(np.mean(result.valid[mask])), "filled": float(np.mean(filled[mask]))}
-    at_infinity = np.isposinf(result.depth)  # a position like any other in the focus coordinate of a camera
-    position = normalised_position(stack, np.where(at_infinity & _is_camera(stack), np.inf, depth))
-    truth_position = normalised_position(stack, sample.truth)
-    inside = mask & (truth_position >= -ROUNDING) & (truth_position <= 1 + ROUNDING)
+    at_infinity = np.isposinf(result.depth)  # a place like any other in the focus coordinate of a camera
+    coordinate = normalised_coordinate(stack, np.where(at_infinity & is_camera(stack), np.inf, depth))
+    true_coordinate = normalised_coordinate(stack, sample.truth)
+    inside = mask & (true_coordinate >= -ROUNDING) & (true_coordinate <= 1 + ROUNDING)
     figures["inside"] = float(np.sum(inside) / np.sum(mask))
     histogram = ConfidenceHistogram()
     if inside.any():
-        error = np.abs(np.where(inside, position - truth_position, 0))
+        error = np.abs(np.where(inside, coordinate - true_coordinate, 0))
         confidence = np.asarray(result.confidence, np.float64)
-        figures |= _position_figures(error, inside, len(stack))
+        figures |= _coordinate_figures(error, inside, len(stack))
         histogram.add(confidence[inside], error[inside], error[inside] < 0.5 / (len(stack) - 1))
         figures["confidence"] = float(np.mean(confidence[inside]))
         if sample.all_in_focus is not None:
             figures |= _texture_figures(error, confidence, inside, sample.all_in_focus)
     return figures, histogram
-
-
-def normalised_position(stack: FocalStack, depth: NDArray[Any]) -> NDArray[np.float64]:
-    """Depth in the focus coordinate, 0 at the nearest plane and 1 at the farthest.
-
-    Args:
-        stack: gives the coordinate (inverse depth for a camera) and its range.
-        depth: any shape, in `stack.result_unit`.
-    """
-    values = np.asarray(depth, np.float64)
-    if _is_camera(stack):
-        values = np.divide(1, values, out=np.full_like(values, np.inf), where=values > 0)
-    planes = stack.coordinates[stack.near_to_far]
-    return (values - planes[0]) / (planes[-1] - planes[0])
 
 
 def texture_strength(image: NDArray[Any], window: int) -> NDArray[np.float64]:
@@ -108,15 +94,10 @@ def texture_strength(image: NDArray[Any], window: int) -> NDArray[np.float64]:
     return _box_mean(np.hypot(*np.gradient(grey)), window)
 
 
-def _is_camera(stack: FocalStack) -> bool:
-    """Depth is a positive distance from the camera, its focus coordinate the inverse."""
-    return stack.unit in ("m", "mm", "dioptre")
-
-
 def _fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Predictions that cannot be measured take the farthest finite plane; a model may not gain by leaving them out."""
     missing = ~np.isfinite(depth)
-    if _is_camera(stack):
+    if is_camera(stack):
         missing |= depth <= 0
     planes = stack.depth_from_coordinate(stack.coordinates)
     return np.where(missing, planes[np.isfinite(planes)].max(), depth), missing
@@ -132,13 +113,13 @@ def _depth_figures(
         "correlation": metrics.correlation(depth, truth, mask),
     }
     figures["mse"] = figures["rmse"] ** 2
-    if _is_camera(stack):
+    if is_camera(stack):
         figures |= metrics.depth_metrics(depth, truth, mask)
         figures["bump"] = metrics.bumpiness(depth, np.where(mask, truth, 0), mask)
     return figures
 
 
-def _position_figures(error: NDArray[np.float64], inside: NDArray[np.bool_], planes: int) -> dict[str, float]:
+def _coordinate_figures(error: NDArray[np.float64], inside: NDArray[np.bool_], planes: int) -> dict[str, float]:
     e = error[inside]
     return {
         "range_rmse": float(np.sqrt(np.mean(e**2))),

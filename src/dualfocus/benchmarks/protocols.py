@@ -13,7 +13,7 @@ FIXED_DISTANCES_M = (1.0, 1.5, 2.5, 4.0, 6.0)
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to measure, with the conventions a reader needs to compare figures (PROTOCOLS.md 2.5).
+    """One way to measure, with the conventions a reader needs to compare figures.
 
     Attributes:
         name: the name on the command line.

@@ -86,7 +86,7 @@ def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], re
     out.mkdir(parents=True, exist_ok=True)
     if not path.exists() and any(out.iterdir()):
         raise ValueError(f"{out}: holds files that are not of an evaluation; give an empty or a new folder")
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"models": {}}
+    earlier = _read_run(path) if path.exists() else {"models": {}}
     if not resume:
         for name in models:
             (out / safe_name(name) / "per_image.csv").unlink(missing_ok=True)
@@ -100,8 +100,21 @@ def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], re
     write_json(path, {**record, "models": {**earlier["models"], **models}})
 
 
+def _read_run(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("models"), dict):
+        raise ValueError(f"{path}: not the record of an evaluation; give an empty or a new folder")
+    return content
+
+
 def fingerprint(model: Any) -> str:
-    """Short hash of the weights of a model (its networks are found among its attributes), or "none"."""
+    """Short hash of the weights of a model and of its confidence map, or "none".
+
+    Its networks are found among its attributes.
+    """
     networks = [model, *vars(model).values()] if hasattr(model, "__dict__") else [model]
     digest = hashlib.sha256()
     found = False
@@ -111,6 +124,8 @@ def fingerprint(model: Any) -> str:
                 digest.update(key.encode())
                 digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
                 found = True
+    record = getattr(model, "record", None)
+    digest.update(json.dumps(record.get("confidence_map") if isinstance(record, Mapping) else None).encode())
     return digest.hexdigest()[:16] if found else "none"
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dualfocus.benchmarks.records import write_json, write_text
+from dualfocus.outputs import check_output
 from dualfocus.stack import FocalStack
 
 _MIB = 2**20
@@ -45,16 +46,19 @@ def bench(
         out: folder for `speed.json` and `speed.md`; None writes nothing.
 
     Returns:
-        What `speed.json` holds: the setting, and for each model `median_s`, `min_s`, `max_s`, `times_s`, `ratio`,
-        `peak_mib` (resident), `loaded_mib` (resident before predicting) and `device_peak_mib` (CUDA, else None).
+        What `speed.json` holds: the setting; the machine, with the `device` that was used and the name of the `gpu`
+        (CUDA, else None); and for each model `median_s`, `min_s`, `max_s`, `times_s`, `ratio`, `peak_mib` (resident),
+        `loaded_mib` (resident before predicting) and `device_peak_mib` (CUDA, else None).
 
     Raises:
-        ValueError: an unknown model, or no model, or fewer than one repeat.
+        ValueError: an unknown model, or no model, fewer than one repeat, or a folder that cannot be written.
     """
     if not models or repeats < 1:
         raise ValueError("bench needs at least one model and one repeat")
     if len(set(models)) != len(models):
         raise ValueError(f"a model is named twice: {', '.join(models)}")
+    if out is not None:
+        check_output(out, overwrite=True)
     times = _interleaved_times(models, make_stack(planes, height, width), repeats, device)
     memory = {name: _measure_memory(name, planes, height, width, device) for name in models}
     first = statistics.median(times[models[0]])
@@ -63,8 +67,7 @@ def bench(
         "height": height,
         "width": width,
         "repeats": repeats,
-        "device": device,
-        **_machine(),
+        **_machine(device),
         "models": {
             name: {
                 "median_s": statistics.median(seconds),
@@ -107,8 +110,9 @@ def make_stack(planes: int, height: int, width: int) -> FocalStack:
 def to_markdown(report: dict[str, Any]) -> str:
     """The report as a table."""
     names = list(report["models"])
+    where = report["device"] if report["gpu"] is None else f"{report['device']} ({report['gpu']})"
     lines = [
-        f"`predict` of {report['planes']} planes of {report['height']} x {report['width']}, device {report['device']}, "
+        f"`predict` of {report['planes']} planes of {report['height']} x {report['width']} on {where}, "
         f"{report['repeats']} interleaved rounds; {report['processor']}, {report['threads']} threads, "
         f"torch {report['torch']}, Python {report['python']}.",
         "",
@@ -198,10 +202,16 @@ def peak_memory_mib() -> float | None:
     return peak / _MIB if sys.platform == "darwin" else peak / 1024
 
 
-def _machine() -> dict[str, Any]:
+def _machine(device: str) -> dict[str, Any]:
+    """What ran: the device that "auto" stands for too, because figures of different devices must not be mixed up."""
     import torch
 
+    from dualfocus.inference import choose_device
+
+    chosen = choose_device(device)
     return {
+        "device": chosen.type,
+        "gpu": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else None,
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -1,4 +1,4 @@
-"""NYU Depth v2, labelled images, with focal stacks rendered as HybridDepth does (PROTOCOLS.md 1.0 and 1.1).
+"""NYU Depth v2, labelled images, with focal stacks rendered as HybridDepth does.
 
 The depth of this copy has 8 bits: steps of 39 mm, which are the truth here as they stand. Nothing is done yet about
 the error of the truth inside those steps (about 11 mm RMS), so errors near that size are not resolved.
@@ -101,7 +101,7 @@ class NyuLabelled:
 
 
 def blur_radius(depth: NDArray[Any], focus_distance: float) -> NDArray[np.float64]:
-    """Radius in pixels of the circle of confusion of the NYU camera, c = C / 2p (PROTOCOLS.md 1.0).
+    """Radius in pixels of the circle of confusion of the NYU camera, c = C / 2p with the pixel pitch p.
 
     Args:
         depth: (H, W) in metres; 0 (a hole) gets an enormous radius, as in the peers' renderers.
@@ -138,7 +138,7 @@ def render_gather_stack(
 
 
 def uniform_border(rgb: NDArray[np.uint8], value: int) -> tuple[int, int, int, int]:
-    """Widths (top, bottom, left, right) of a uniform frame of grey level `value` (PROTOCOLS.md 1.1).
+    """Widths (top, bottom, left, right) of a uniform frame of grey level `value`, as HybridDepth finds it.
 
     From each side the search starts 5 px in and moves inwards while more than 10 % of the row or column is within
     5 levels of the value, and stops once the cut is wider than 20 px.

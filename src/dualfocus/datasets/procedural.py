@@ -48,9 +48,8 @@ class ProceduralScenes:
         seed = self._seeds[index]
         planes = int(np.random.default_rng([seed, MAX_PLANES]).integers(MIN_PLANES, MAX_PLANES + 1))
         scene = render_stack(seed, self._pool, size=self.size, planes=planes)
-        stack = FocalStack(np.asarray(scene.images), scene.focus_distances, "m")
+        stack = FocalStack(scene.images, scene.focus_distances, "m")
         near, far = stack.coordinates[0], stack.coordinates[-1]
-        position = np.asarray(scene.truth, np.float64)
-        inside = np.asarray(scene.valid, bool) & (position >= 0) & (position <= 1)
-        depth = stack.depth_from_coordinate(near + np.clip(position, 0, 1) * (far - near))
-        return Sample(self.names[index], stack, depth.astype(np.float32), inside, np.asarray(scene.all_in_focus))
+        truth = scene.truth.astype(np.float64)
+        depth = stack.depth_from_coordinate(near + np.clip(truth, 0, 1) * (far - near))
+        return Sample(self.names[index], stack, depth.astype(np.float32), scene.valid, scene.all_in_focus)

@@ -20,10 +20,10 @@ class Sample:
         stack: the focal stack, H x W.
         truth: (H, W) float32 depth in `stack.result_unit`; anything outside the mask.
         mask: (H, W) bool, the pixels whose truth is known and counts.
-        all_in_focus: (H, W, 3) uint8 true all-in-focus image, or None.
+        all_in_focus: (H, W, 3) or (H, W) true all-in-focus image, integers or floats in [0, 1], or None.
 
     Raises:
-        ValueError: maps of another size than the stack, or truth that is not finite inside the mask.
+        ValueError: maps of another size than the stack, a mask that is not bool, or truth that is not finite inside it.
     """
 
     name: str
@@ -34,13 +34,35 @@ class Sample:
 
     def __post_init__(self) -> None:
         """Check sizes and types."""
-        for label, array in (("truth", self.truth), ("mask", self.mask)):
-            if array.shape != self.stack.size:
-                raise ValueError(f"{self.name}: {label} of shape {array.shape} for images of {self.stack.size}")
+        maps = {"truth": self.truth.shape, "mask": self.mask.shape}
+        if self.all_in_focus is not None:
+            maps["all_in_focus"] = self.all_in_focus.shape[:2]
+        for label, shape in maps.items():
+            if shape != self.stack.size:
+                raise ValueError(f"{self.name}: {label} of shape {shape} for images of {self.stack.size}")
         if self.mask.dtype != bool:
             raise ValueError(f"{self.name}: the mask must be bool, not {self.mask.dtype}")
         if not np.isfinite(self.truth[self.mask]).all():
             raise ValueError(f"{self.name}: the truth is not finite inside its mask")
+
+
+def is_camera(stack: FocalStack) -> bool:
+    """Whether depth is a positive distance from the camera, and its focus coordinate the inverse."""
+    return stack.unit in ("m", "mm", "dioptre")
+
+
+def normalised_coordinate(stack: FocalStack, depth: NDArray[Any]) -> NDArray[np.float64]:
+    """Depth in the focus coordinate, 0 at the nearest plane and 1 at the farthest.
+
+    Args:
+        stack: gives the coordinate (inverse depth for a camera) and its range.
+        depth: any shape, in `stack.result_unit`; 0 or less lies before every camera distance.
+    """
+    values = np.asarray(depth, np.float64)
+    if is_camera(stack):
+        values = np.divide(1, values, out=np.full_like(values, np.inf), where=values > 0)
+    planes = stack.coordinates[stack.near_to_far]
+    return (values - planes[0]) / (planes[-1] - planes[0])
 
 
 class Dataset(Protocol):

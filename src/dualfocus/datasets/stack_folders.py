@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from dualfocus.datasets.sample import Sample
+from dualfocus.datasets.sample import Sample, is_camera
 from dualfocus.readers import load_stack
 from dualfocus.stack import FocalStack
 
@@ -78,11 +78,14 @@ def _natural(path: Path) -> list[Any]:
 def _read_sidecar(path: Path) -> dict[str, Any]:
     """The entries of a stack.json that are not null."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: must hold one JSON object")
+    for key in ("depth_png", "all_in_focus"):
+        if not isinstance(content.get(key), (str, type(None))):
+            raise ValueError(f'{path}: "{key}" must be a file name or null, not {content[key]!r}')
     return {key: value for key, value in content.items() if value is not None}
 
 
@@ -93,7 +96,7 @@ def _truth_from_array(stack: FocalStack, folder: Path) -> tuple[NDArray[np.float
         raise ValueError(f"{folder / 'stack.json'}: the ground truth it names was not loaded")
     truth = np.asarray(given, np.float64)
     mask = np.isfinite(truth)
-    if stack.unit in ("m", "mm", "dioptre"):
+    if is_camera(stack):
         mask &= truth > 0
     if stack.unit == "dioptre":
         truth = np.divide(1, truth, out=np.zeros_like(truth), where=mask)

@@ -102,7 +102,7 @@ def use_channels_last(module: nn.Module) -> None:
 def plane_features(coordinates: Tensor) -> Tensor:
     """Where a plane lies among the others: (B, N) coordinates in [0, 1] -> (B * N, 4).
 
-    Its coordinate, and its distance to the plane before and after in mean plane spacings (0 past the ends).
+    Its coordinate, its distance to the plane before and after in mean plane spacings (0 past the ends), and 1 / N.
     """
     planes = coordinates.shape[1]
     gaps = (coordinates[:, 1:] - coordinates[:, :-1]) * (planes - 1)

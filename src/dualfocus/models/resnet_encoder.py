@@ -1,4 +1,4 @@
-"""DFV's plane encoder: ResNet-18, pyramid pooling and a U-shaped upward path (PROTOCOLS: DFV, CVPR 2022)."""
+"""DFV's plane encoder: ResNet-18, pyramid pooling and a U-shaped upward path (Yang et al., CVPR 2022)."""
 
 from __future__ import annotations
 

@@ -57,11 +57,15 @@ class GradientHead(nn.Module):
 def normalise_surfaces(surfaces: Tensor, planes: int) -> Tensor:
     """Divide by one scale per stack and channel, shared by its planes, so that the contrast between planes stays.
 
-    The scale is the root mean square of the surface itself, which does not grow with the image.
+    The scale is the root mean square of the surfaces over planes and space, so that what fusion reads does not grow
+    with the image, as surfaces integrated over more pixels do.
 
     Args:
-        surfaces: (B * N, C, h, w).
+        surfaces: z*, (B * N, C, h, w), planes of one stack adjacent.
         planes: N.
+
+    Returns:
+        the same shape.
     """
     stacks = surfaces.unflatten(0, (-1, planes))
     scale = stacks.square().mean(dim=(1, 3, 4), keepdim=True).sqrt() + 1e-4

@@ -25,7 +25,11 @@ _GRADIENT_WIDTHS = (64, 256, 384, 576)  # hidden channels of the gradient heads 
 
 @dataclass(frozen=True)
 class VolumetricConfig:
-    """``volume``: ``difference`` (DFV) or ``both`` (DualFocus's V*); ``spatial`` as in ``dualfocus-s``."""
+    """What is switched on.
+
+    ``volume``: ``difference`` (DFV) or ``both`` (DualFocus's V*); ``spatial`` as in ``dualfocus-s``; ``surfaces``: C2
+    at every level.
+    """
 
     volume: str = "both"
     spatial: str = "full"
@@ -110,7 +114,7 @@ class VolumetricNetwork(nn.Module):
 
         Returns:
             :class:`FocusOutput` with ``probability`` at full size and a confidence that is the probability mass
-            within half a plane spacing of the answer (not calibrated: no weights ship).
+            within half a mean plane spacing of the answer (training fits the map that calibrates it).
         """
         batch, planes, _, height, width = images.shape
         padded = pad_to_multiple(images.flatten(0, 1), self.stride)
@@ -159,7 +163,16 @@ class VolumetricNetwork(nn.Module):
         return scores, gradients
 
     def surfaces(self, level: int, volume: Tensor, inside: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """What fusion reads of the gradient field, and theta_grad's output, (B, N, C, h, w) each."""
+        """Gradient field, projection and theta_grad of every plane at one level.
+
+        Args:
+            level: 0 at 1/4 ... 3 at 1/32.
+            volume: V* of that level, (B, N, C, h, w).
+            inside: height and width of the true image region at that level; the solve is over it alone.
+
+        Returns:
+            what fusion reads, (B, N, C2, h, w) (unprojected: 2 C2 channels), and theta_grad's output, (B, N, 2, h, w).
+        """
         batch, planes = volume.shape[:2]
         field = self.gradient_heads[level](volume.flatten(0, 1))
         if self.config.spatial == "no_projection":

@@ -49,20 +49,20 @@ class FocusPlan:
     Attributes:
         coordinates: (N,) increasing, 0 first and 1 last.
         blur_px: CoC diameter in px for a difference of 1 in the coordinate.
-        near_offset: coordinate of a scene point with w = 0 (the far end of the scene).
-        extent: coordinate difference between w = 0 and w = 1; coordinate = near_offset - extent * w.
+        far_end: coordinate of a scene point with w = 0, the far end of the scene.
+        extent: coordinate difference between w = 0 and w = 1; coordinate = far_end - extent * w.
         focus_distances: (N,) metres.
     """
 
     coordinates: np.ndarray
     blur_px: float
-    near_offset: float
+    far_end: float
     extent: float
     focus_distances: np.ndarray
 
     def scene_coordinate(self, w: np.ndarray) -> np.ndarray:
         """Normalised focus coordinate, same shape, of scene points with blur coordinate ``w``."""
-        return np.float32(self.near_offset) - np.float32(self.extent) * w
+        return np.float32(self.far_end) - np.float32(self.extent) * w
 
 
 def plan_focus(
@@ -71,22 +71,25 @@ def plan_focus(
     """Choose the planes for a scene whose picture shows ``visible_w`` (H, W), about [0, 1].
 
     In 60 % of the plans the focus range covers the scene (sometimes it is much wider), else it covers a part.
+
+    Raises:
+        ValueError: fewer than 2 planes.
     """
     count = planes if isinstance(planes, int) else int(rng.integers(planes[0], planes[1] + 1))
     if count < 2:
         raise ValueError(f"a focal stack needs at least 2 planes, not {count}")
     low, high = float(visible_w.min()), float(visible_w.max())
-    near_offset, extent = _place_scene(rng, visible_w, low, high)
-    ends = near_offset - extent * high, near_offset - extent * low
+    far_end, extent = _place_scene(rng, visible_w, low, high)
+    ends = far_end - extent * high, far_end - extent * low
     reach = max(1.0, ends[1], 1.0 - ends[0], ends[1] - ends[0])
     spacing = max(_SPACING_PX[0], _LEAST_TOTAL_PX / (count - 1)), min(_SPACING_PX[1], MAX_COC / (count - 1))
     total = np.exp(rng.uniform(np.log(spacing[0]), np.log(max(spacing)))) * (count - 1)
     coordinates, distances = _plane_positions(rng, count, ends[1])
-    return FocusPlan(coordinates, float(min(total, MAX_COC / reach)), near_offset, extent, distances)
+    return FocusPlan(coordinates, float(min(total, MAX_COC / reach)), far_end, extent, distances)
 
 
 def _place_scene(rng: np.random.Generator, w: np.ndarray, low: float, high: float) -> tuple[float, float]:
-    """Near offset and extent of the scene in the coordinate of the planes."""
+    """Far end and extent of the scene in the coordinate of the planes."""
     span = max(high - low, 1e-6)
     if rng.random() < 0.6:
         share = rng.uniform(0.15, 0.5) if rng.random() < 0.2 else rng.uniform(0.5, 1.0)

@@ -49,14 +49,16 @@ def write_dataset(
         progress: called with (stacks present, stacks per second) after every shard.
 
     Raises:
-        ValueError: when ``out`` holds a data set made with other options.
+        ValueError: ``out`` holds a data set made with other options, or the textures, split or planes are no good.
     """
+    if not 2 <= planes[0] <= planes[1]:
+        raise ValueError(f"planes must be least and most with least >= 2, not {planes[0]} and {planes[1]}")
+    TexturePool(texture_folder, split)  # a mistake in the options must not leave a folder that records them
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     meta = {"version": 1, "seed": seed, "size": size if isinstance(size, int) else list(size), "split": split}
     meta |= {"planes": list(planes), "textures": texture_folder is not None, "shard_size": SHARD_SIZE}
     _check_meta(folder / _META, meta)
-    TexturePool(texture_folder, split)
     shards = -(-count // SHARD_SIZE)
     missing = [k for k in range(shards) if not _shard_path(folder, k).exists()]
     done, started = shards - len(missing), time.monotonic()
@@ -118,7 +120,10 @@ class RenderedDataset:
 
 def _check_meta(path: Path, meta: dict) -> None:
     if path.exists():
-        found = json.loads(path.read_text())
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: not the record of rendered stacks; choose another folder") from error
         if found != meta:
             raise ValueError(f"{path.parent}: holds stacks made with other options ({found}); choose another folder")
     else:

@@ -1,4 +1,4 @@
-"""The blur of earlier depth-from-focus work: a source-weighted gather over a fixed window (PROTOCOLS 1.0)."""
+"""The blur of DEReD, HybridDepth and FOSSA: a source-weighted gather over a fixed window."""
 
 import torch
 from torch import Tensor

@@ -72,9 +72,7 @@ def make_scene(
     return LayeredScene(scene.rgb, scene.alpha, ((scene.w - low) / span).astype(np.float32), margin)
 
 
-def _background(
-    rng: np.random.Generator, pool: TexturePool, height: int, width: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _background(rng: np.random.Generator, pool: TexturePool, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     kind = rng.random()
     if kind < 0.45:
         w, face = relief.room(rng, height, width)

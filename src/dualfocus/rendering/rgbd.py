@@ -45,7 +45,7 @@ def layered_scene(rgb: np.ndarray, depth: np.ndarray, *, slices: int = SLICES, m
     inverse = _pull_push(inverse[None], valid.astype(np.float32))[0]
     low, high = float(inverse[valid].min()), float(inverse[valid].max())
     pad = ((margin, margin), (margin, margin))
-    w = np.pad((inverse - low) / max(high - low, 1e-6), pad, mode="edge").astype(np.float32)
+    w = np.pad((inverse - low) / max(high - low, 1e-6 * high), pad, mode="edge").astype(np.float32)
     linear = srgb_to_linear(rgb.transpose(2, 0, 1).astype(np.float32) / 255.0)
     return _slice(np.pad(linear, ((0, 0), *pad), mode="edge"), w, slices, margin)
 

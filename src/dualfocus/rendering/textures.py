@@ -21,14 +21,16 @@ def is_held_out(name: str) -> bool:
     return zlib.crc32(name.encode("utf-8")) % 100 < HELD_OUT_PERCENT
 
 
-def texture_files(folder: str | Path, split: str = "train") -> list[Path]:
-    """Image files of ``folder`` that belong to ``split`` ("train", "held_out" or "all"), sorted by name.
+def texture_files(folder: str | Path | None, split: str = "train") -> list[Path]:
+    """Image files of ``folder`` that belong to ``split`` ("train", "held_out" or "all"), sorted by name; None: none.
 
     Raises:
         ValueError: for an unknown split, or when the folder has no image of it.
     """
     if split not in SPLITS:
         raise ValueError(f"texture split must be one of {', '.join(SPLITS)}, not {split!r}")
+    if folder is None:
+        return []
     found = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in _SUFFIXES)
     files = [p for p in found if split == "all" or is_held_out(p.name) == (split == "held_out")]
     if not files:
@@ -44,7 +46,7 @@ class TexturePool:
 
     def __init__(self, folder: str | Path | None = None, split: str = "train", size: int = 512) -> None:
         """Look for images in ``folder`` (None: noise only); they are decoded on first use, at most ``size`` px."""
-        self.files: list[Path] = [] if folder is None else texture_files(folder, split)
+        self.files = texture_files(folder, split)
         self.size = size
         self._images: dict[int, list[torch.Tensor]] = {}
 
