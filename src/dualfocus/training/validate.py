@@ -22,14 +22,17 @@ class Validation:
     def __init__(self, config: ValidationConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         self.sources = [open_source(source) for source in config.sources]
+        weights = np.array([source.weight for source in config.sources])
+        self.shares = weights / weights.sum()
         self.batches = list(self.draw(config.stacks, 0))
 
     def draw(self, count: int, number: int) -> Iterator[Batch]:
-        """``count`` held-out stacks one by one, always the same for the same ``number``."""
+        """``count`` held-out stacks one by one, sources by weight, always the same for the same ``number``."""
         rng = np.random.default_rng((self.seed, 2**31, number))
-        for index in range(count if self.sources else 0):
+        for _ in range(count if self.sources else 0):
             planes = int(rng.integers(3, 11))
-            stack = self.sources[index % len(self.sources)].draw(rng, planes, self.config.crop)
+            source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
+            stack = source.draw(rng, planes, self.config.crop)
             yield collate([centre_crop(stack, self.config.crop)])
 
     @torch.no_grad()
