@@ -196,21 +196,25 @@ def test_confidence_map_is_fitted_and_applied():
 
 def test_network_beats_classical_on_rendered_scenes(models):
     errors = {name: [] for name in MODELS}
-    for seed in range(500, 508):
-        scene = render_stack(seed, TexturePool(None), size=160, planes=5)
+    for seed in range(500, 516):
+        scene = render_stack(seed, TexturePool(None), size=128, planes=5)
         stack = FocalStack(scene.images, scene.focus_distances, "m")
         u = 1 / scene.focus_distances
         for name in MODELS:
             found = (1 / models[name].predict(stack).depth - u[0]) / (u[-1] - u[0])
             errors[name].append(np.sqrt(np.mean((found - scene.truth)[scene.valid] ** 2)))
-    assert np.mean(errors["dualfocus-s"]) < 0.6 * np.mean(errors["classical"])
+    assert np.mean(errors["dualfocus-s"]) < 0.8 * np.mean(errors["classical"])
 
 
 def test_nothing_to_focus_on_gives_low_confidence(models):
     rng = np.random.default_rng(1)
-    flat = np.clip(rng.normal(120, 1.0, (5, 96, 96, 3)), 0, 255).astype(np.uint8)
+    shape, distances = (5, 96, 96, 3), [0.5, 0.7, 1, 2, 4]
+    flat = np.clip(rng.normal(120, 1.0, shape), 0, 255).astype(np.uint8)
+    sharp = flat.copy()
+    sharp[2] = rng.integers(0, 256, shape[1:])
     for name in MODELS:
-        assert models[name].predict(FocalStack(flat, [0.5, 0.7, 1, 2, 4])).confidence.mean() < 0.4
+        nowhere, somewhere = (models[name].predict(FocalStack(a, distances)).confidence.mean() for a in (flat, sharp))
+        assert nowhere < 0.55 and nowhere < somewhere - 0.2
 
 
 @pytest.mark.parametrize(("name", "correlation", "error"), [("dualfocus-s", 0.999, 0.25), ("classical", 0.9995, 0.15)])
