@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dualfocus.rendering import shapes
 from dualfocus.rendering.capture import (
     MAX_COC,
     FocusPlan,
@@ -224,3 +225,11 @@ def test_another_program_s_record_is_not_taken_for_ours(tmp_path):
     with pytest.raises(ValueError, match=r"meta\.json: not the record of rendered stacks"):
         write_dataset(tmp_path, 1, 0, None, 16)
     assert [path.name for path in tmp_path.iterdir()] == ["meta.json"]
+
+
+def test_an_even_area_at_the_threshold_is_not_translucent():
+    field = np.zeros((40, 60), np.float32)
+    field[:, 20:40] = 0.5
+    field[:, 40:] = np.linspace(0.5, 1, 20)
+    alpha = shapes._threshold(field, 0.5)
+    assert (alpha[:, 21:39] == 0).all() and (alpha[:, 42:] == 1).all()

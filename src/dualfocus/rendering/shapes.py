@@ -70,9 +70,10 @@ def ellipse(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _threshold(field: np.ndarray, level: float) -> np.ndarray:
-    """Alpha of field > level with edges about one pixel wide."""
-    dy, dx = np.gradient(field)
-    return soft_step((field - level) / np.maximum(np.hypot(dy, dx), 1e-3)).astype(np.float32)
+    """Alpha of field > level with edges about one pixel wide; even areas lie on one side, never half in front."""
+    slope = np.hypot(*np.gradient(field))
+    distance = (field - level) / np.maximum(slope, 1e-3)
+    return soft_step(np.where(slope < 1e-3, np.where(field > level, 1.0, -1.0), distance)).astype(np.float32)
 
 
 def blob(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
