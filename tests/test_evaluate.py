@@ -22,7 +22,7 @@ from dualfocus.benchmarks.published import PUBLISHED
 from dualfocus.benchmarks.records import ModelRecord, fingerprint, safe_name
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.report import to_markdown
-from dualfocus.datasets import Sample, normalised_coordinate
+from dualfocus.datasets import Sample
 from dualfocus.stack import FocalStack
 
 HEIGHT, WIDTH = 20, 24
@@ -138,9 +138,9 @@ def test_plane_order_and_unit_do_not_change_coordinates():
     near_to_far = make_sample(distances=(1.0, 2.0, 4.0)).stack
     shuffled = make_sample(distances=(2.0, 4.0, 1.0)).stack
     millimetres = make_sample(distances=(1000.0, 2000.0, 4000.0), unit="mm").stack
-    expected = normalised_coordinate(near_to_far, TRUTH)
-    np.testing.assert_allclose(normalised_coordinate(shuffled, TRUTH), expected)
-    np.testing.assert_allclose(normalised_coordinate(millimetres, 1000 * TRUTH.astype(float)), expected, atol=1e-12)
+    expected = near_to_far.normalised_coordinate(TRUTH)
+    np.testing.assert_allclose(shuffled.normalised_coordinate(TRUTH), expected)
+    np.testing.assert_allclose(millimetres.normalised_coordinate(1000 * TRUTH.astype(float)), expected, atol=1e-12)
     assert expected[0, 0] == pytest.approx(0) and expected[0, -1] == pytest.approx(1)
 
 

@@ -166,10 +166,27 @@ class FocalStack:
             return np.arange(len(self), dtype=np.float64)
         return _coordinates(self.focus_distances, self.unit)
 
+    @property
+    def is_camera(self) -> bool:
+        """Whether depth is a distance from a camera, with its inverse as the focus coordinate."""
+        return self.unit in _INVERSE_UNITS
+
+    def normalised_coordinate(self, depth: ArrayLike) -> NDArray[np.float64]:
+        """Depth in the focus coordinate, 0 at the nearest plane and 1 at the farthest.
+
+        Args:
+            depth: any shape, in `result_unit`; 0 or less lies before every camera distance.
+        """
+        values = np.asarray(depth, np.float64)
+        if self.is_camera:
+            values = np.divide(1, values, out=np.full_like(values, np.inf), where=values > 0)
+        planes = self.coordinates[self.near_to_far]
+        return (values - planes[0]) / (planes[-1] - planes[0])
+
     def depth_from_coordinate(self, u: ArrayLike) -> NDArray[np.floating[Any]]:
         """Depth in `result_unit` at focus coordinate u, of any shape; u <= 0 is infinitely far for a camera."""
         values = _as_float(u)
-        if self.unit not in _INVERSE_UNITS:
+        if not self.is_camera:
             return values.copy()
         depth = np.full_like(values, np.inf)
         return np.divide(1, values, out=depth, where=~(values <= 0))
@@ -177,7 +194,7 @@ class FocalStack:
     def depth_std(self, u: ArrayLike, sigma_u: ArrayLike) -> NDArray[np.floating[Any]]:
         """Carry a standard deviation of u to `result_unit` by the derivative: z^2 sigma_u for inverse depth."""
         sigma = _as_float(sigma_u)
-        if self.unit not in _INVERSE_UNITS:
+        if not self.is_camera:
             return sigma.copy()
         depth = self.depth_from_coordinate(u)
         with np.errstate(invalid="ignore", over="ignore"):  # inf * 0 at infinity, repaired below

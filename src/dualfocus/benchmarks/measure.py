@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dualfocus import metrics
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
-from dualfocus.datasets import Sample, is_camera, normalised_coordinate
+from dualfocus.datasets import Sample
 from dualfocus.stack import FocalStack
 
 TEXTURE_WINDOW = 9
@@ -65,8 +65,8 @@ def measure(sample: Sample, result: Any) -> tuple[dict[str, float], ConfidenceHi
     figures |= _depth_figures(stack, depth, sample.truth, mask)
     figures |= {"valid": float(np.mean(result.valid[mask])), "filled": float(np.mean(filled[mask]))}
     at_infinity = np.isposinf(result.depth)  # a place like any other in the focus coordinate of a camera
-    coordinate = normalised_coordinate(stack, np.where(at_infinity & is_camera(stack), np.inf, depth))
-    true_coordinate = normalised_coordinate(stack, sample.truth)
+    coordinate = stack.normalised_coordinate(np.where(at_infinity & stack.is_camera, np.inf, depth))
+    true_coordinate = stack.normalised_coordinate(sample.truth)
     inside = mask & (true_coordinate >= -ROUNDING) & (true_coordinate <= 1 + ROUNDING)
     figures["inside"] = float(np.sum(inside) / np.sum(mask))
     histogram = ConfidenceHistogram()
@@ -97,7 +97,7 @@ def texture_strength(image: NDArray[Any], window: int) -> NDArray[np.float64]:
 def _fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Predictions that cannot be measured take the farthest finite plane; a model may not gain by leaving them out."""
     missing = ~np.isfinite(depth)
-    if is_camera(stack):
+    if stack.is_camera:
         missing |= depth <= 0
     planes = stack.depth_from_coordinate(stack.coordinates)
     return np.where(missing, planes[np.isfinite(planes)].max(), depth), missing
@@ -113,7 +113,7 @@ def _depth_figures(
         "correlation": metrics.correlation(depth, truth, mask),
     }
     figures["mse"] = figures["rmse"] ** 2
-    if is_camera(stack):
+    if stack.is_camera:
         figures |= metrics.depth_metrics(depth, truth, mask)
         figures["bump"] = metrics.bumpiness(depth, np.where(mask, truth, 0), mask)
     return figures

@@ -2,15 +2,7 @@
 
 from dualfocus.datasets.nyu import NyuLabelled
 from dualfocus.datasets.procedural import ProceduralScenes
-from dualfocus.datasets.sample import Dataset, Sample, is_camera, normalised_coordinate
+from dualfocus.datasets.sample import Dataset, Sample
 from dualfocus.datasets.stack_folders import StackFolders
 
-__all__ = [
-    "Dataset",
-    "NyuLabelled",
-    "ProceduralScenes",
-    "Sample",
-    "StackFolders",
-    "is_camera",
-    "normalised_coordinate",
-]
+__all__ = ["Dataset", "NyuLabelled", "ProceduralScenes", "Sample", "StackFolders"]

@@ -46,25 +46,6 @@ class Sample:
             raise ValueError(f"{self.name}: the truth is not finite inside its mask")
 
 
-def is_camera(stack: FocalStack) -> bool:
-    """Whether depth is a positive distance from the camera, and its focus coordinate the inverse."""
-    return stack.unit in ("m", "mm", "dioptre")
-
-
-def normalised_coordinate(stack: FocalStack, depth: NDArray[Any]) -> NDArray[np.float64]:
-    """Depth in the focus coordinate, 0 at the nearest plane and 1 at the farthest.
-
-    Args:
-        stack: gives the coordinate (inverse depth for a camera) and its range.
-        depth: any shape, in `stack.result_unit`; 0 or less lies before every camera distance.
-    """
-    values = np.asarray(depth, np.float64)
-    if is_camera(stack):
-        values = np.divide(1, values, out=np.full_like(values, np.inf), where=values > 0)
-    planes = stack.coordinates[stack.near_to_far]
-    return (values - planes[0]) / (planes[-1] - planes[0])
-
-
 class Dataset(Protocol):
     """A sequence of samples, each made when it is asked for; `names` are known without making any."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from dualfocus.datasets.sample import Sample, is_camera
+from dualfocus.datasets.sample import Sample
 from dualfocus.readers import load_stack
 from dualfocus.stack import FocalStack
 
@@ -96,7 +96,7 @@ def _truth_from_array(stack: FocalStack, folder: Path) -> tuple[NDArray[np.float
         raise ValueError(f"{folder / 'stack.json'}: the ground truth it names was not loaded")
     truth = np.asarray(given, np.float64)
     mask = np.isfinite(truth)
-    if is_camera(stack):
+    if stack.is_camera:
         mask &= truth > 0
     if stack.unit == "dioptre":
         truth = np.divide(1, truth, out=np.zeros_like(truth), where=mask)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dualfocus.datasets.sample import Sample, normalised_coordinate
+from dualfocus.datasets.sample import Sample
 from dualfocus.datasets.stack_folders import StackFolders
 from dualfocus.rendering.capture import RenderedStack, render_stack
 from dualfocus.rendering.dataset import RenderedDataset
@@ -125,7 +125,7 @@ def from_sample(sample: Sample) -> TrainingStack:
     order = stack.near_to_far
     u = stack.coordinates[order]
     images = np.stack([_as_uint8(stack[int(n)]) for n in order])
-    truth = normalised_coordinate(stack, sample.truth)
+    truth = stack.normalised_coordinate(sample.truth)
     known = sample.mask & np.isfinite(truth)
     normalised = np.where(known, truth, 0.0).astype(np.float32)
     return TrainingStack(images, (u - u[0]) / (u[-1] - u[0]), normalised, known)
