@@ -25,7 +25,7 @@ from dualfocus.staged import Estimate, estimate
 
 MODELS = ("dualfocus-s", "classical", "dualfocus-paper", "dfv")
 WEIGHTS = Path(__file__).parent / "weights"
-LEAST_CONFIDENCE = 0.05  # below it a pixel counts as nowhere in focus
+LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 
 
 class DepthModel:
