@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from dualfocus.datasets import NyuLabelled, ProceduralScenes, Sample, StackFolders, nyu
+from dualfocus.datasets.steps import remove_steps
 from dualfocus.stack import FocalStack
 
 HEIGHT, WIDTH = 24, 32
@@ -161,13 +162,32 @@ def test_nyu_sample_follows_the_protocol(tmp_path):
     dataset = NyuLabelled(make_nyu(tmp_path), planes=3)
     assert dataset.names == ["0007"] and NyuLabelled(tmp_path, "train", planes=3).names == ["0003"]
     sample = dataset[0]
-    level = np.linspace(40, 90, 640).astype(np.uint8)[64:576]
-    depth = (level + 0.5) * 9.9955 / 255
+    ramp = np.linspace(40, 90, 640)[64:576]  # stored rounded down; the middle of level v stands for v
+    step = 9.9955 / 255
     assert sample.stack.size == (384, 512) and sample.stack.unit == "m" and sample.stack.dtype == np.float32
-    np.testing.assert_allclose(sample.truth, np.broadcast_to(depth, (384, 512)), rtol=1e-6)
-    np.testing.assert_allclose(sample.stack.focus_distances, np.linspace(depth.min(), depth.max(), 3))
+    assert np.abs(sample.truth - (np.floor(ramp) + 0.5) * step).max() <= 0.5001 * step
+    np.testing.assert_allclose(sample.truth, np.broadcast_to(ramp * step, (384, 512)), atol=0.1 * step)
+    distances = np.linspace(sample.truth.min(), sample.truth.max(), 3)
+    np.testing.assert_allclose(sample.stack.focus_distances, distances, rtol=1e-6)
     np.testing.assert_array_equal(sample.all_in_focus, np.array(Image.open(tmp_path / "rgb/0007.jpg"))[48:432, 64:576])
     np.testing.assert_array_equal(dataset[0].stack[1], sample.stack[1])
+
+
+@pytest.mark.parametrize(("slope", "most"), [(0.3, 0.05), (0.05, 0.12), (0.01, 0.2)])
+def test_steps_of_rounding_become_slopes(slope, most):
+    y, x = np.mgrid[:120, :160]
+    true = 40 + slope * x + 0.02 * y
+    rounded = np.rint(true)
+    smooth = remove_steps(rounded)
+    assert np.abs(smooth - rounded).max() <= 0.5  # never beyond what rounding allows
+    inner = (slice(20, -20), slice(20, -20))  # a surface that ends has no reason to go on sloping
+    assert np.sqrt(np.mean((smooth - true)[inner] ** 2)) < most < np.sqrt(np.mean((rounded - true) ** 2))
+
+
+def test_steps_larger_than_rounding_stay():
+    level = np.full((40, 60), 30)
+    level[:, 30:] = 33
+    np.testing.assert_array_equal(remove_steps(level), level)
 
 
 def test_nyu_blur_of_one_pixel_by_hand(tmp_path):

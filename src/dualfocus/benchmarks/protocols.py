@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dualfocus.datasets import Dataset, NyuLabelled, ProceduralScenes, StackFolders
+from dualfocus.datasets.pack import unpacked
 
 DEPTH_HEADLINE = ("rmse", "abs_rel", "delta1", "delta2", "delta3", "log_rms", "sq_rel", "bump")
 FIXED_DISTANCES_M = (1.0, 1.5, 2.5, 4.0, 6.0)
@@ -60,7 +61,7 @@ def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str 
         summary=summary,
         headline=DEPTH_HEADLINE,
         space="depth in metres",
-        mask="0.001 m < truth < 10 m, no Eigen crop; truth from 8-bit depth in steps of 39 mm",
+        mask="0.001 m < truth < 10 m, no Eigen crop; 8-bit depth, its steps of 39 mm smoothed inside their bins",
         focus_range=focus_range,
         planes=f"{planes}, near to far",
         crop="uniform border removed and padded back, then the central 512 x 384",
@@ -137,6 +138,7 @@ def open_dataset(protocol: Protocol, data: str | Path | None) -> Dataset:
         return ProceduralScenes(textures=data)
     if data is None:
         raise ValueError(f"protocol {protocol.name} needs the folder of its data")
+    data = unpacked(Path(data))
     if protocol.name == "stacks":
         return StackFolders(data)
     if protocol.name == "nyu/fixed-n5":

@@ -1,7 +1,7 @@
 """NYU Depth v2, labelled images, with focal stacks rendered as HybridDepth does.
 
-The depth of this copy has 8 bits: steps of 39 mm, which are the truth here as they stand. Nothing is done yet about
-the error of the truth inside those steps (about 11 mm RMS), so errors near that size are not resolved.
+The depth of this copy has 8 bits: steps of 39 mm. They are smoothed away inside what the rounding allows before
+anything is rendered, and the result is the truth, so that image and truth agree; true details below a step are lost.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dualfocus.datasets.sample import Sample
+from dualfocus.datasets.steps import remove_steps
 from dualfocus.optics import circle_of_confusion_px
 from dualfocus.stack import Camera, FocalStack
 
@@ -35,7 +36,7 @@ class NyuLabelled:
     """The labelled NYU images of one split as focal stacks.
 
     Args:
-        root: folder with `rgb/NNNN.jpg`, `depth_u8/NNNN.png` and `splits.json`.
+        root: folder with `rgb/NNNN.jpg`, `depth_u8/NNNN.png` and `splits.json`, or an unpacked pack of it.
         split: "train" (795 images) or "test" (654).
         planes: number of focus distances, equally spaced in metres between the smallest and the largest valid depth
             of each image. This tells the network the true depth range of the image, as HybridDepth's protocol does.
@@ -64,6 +65,7 @@ class NyuLabelled:
         self._planes = planes
         self._distances = np.asarray([] if focus_distances is None else focus_distances, np.float64)
         self._border = BLACK if split == "test" else WHITE  # the peers test for black in the test split
+        self._cropped = record.get("cropped") is True  # a pack holds the central crop alone
         self._decode = _depth_decoder(record, self.root / "splits.json")
         self.names = [f"{index:04d}" for index in record[split]]
 
@@ -88,16 +90,29 @@ class NyuLabelled:
 
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """The (384, 512, 3) uint8 image and its (384, 512) depth in metres, before any blur."""
+        rgb, level = self._read(index)
+        depth = self._decode(remove_steps(level))
+        if self._cropped:
+            return rgb, depth
+        rgb, depth = remove_border(rgb, depth, self._border)
+        return centre_crop(rgb), centre_crop(depth)
+
+    def levels(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The (384, 512, 3) image and its depth as stored, for a pack: borders never reach the crop."""
+        rgb, level = self._read(index)
+        return (rgb, level) if self._cropped else (centre_crop(rgb), centre_crop(level))
+
+    def _read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         name = self.names[index]
-        rgb = _read(self.root / "rgb" / f"{name}.jpg", "RGB")
+        photo = self.root / "rgb" / (f"{name}.webp" if self._cropped else f"{name}.jpg")
+        rgb = _read(photo, "RGB")
         level = _read(self.root / "depth_u8" / f"{name}.png", "L")
         if rgb.shape[:2] != level.shape or level.shape[0] < CROP_HEIGHT or level.shape[1] < CROP_WIDTH:
             raise ValueError(
-                f"{self.root / 'rgb' / name}.jpg is {rgb.shape[:2]}, its depth {level.shape}: "
+                f"{photo} is {rgb.shape[:2]}, its depth {level.shape}: "
                 f"both must have one size of at least {CROP_HEIGHT} x {CROP_WIDTH}"
             )
-        rgb, depth = remove_border(rgb, self._decode(level), self._border)
-        return centre_crop(rgb), centre_crop(depth)
+        return rgb, level
 
 
 def blur_radius(depth: NDArray[Any], focus_distance: float) -> NDArray[np.float64]:
@@ -196,7 +211,7 @@ def _depth_decoder(record: dict[str, Any], path: Path) -> Any:
     if stated is None:
         raise ValueError(f"{path}: depth_encoding must state '(v + offset) * range / levels'")
     offset, span, levels = (float(part) for part in stated.groups())
-    return lambda level: (level.astype(np.float64) + offset) * span / levels
+    return lambda level: (level + offset) * span / levels
 
 
 def _read(path: Path, mode: str) -> NDArray[np.uint8]:

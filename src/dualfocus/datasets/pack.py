@@ -1,0 +1,191 @@
+"""Data sets as one small file: photographs as WebP, depth without loss, everything else as it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from PIL import Image, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from dualfocus.datasets.nyu import NyuLabelled
+
+QUALITY = 90
+_PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
+
+
+class Entry(NamedTuple):
+    """One file of a pack: its name inside, and a function that makes its bytes."""
+
+    name: str
+    content: Callable[[], bytes]
+
+
+def pack(
+    folder: str | Path,
+    out: str | Path,
+    quality: int = QUALITY,
+    split: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write a data set as one zip file, which every reader of the package unpacks by itself.
+
+    Known forms: the labelled NYU set (`splits.json`; central 512 x 384), RGB-D (`rgb/` and `depth/`), and folders of
+    `stack.json` stacks with truth. Stacks keep 16-bit and floating-point planes as they are.
+
+    Args:
+        folder: the data set.
+        out: the .zip to write; written whole or not at all.
+        quality: of WebP, 1 to 100.
+        split: of NYU, "train" or "test"; both by default.
+        progress: called with (files done, files in all).
+
+    Returns:
+        number of files inside.
+
+    Raises:
+        ValueError: a folder of another form, a wrong suffix or split, an unreadable picture.
+    """
+    root, target = Path(folder), Path(out)
+    if target.suffix != ".zip":
+        raise ValueError(f"{target}: a pack is a .zip file")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must be from 1 to 100, not {quality}")
+    entries = list(_entries(root, quality, split))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".part")
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:  # images do not shrink a second time
+        for done, entry in enumerate(entries, 1):
+            archive.writestr(zipfile.ZipInfo(entry.name), entry.content())  # no dates: the same data, the same bytes
+            if progress:
+                progress(done, len(entries))
+    os.replace(temporary, target)
+    return len(entries)
+
+
+def unpacked(path: Path) -> Path:
+    """A folder as it is; a pack's contents, in a folder of its name beside it, unpacked when that is not there yet.
+
+    Raises:
+        ValueError: a file that is no pack.
+    """
+    if path.is_dir() or path.suffix != ".zip":
+        return path
+    folder = path.with_suffix("")
+    if folder.is_dir() and folder.stat().st_mtime >= path.stat().st_mtime:
+        return folder
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(temporary)
+    except (OSError, zipfile.BadZipFile) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise ValueError(f"{path}: cannot be unpacked ({error})") from None
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    os.replace(temporary, folder)
+    return folder
+
+
+def _entries(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
+    if (root / "splits.json").is_file():
+        return _nyu(root, quality, split)
+    if split is not None:
+        raise ValueError(f"{root}: has no split {split!r}; splits belong to the labelled NYU set")
+    if (root / "rgb").is_dir() and (root / "depth").is_dir():
+        return _rgbd(root, quality)
+    sidecars = sorted(root.rglob("stack.json"))
+    if sidecars:
+        return _stacks(root, sidecars, quality)
+    raise ValueError(f"{root}: holds no data set to pack (splits.json of NYU, rgb and depth, or stack.json folders)")
+
+
+def _nyu(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
+    from dualfocus.datasets.nyu import NyuLabelled
+
+    record = json.loads((root / "splits.json").read_text(encoding="utf-8"))
+    chosen = ("train", "test") if split is None else (split,)
+    kept = {key: value for key, value in record.items() if key not in ("train", "test") or key in chosen}
+    yield Entry("splits.json", partial(_json, {**kept, "cropped": True}))
+    for name in chosen:
+        images = NyuLabelled(root, name, planes=2)
+        for index, number in enumerate(images.names):
+            yield Entry(f"rgb/{number}.webp", partial(_nyu_photo, images, index, quality))
+            yield Entry(f"depth_u8/{number}.png", partial(_nyu_depth, images, index))
+
+
+def _nyu_photo(images: NyuLabelled, index: int, quality: int) -> bytes:
+    return _webp(Image.fromarray(images.levels(index)[0]), quality)
+
+
+def _nyu_depth(images: NyuLabelled, index: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(images.levels(index)[1]).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _rgbd(root: Path, quality: int) -> Iterator[Entry]:
+    for path in sorted((root / "rgb").iterdir()):
+        if path.suffix.lower() in _PHOTOS:
+            yield Entry(f"rgb/{path.stem}.webp", partial(_photo, path, quality))
+    for path in sorted((root / "depth").iterdir()):
+        if path.suffix in (".npy", ".png"):
+            yield Entry(f"depth/{path.name}", path.read_bytes)
+
+
+def _stacks(root: Path, sidecars: list[Path], quality: int) -> Iterator[Entry]:
+    for sidecar in sidecars:
+        folder = sidecar.parent
+        inside = "" if folder == root else folder.relative_to(root).as_posix() + "/"
+        content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+        sharp = content.get("all_in_focus")
+        names = {name: _packed_name(folder / name) for name in (*content["images"], *([sharp] if sharp else []))}
+        content["images"] = [names[name] for name in content["images"]]
+        if sharp:
+            content["all_in_focus"] = names[sharp]
+        yield Entry(f"{inside}stack.json", partial(_json, content))
+        for name, packed in names.items():
+            path = folder / name
+            yield Entry(inside + packed, partial(_photo, path, quality) if packed != name else path.read_bytes)
+        for key in ("ground_truth", "depth_png"):
+            if content.get(key):
+                yield Entry(inside + content[key], (folder / content[key]).read_bytes)
+
+
+def _packed_name(path: Path) -> str:
+    """WebP for 8-bit photographs; anything else keeps its form."""
+    if path.suffix.lower() not in _PHOTOS:
+        return path.name
+    with _open(path) as image:
+        return f"{path.stem}.webp" if image.mode in ("L", "RGB", "P") else path.name
+
+
+def _photo(path: Path, quality: int) -> bytes:
+    if path.suffix.lower() == ".webp":
+        return path.read_bytes()
+    with _open(path) as image:
+        return _webp(image.convert("RGB"), quality)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except (OSError, UnidentifiedImageError) as error:
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from None
+
+
+def _webp(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=quality, method=6)
+    return buffer.getvalue()
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=1).encode()

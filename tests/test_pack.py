@@ -1,0 +1,104 @@
+"""Packs: the same data in one small file, and every reader takes it."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_datasets import make_nyu
+from test_training import write_stack
+
+from dualfocus.benchmarks.protocols import find_protocol, open_dataset
+from dualfocus.datasets import NyuLabelled, StackFolders
+from dualfocus.datasets.pack import pack, unpacked
+
+
+def test_labelled_nyu(tmp_path):
+    make_nyu(tmp_path / "nyu")
+    assert pack(tmp_path / "nyu", tmp_path / "test.zip", split="test") == 3
+    whole = NyuLabelled(tmp_path / "nyu", planes=2)
+    packed = open_dataset(find_protocol("nyu/hybriddepth-n5"), tmp_path / "test.zip")
+    assert packed.names == ["0007"]
+    (rgb, depth), (packed_rgb, packed_depth) = whole.rgbd(0), packed.rgbd(0)
+    assert np.abs(rgb.astype(int) - packed_rgb).mean() < 6  # WebP of blocks of loud colours
+    inner = (slice(20, -20), slice(20, -20))  # smoothing knows the level beyond the crop only in the whole image
+    np.testing.assert_allclose(packed_depth[inner], depth[inner], atol=0.002)
+    with pytest.raises(ValueError, match="no split 'train'"):
+        NyuLabelled(unpacked(tmp_path / "test.zip"), "train", planes=2)
+
+
+def test_stacks(tmp_path):
+    write_stack(tmp_path / "data" / "scene1", 1, "m")
+    pack(tmp_path / "data", tmp_path / "stacks.zip", quality=95)
+    given, found = StackFolders(tmp_path / "data")[0], StackFolders(unpacked(tmp_path / "stacks.zip"))[0]
+    np.testing.assert_array_equal(found.truth, given.truth)
+    np.testing.assert_array_equal(found.stack.focus_distances, given.stack.focus_distances)
+    assert np.abs(found.stack[0].astype(int) - given.stack[0]).mean() < 4
+    assert (tmp_path / "stacks.zip").stat().st_size < sum(f.stat().st_size for f in (tmp_path / "data").rglob("*.*"))
+
+
+def test_deep_planes_are_not_touched(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    deep = np.random.default_rng(0).integers(0, 65535, (24, 32), dtype=np.uint16)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(deep).save(folder / name)
+    np.save(folder / "truth.npy", np.ones((24, 32), np.float32))
+    sidecar = {"images": ["a.png", "b.png"], "focus_distances": [1, 2], "unit": "m", "ground_truth": "truth.npy"}
+    (folder / "stack.json").write_text(json.dumps(sidecar))
+    pack(folder, tmp_path / "p.zip")
+    assert (unpacked(tmp_path / "p.zip") / "a.png").read_bytes() == (folder / "a.png").read_bytes()
+
+
+def test_rgbd(tmp_path):
+    for name in ("rgb", "depth"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+    depth = np.random.default_rng(0).uniform(1, 2, (40, 40)).astype(np.float32)
+    np.save(tmp_path / "d" / "depth" / "x.npy", depth)
+    Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(tmp_path / "d" / "rgb" / "x.jpg")
+    pack(tmp_path / "d", tmp_path / "d.zip")
+    folder = unpacked(tmp_path / "d.zip")
+    np.testing.assert_array_equal(np.load(folder / "depth" / "x.npy"), depth)
+    assert (folder / "rgb" / "x.webp").is_file()
+
+
+def test_same_data_same_bytes_and_a_new_pack_replaces_the_old_folder(tmp_path):
+    make_nyu(tmp_path / "nyu")
+    for name in ("a.zip", "b.zip"):
+        pack(tmp_path / "nyu", tmp_path / name)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    folder = unpacked(tmp_path / "a.zip")
+    (folder / "left_over").touch()
+    assert unpacked(tmp_path / "a.zip") == folder and (folder / "left_over").exists()
+    pack(tmp_path / "nyu", tmp_path / "a.zip", split="test")
+    assert not (unpacked(tmp_path / "a.zip") / "left_over").exists()
+
+
+def test_says_what_is_wrong_and_leaves_nothing(tmp_path):
+    root = make_nyu(tmp_path / "nyu")
+    with pytest.raises(ValueError, match=r"out: a pack is a \.zip"):
+        pack(root, tmp_path / "out")
+    with pytest.raises(ValueError, match="holds no data set to pack"):
+        pack(root / "rgb", tmp_path / "out.zip")
+    (root / "rgb" / "0003.jpg").write_text("text")
+    with pytest.raises(ValueError, match=r"0003\.jpg: cannot be read"):
+        pack(root, tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()
+    (tmp_path / "bad.zip").write_text("text")
+    with pytest.raises(ValueError, match=r"bad\.zip: cannot be unpacked"):
+        unpacked(tmp_path / "bad.zip")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_command(tmp_path):
+    make_nyu(tmp_path / "nyu")
+    command = [sys.executable, "-m", "dualfocus.cli", "pack", "nyu", "-o", "train.zip", "--split", "train"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "3 files" in done.stdout
+    with zipfile.ZipFile(tmp_path / "train.zip") as archive:
+        assert archive.namelist() == ["splits.json", "rgb/0003.webp", "depth_u8/0003.png"]
+    done = subprocess.run([*command[:4], "nowhere", "-o", "x.zip"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "nowhere" in done.stderr and "Traceback" not in done.stderr
