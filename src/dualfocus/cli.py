@@ -202,6 +202,18 @@ def train(
 
 
 @app.command()
+def compare(
+    config: Annotated[Path, typer.Argument(help="YAML comparison, e.g. configs/comparison/nyu-small.yaml.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs; a stopped comparison goes on there.")],
+    row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
+) -> None:
+    """Train and measure networks that differ in one thing, and write the table."""
+    from dualfocus.benchmarks.comparison import compare as run_comparison
+
+    typer.echo(run_comparison(config, out, row or (), report=lambda line: typer.echo(line, err=True)))
+
+
+@app.command()
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
     count: Annotated[int, typer.Option(min=1, help="Number of stacks, rounded up to whole shards.")] = 1024,
@@ -230,6 +242,21 @@ def render(
             progress=lambda done, rate: report(done, max(count, done), f"{rate:.1f} a second"),
         )
     typer.echo(f"{-(-count // SHARD_SIZE) * SHARD_SIZE} stacks in {out}")
+
+
+@app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="Labelled NYU, a folder with rgb and depth, or stack.json folders.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .zip to write; `train` and `evaluate` read it.")],
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of the WebP photographs.")] = 90,
+    split: Annotated[str | None, typer.Option(help="Of NYU: train or test.")] = None,
+) -> None:
+    """Pack a data set into one small file: WebP photographs, lossless depth."""
+    from dualfocus.datasets.pack import pack as write_pack
+
+    with progress_bar("packing") as report:
+        count = write_pack(folder, out, quality, split, progress=lambda done, total: report(done, total, ""))
+    typer.echo(f"{count} files, {out.stat().st_size / 1e6:.1f} MB, in {out}")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.all_in_focus import compose
+from dualfocus.axis import FocusAxis
 from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.classical import Classical
 from dualfocus.models.layers import fold_norms, use_channels_last
@@ -59,8 +60,7 @@ class DepthModel:
             )
         tick = progress or (lambda: None)
         order = stack.near_to_far
-        u = stack.coordinates[order].astype(np.float64)
-        normalised = (u - u[0]) / (u[-1] - u[0])
+        axis = FocusAxis(stack, self.record.get("coordinate", "focus"))
         size, work = stack.size, working_size(stack.size, len(stack))
         started = time.perf_counter()
 
@@ -73,13 +73,12 @@ class DepthModel:
             return plane
 
         with torch.inference_mode():
-            found = estimate(self.network, working, normalised, tick)
+            found = estimate(self.network, working, axis.planes, tick)
             estimated = time.perf_counter()
             image = compose(full, len(stack), found, size, stack.dtype)
         coordinate, std, confidence = self._full_size(found, image)
-        where = u[0] + coordinate.astype(np.float64) * (u[-1] - u[0])
-        depth = np.asarray(stack.depth_from_coordinate(where), np.float32)
-        spread = np.asarray(stack.depth_std(where, std.astype(np.float64) * abs(u[-1] - u[0])), np.float32)
+        depth = np.asarray(axis.depth(coordinate), np.float32)
+        spread = np.asarray(axis.depth_std(coordinate, std), np.float32)
         timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return DepthResult(
             depth=depth,

@@ -7,6 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEVEL_WIDTHS = (16, 32, 64, 128)  # channels handed on at 1/4, 1/8, 1/16, 1/32
+_RESNET_WIDTHS = (64, 128, 256, 512)
+
+
+def scaled(widths: tuple[int, ...], width: float) -> tuple[int, ...]:
+    """Channel counts times ``width``, rounded to even numbers, at least 2; unchanged at 1."""
+    return tuple(max(2, 2 * round(channels * width / 2)) for channels in widths)
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -67,23 +73,25 @@ class UpStep(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """Per-plane features at 1/4, 1/8, 1/16, 1/32 with 16, 32, 64, 128 channels; trained from scratch here."""
+    """Per-plane features at 1/4, 1/8, 1/16, 1/32 with 16, 32, 64, 128 channels (times ``width``), from scratch."""
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.stem = conv_norm(3, 64, 7, 2)
-        widths, layers, inputs = (64, 128, 256, 512), [], 64
-        for width in widths:
-            stride = 1 if width == 64 else 2
-            layers.append(nn.Sequential(BasicBlock(inputs, width, stride), BasicBlock(width, width, 1)))
-            inputs = width
+        self.level_widths = scaled(LEVEL_WIDTHS, width)
+        quarter, eighth, sixteenth, last = widths = scaled(_RESNET_WIDTHS, width)
+        self.stem = conv_norm(3, quarter, 7, 2)
+        layers, inputs = [], quarter
+        for level, outputs in enumerate(widths):
+            stride = 1 if level == 0 else 2
+            layers.append(nn.Sequential(BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, 1)))
+            inputs = outputs
         self.layers = nn.ModuleList(layers)
-        self.pooling = PyramidPooling(512)
-        self.up = nn.ModuleList([UpStep(512, 256), UpStep(256, 128), UpStep(128, 64)])
-        self.out = nn.ModuleList([nn.Conv2d(w, o, 1) for w, o in zip(widths, LEVEL_WIDTHS, strict=True)])
+        self.pooling = PyramidPooling(last)
+        self.up = nn.ModuleList([UpStep(last, sixteenth), UpStep(sixteenth, eighth), UpStep(eighth, quarter)])
+        self.out = nn.ModuleList([nn.Conv2d(w, o, 1) for w, o in zip(widths, self.level_widths, strict=True)])
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         self.register_buffer("mean", mean[:, None, None], persistent=False)
         self.register_buffer("deviation", std[:, None, None], persistent=False)

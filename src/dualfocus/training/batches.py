@@ -12,6 +12,8 @@ from dualfocus.training.config import DataConfig
 from dualfocus.training.objective import Batch
 from dualfocus.training.sources import Source, TrainingStack, open_source
 
+_FAINT = 0.05  # share of the stacks
+
 
 class BatchDataset(Dataset):
     """Item ``step`` is the whole batch of that step: B stacks of N planes, N drawn for each batch."""
@@ -25,7 +27,7 @@ class BatchDataset(Dataset):
     def __getitem__(self, step: int) -> Batch:
         """Build the batch of one step."""
         if self.sources is None:  # opened in the worker: maps and caches are not shared
-            self.sources = [open_source(source) for source in self.config.sources]
+            self.sources = [open_source(source, self.config.coordinate) for source in self.config.sources]
         rng = np.random.default_rng((self.seed, step))
         planes = int(rng.integers(self.config.planes[0], self.config.planes[1] + 1))
         stacks = []
@@ -38,6 +40,8 @@ class BatchDataset(Dataset):
     def _augmented(self, source: Source, rng: np.random.Generator, planes: int) -> TrainingStack:
         stack = source.draw(rng, planes, self.config.crop)
         stack = choose_planes(stack, rng, planes)
+        if self.config.augmentation == "mirror":
+            return random_crop(stack, rng, self.config.crop, turn=False)
         return jitter(random_crop(stack, rng, self.config.crop), rng)
 
 
@@ -60,8 +64,8 @@ def take_planes(stack: TrainingStack, index: np.ndarray) -> TrainingStack:
     return TrainingStack(stack.images[index], (u - u[0]) / extent, truth, stack.known)
 
 
-def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int) -> TrainingStack:
-    """A random square, flipped and turned at random.
+def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn: bool = True) -> TrainingStack:
+    """A random square, mirrored at random and, if wanted, turned.
 
     Raises:
         ValueError: the stack is smaller than the crop.
@@ -72,7 +76,7 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int) -> Tr
     top, left = int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
     square = (slice(top, top + crop), slice(left, left + crop))
     images, truth, known = stack.images[:, square[0], square[1]], stack.truth[square], stack.known[square]
-    turns = int(rng.integers(4))
+    turns = int(rng.integers(4)) if turn else 0
     images, truth, known = np.rot90(images, turns, (1, 2)), np.rot90(truth, turns), np.rot90(known, turns)
     if rng.random() < 0.5:
         images, truth, known = images[:, :, ::-1], truth[:, ::-1], known[:, ::-1]
@@ -80,13 +84,17 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int) -> Tr
 
 
 def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
-    """One change of colour and contrast for all planes, now and then grey or with more noise; half are reversed."""
+    """One change of colour and contrast for all planes, now and then grey, noisy or nearly flat; half are reversed."""
     images = stack.images[..., rng.permutation(3)].astype(np.float32)
     if rng.random() < 0.1:
         images = np.repeat(images.mean(axis=-1, keepdims=True), 3, axis=-1)
     gain, offset = rng.uniform(0.7, 1.3), rng.uniform(-20, 20)
+    faint = rng.random() < _FAINT
+    if faint:  # so little contrast that noise hides it: the confidence must learn to say so
+        gain *= np.exp(rng.uniform(np.log(0.02), np.log(0.3)))
+        offset += images.mean() * (1 - gain)
     images = images * gain + offset
-    if rng.random() < 0.3:
+    if faint or rng.random() < 0.3:
         noise = rng.uniform(0, 4)
         images += noise * rng.standard_normal(images.shape, dtype=np.float32)
     images = np.clip(np.rint(images), 0, 255).astype(np.uint8)

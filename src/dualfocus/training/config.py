@@ -30,7 +30,8 @@ class LossConfig(_Strict):
 
     spatial: float = Field(default=0.1, ge=0)
     focal: float = Field(default=1.0, ge=0)
-    beta: float = Field(default=1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in plane spacings
+    beta: float = Field(default=1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in units of `beta_unit`
+    beta_unit: Literal["spacing", "range"] = "spacing"  # the mean plane spacing, or the whole focus range
     side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of coarser outputs, fine to coarse, beside 1 for the finest
     temperature: float | None = Field(default=None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
 
@@ -39,15 +40,22 @@ class SourceConfig(_Strict):
     """One source of stacks.
 
     ``kind``: ``rendered`` (packs of `dualfocus render`), ``stacks`` (folders with stack.json and truth), ``rgbd``
-    (images + depth) or ``procedural`` (rendered on the fly).
+    (images + depth), ``nyu`` (the labelled training images, blurred as HybridDepth does) or ``procedural`` (rendered on
+    the fly).
     """
 
-    kind: Literal["rendered", "stacks", "rgbd", "procedural"]
-    path: Path | None = None  # procedural: folder of textures, or null for noise textures alone
+    kind: Literal["rendered", "stacks", "rgbd", "nyu", "procedural"]
+    path: Path | None = None  # folder or pack; procedural: folder of textures, or null for noise textures alone
     weight: float = Field(default=1.0, gt=0)
-    include: str = "*"  # glob on the names of stacks (kind stacks)
+    include: tuple[str, ...] = ("*",)  # globs on the names (kinds stacks, nyu)
     exclude: tuple[str, ...] = ()
+    focus_distances: tuple[float, ...] | None = None  # kind nyu, in metres; null: over the depth range of each image
     licence: str = ""
+
+    @field_validator("include", mode="before")
+    @classmethod
+    def _one_or_more(cls, include: Any) -> Any:
+        return (include,) if isinstance(include, str) else include
 
     @field_validator("path")
     @classmethod
@@ -64,6 +72,8 @@ class DataConfig(_Strict):
     crop: int = Field(default=128, ge=32, multiple_of=32)
     planes: tuple[int, int] = (2, 12)
     planes_per_batch: int = Field(default=40, ge=2)
+    coordinate: Literal["focus", "depth"] = "focus"  # what truth and planes are affine in, see dualfocus.axis
+    augmentation: Literal["full", "mirror"] = "full"  # mirror: crops and left-right flips alone, as the peers train
     workers: int = Field(default=1, ge=0)
 
     @field_validator("planes")
@@ -96,6 +106,7 @@ class ValidationConfig(_Strict):
 
     sources: list[SourceConfig] = []
     stacks: int = Field(default=24, ge=1)
+    planes: tuple[int, int] = (3, 10)
     calibration_stacks: int = Field(default=120, ge=1)  # others, once at the end, to fit the confidence map
     every_steps: int = Field(default=500, ge=1)
     crop: int = Field(default=256, ge=32, multiple_of=32)

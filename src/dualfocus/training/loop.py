@@ -25,6 +25,8 @@ from dualfocus.training.objective import Batch, network_input, objective, to_dev
 from dualfocus.training.sources import open_source
 from dualfocus.training.validate import Validation
 
+_ORIGIN = ("model", "data", "steps", "minutes", "hardware", "seed", "initial_weights")  # of weights to start from
+
 
 def train(config_path: Path, resume: bool = False, time_limit: float | None = None, output: Path | None = None) -> Path:
     """Train as a configuration says and export the averaged weights.
@@ -63,18 +65,22 @@ class Trainer:
         network = build_network(config.model.name, config.model.options)
         if network_options(network)["spatial"] == "no_loss":
             config.loss.spatial = 0.0
+        self.initial: dict[str, Any] | None = None
         if config.initial_weights is not None:
-            trained, _ = load_weights(config.initial_weights)
+            trained, record = load_weights(config.initial_weights)
+            self.initial = {key: record.get(key) for key in _ORIGIN}
             _load_into(network, trained.state_dict(), config.initial_weights)
         network = network.to(self.accelerator.device)
         use_channels_last(network)
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema), use_buffers=True)
         optimiser = torch.optim.AdamW(_parameter_groups(network, config.optimiser.weight_decay), lr=0.0)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
-        self.validation = Validation(config.validation, config.seed)
+        self.validation = Validation(config.validation, config.seed, config.data.coordinate)
         self.step, self.elapsed, self.processor = 0, 0.0, 0.0
         for source in config.data.sources:
-            open_source(source)  # the loader opens its own; a bad one is refused here, in one line
+            open_source(
+                source, config.data.coordinate
+            )  # the loader opens its own; a bad one is refused here, in one line
         if resume:
             self._restore(load_checkpoint(config.output))
 
@@ -152,6 +158,7 @@ class Trainer:
         ]
         return {
             "data": data,
+            "initial_weights": self.initial,  # null: from random numbers
             "steps": self.step,
             "minutes": round(self.elapsed / 60, 1),
             "processor_minutes": round(self.processor / 60, 1),  # of the training process, all its threads
@@ -159,7 +166,8 @@ class Trainer:
             "seed": self.config.seed,
             "precision": self.config.precision,
             "validation": {key: round(value, 5) for key, value in figures.items()},
-            "preprocessing": "display-encoded RGB in [0, 1]; planes near to far; focus coordinate scaled to [0, 1]",
+            "preprocessing": "display-encoded RGB in [0, 1]; planes near to far; coordinate scaled to [0, 1]",
+            "coordinate": self.config.data.coordinate,
             "training": self.config.model_dump(mode="json", include={"loss", "optimiser"})
             | {"crop": self.config.data.crop, "planes": list(self.config.data.planes)},
         }

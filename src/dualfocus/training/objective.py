@@ -63,10 +63,11 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
     valid = known & (batch["truth"] >= 0) & (batch["truth"] <= 1)
     aux = output.aux or {}
 
-    depth = depth_loss(output.coordinate * spacings, truth, valid, config.beta)
+    beta = config.beta * spacings if config.beta_unit == "range" else config.beta
+    depth = depth_loss(output.coordinate * spacings, truth, valid, beta)
     sides = aux["side_coordinates"].unbind(1) if "side_coordinates" in aux else ()
     for weight, side in zip(config.side, sides, strict=False):
-        depth = depth + weight * depth_loss(side * spacings, truth, valid, config.beta)
+        depth = depth + weight * depth_loss(side * spacings, truth, valid, beta)
 
     zero = depth.new_zeros(())
     focal = zero

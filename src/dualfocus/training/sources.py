@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from dualfocus.axis import FocusAxis
+from dualfocus.datasets.pack import unpacked
 from dualfocus.datasets.sample import Sample
 from dualfocus.datasets.stack_folders import StackFolders
 from dualfocus.rendering.capture import RenderedStack, render_stack
@@ -71,17 +73,10 @@ class ProceduralSource:
 class StackFolderSource:
     """Folders with ``stack.json`` and ground truth; every stack is decoded once and kept."""
 
-    def __init__(self, root: Path, include: str = "*", exclude: tuple[str, ...] = ()) -> None:
-        self.folders = StackFolders(root)
-        names = self.folders.names
-        self.indices = [
-            index
-            for index, name in enumerate(names)
-            if fnmatch(name, include) and not any(fnmatch(name, pattern) for pattern in exclude)
-        ]
-        if not self.indices:
-            raise ValueError(f"{root}: no stack matches include {include!r} without exclude {list(exclude)}")
-        self.load = lru_cache(maxsize=64)(lambda index: from_sample(self.folders[index]))
+    def __init__(self, config: SourceConfig, coordinate: str = "focus") -> None:
+        self.folders = StackFolders(_path(config))
+        self.indices = select(self.folders.names, config)
+        self.load = lru_cache(maxsize=64)(lambda index: from_sample(self.folders[index], coordinate))
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """See :class:`Source`; when no stack is long enough the longest drawn comes back."""
@@ -94,23 +89,50 @@ class StackFolderSource:
         return stack
 
 
-def open_source(config: SourceConfig) -> Source:
+def open_source(config: SourceConfig, coordinate: str = "focus") -> Source:
     """Build the source a configuration names.
 
+    Args:
+        config: of the source.
+        coordinate: of its truth, see :class:`dualfocus.axis.FocusAxis`.
+
     Raises:
-        ValueError: a missing path, or nothing usable in it.
+        ValueError: a missing path, nothing usable in it, or a kind that knows no such coordinate.
     """
+    if config.kind in ("stacks", "nyu"):
+        if config.kind == "stacks":
+            return StackFolderSource(config, coordinate)
+        from dualfocus.training.nyu_source import NyuSource
+
+        return NyuSource(config, coordinate)
+    if coordinate != "focus":
+        raise ValueError(f"data source of kind {config.kind}: has no coordinate {coordinate!r}; use kinds stacks, nyu")
     if config.kind == "procedural":
         return ProceduralSource(config.path)
+    if config.kind == "rendered":
+        return RenderedSource(_path(config))
+    from dualfocus.training.rgbd_source import RgbdSource
+
+    return RgbdSource(_path(config))
+
+
+def select(names: list[str], config: SourceConfig) -> list[int]:
+    """Positions of the names that a source includes and does not exclude (ValueError when there are none)."""
+    chosen = [
+        index
+        for index, name in enumerate(names)
+        if any(fnmatch(name, pattern) for pattern in config.include)
+        and not any(fnmatch(name, pattern) for pattern in config.exclude)
+    ]
+    if not chosen:
+        raise ValueError(f"{config.path}: nothing is in include {config.include} and not in exclude {config.exclude}")
+    return chosen
+
+
+def _path(config: SourceConfig) -> Path:
     if config.path is None:
         raise ValueError(f"data source of kind {config.kind}: `path` is missing")
-    if config.kind == "rendered":
-        return RenderedSource(config.path)
-    if config.kind == "rgbd":
-        from dualfocus.training.rgbd_source import RgbdSource
-
-        return RgbdSource(config.path)
-    return StackFolderSource(config.path, config.include, config.exclude)
+    return unpacked(config.path)
 
 
 def from_rendered(stack: RenderedStack) -> TrainingStack:
@@ -119,16 +141,13 @@ def from_rendered(stack: RenderedStack) -> TrainingStack:
     return TrainingStack(stack.images, stack.coordinates, truth, np.ones(truth.shape, bool))
 
 
-def from_sample(sample: Sample) -> TrainingStack:
-    """Decode a dataset's sample: 8 bit, near to far, truth in the normalised focus coordinate."""
-    stack = sample.stack
-    order = stack.near_to_far
-    u = stack.coordinates[order]
-    images = np.stack([_as_uint8(stack[int(n)]) for n in order])
-    truth = stack.normalised_coordinate(sample.truth)
+def from_sample(sample: Sample, coordinate: str = "focus") -> TrainingStack:
+    """Decode a dataset's sample: 8 bit, near to far, truth in the normalised coordinate."""
+    stack, axis = sample.stack, FocusAxis(sample.stack, coordinate)
+    images = np.stack([_as_uint8(stack[int(n)]) for n in stack.near_to_far])
+    truth = axis.normalise(sample.truth)
     known = sample.mask & np.isfinite(truth)
-    normalised = np.where(known, truth, 0.0).astype(np.float32)
-    return TrainingStack(images, (u - u[0]) / (u[-1] - u[0]), normalised, known)
+    return TrainingStack(images, axis.planes, np.where(known, truth, 0.0).astype(np.float32), known)
 
 
 def _as_uint8(image: np.ndarray) -> np.ndarray:

@@ -19,9 +19,9 @@ from dualfocus.training.sources import TrainingStack, open_source
 class Validation:
     """The same held-out stacks each time: drawn once from the configured sources."""
 
-    def __init__(self, config: ValidationConfig, seed: int) -> None:
+    def __init__(self, config: ValidationConfig, seed: int, coordinate: str = "focus") -> None:
         self.config, self.seed = config, seed
-        self.sources = [open_source(source) for source in config.sources]
+        self.sources = [open_source(source, coordinate) for source in config.sources]
         weights = np.array([source.weight for source in config.sources])
         self.shares = weights / weights.sum()
         self.batches = list(self.draw(config.stacks, 0))
@@ -30,7 +30,7 @@ class Validation:
         """``count`` held-out stacks one by one, sources by weight, always the same for the same ``number``."""
         rng = np.random.default_rng((self.seed, 2**31, number))
         for _ in range(count if self.sources else 0):
-            planes = int(rng.integers(3, 11))
+            planes = int(rng.integers(self.config.planes[0], self.config.planes[1] + 1))
             source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
             stack = source.draw(rng, planes, self.config.crop)
             yield collate([centre_crop(stack, self.config.crop)])

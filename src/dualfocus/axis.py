@@ -1,0 +1,56 @@
+"""The axis a network works on: a coordinate that is 0 at the nearest plane of a stack and 1 at the farthest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dualfocus.stack import FocalStack
+
+SPACES = ("focus", "depth")
+
+
+class FocusAxis:
+    """Normalised coordinate of a stack, affine in the focus coordinate or in depth itself.
+
+    Args:
+        stack: the planes.
+        space: ``focus`` for the focus coordinate (inverse depth for a camera), ``depth`` for depth in the result
+            unit, as the protocols of NYU and FoD500 have it. They are the same for microscopes and relative stacks.
+
+    Raises:
+        ValueError: an unknown space, or ``depth`` for a stack with a plane at infinity.
+    """
+
+    def __init__(self, stack: FocalStack, space: str = "focus") -> None:
+        if space not in SPACES:
+            raise ValueError(f"coordinate {space!r} is not one of {', '.join(SPACES)}")
+        self.stack = stack
+        self.linear = space == "depth" and stack.is_camera
+        planes = stack.coordinates[stack.near_to_far].astype(np.float64)
+        if self.linear:
+            planes = np.asarray(stack.depth_from_coordinate(planes), np.float64)
+            if not np.isfinite(planes).all():
+                raise ValueError("a model that works in depth cannot take a plane focused at infinity; leave it out")
+        self._first, self._extent = planes[0], planes[-1] - planes[0]
+        self.planes: NDArray[np.float64] = (planes - self._first) / self._extent  # (N,) increasing, near to far
+
+    def normalise(self, depth: ArrayLike) -> NDArray[np.float64]:
+        """Coordinate of depths of any shape in the result unit; below 0 or above 1 outside the focus range."""
+        if not self.linear:
+            return self.stack.normalised_coordinate(depth)
+        return (np.asarray(depth, np.float64) - self._first) / self._extent
+
+    def depth(self, coordinate: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Depth in the result unit at normalised coordinates of any shape."""
+        where = self._first + np.asarray(coordinate, np.float64) * self._extent
+        return where if self.linear else self.stack.depth_from_coordinate(where)
+
+    def depth_std(self, coordinate: ArrayLike, std: ArrayLike) -> NDArray[np.floating[Any]]:
+        """A standard deviation of the coordinate, carried to the result unit by the derivative."""
+        spread = np.asarray(std, np.float64) * abs(self._extent)
+        if self.linear:
+            return spread
+        return self.stack.depth_std(self._first + np.asarray(coordinate, np.float64) * self._extent, spread)

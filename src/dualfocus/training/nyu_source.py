@@ -1,0 +1,72 @@
+"""Training stacks of the NYU protocol: labelled images, blurred on the fly as HybridDepth does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualfocus.axis import FocusAxis
+from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M, WINDOW, NyuLabelled, render_gather_stack
+from dualfocus.datasets.pack import unpacked
+from dualfocus.stack import FocalStack
+from dualfocus.training.config import SourceConfig
+from dualfocus.training.sources import TrainingStack, select
+
+_UNIT_M = 2e-4  # of the depth that is kept in memory: 16 bits reach 13 m
+
+
+class NyuSource:
+    """The 795 labelled training images, or the part of them that `include` and `exclude` leave.
+
+    Focus distances are equally spaced over the true depth range of the whole image, as the test's are, or fixed. Only
+    the crop that is asked for is blurred.
+
+    Raises:
+        ValueError: no such folder, or no image left.
+    """
+
+    def __init__(self, config: SourceConfig, coordinate: str = "focus") -> None:
+        if config.path is None:
+            raise ValueError("data source of kind nyu: `path` is missing")
+        # any valid number of planes: the stacks are made here, the dataset gives images and depth alone
+        self.images = NyuLabelled(unpacked(config.path), "train", planes=2)
+        self.indices = select(self.images.names, config)
+        self.distances = None if config.focus_distances is None else np.asarray(config.focus_distances, np.float64)
+        self.coordinate = coordinate
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
+        """A random square of ``crop`` pixels of a random image; all fixed distances, or ``planes`` of its own."""
+        rgb, depth = self._rgbd(int(rng.choice(self.indices)))
+        known = (depth > MIN_DEPTH_M) & (depth < MAX_DEPTH_M)
+        distances = self.distances
+        if distances is None:
+            distances = np.linspace(depth[known].min(), depth[known].max(), planes)
+        inner, outer = _random_square(rng, depth.shape, crop, WINDOW // 2)
+        blurred = render_gather_stack(rgb[outer], depth[outer], distances)
+        rows, columns = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+        images = np.rint(blurred[:, rows, columns] * 255).astype(np.uint8)
+        axis = FocusAxis(FocalStack(images, distances, "m"), self.coordinate)
+        truth = np.where(known, axis.normalise(np.where(known, depth, 1.0)), 0.0)[inner]
+        return TrainingStack(images, axis.planes, truth.astype(np.float32), known[inner])
+
+    def _rgbd(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and depth in metres; decoded and freed of its steps once."""
+        if index not in self._kept:
+            rgb, depth = self.images.rgbd(index)
+            self._kept[index] = (rgb, np.rint(depth / _UNIT_M).astype(np.uint16))
+        rgb, units = self._kept[index]
+        return rgb, units * _UNIT_M
+
+
+def _random_square(
+    rng: np.random.Generator, size: tuple[int, ...], crop: int, margin: int
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """A square of ``crop`` pixels, and the same with a margin as far as the image goes."""
+    if min(size) < crop:
+        raise ValueError(f"NYU images of {size[1]}x{size[0]} pixels are smaller than the crop of {crop}")
+    inner, outer = [], []
+    for extent in size:
+        start = int(rng.integers(extent - crop + 1))
+        inner.append(slice(start, start + crop))
+        outer.append(slice(max(0, start - margin), min(extent, start + crop + margin)))
+    return (inner[0], inner[1]), (outer[0], outer[1])

@@ -1,0 +1,40 @@
+"""The normalised coordinate: affine in inverse depth or in depth, and back."""
+
+import numpy as np
+import pytest
+
+from dualfocus.axis import FocusAxis
+from dualfocus.stack import FocalStack
+
+IMAGES = np.zeros((3, 4, 5), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("distances", "unit", "space", "planes"),
+    [
+        ([1, 2, 4], "m", "focus", [0, 2 / 3, 1]),
+        ([1, 2, 4], "m", "depth", [0, 1 / 3, 1]),
+        ([4, 1, 2], "m", "depth", [0, 1 / 3, 1]),
+        ([0.5, 0.25, 1], "dioptre", "depth", [0, 1 / 3, 1]),
+        ([-10, 0, 30], "um", "depth", [0, 0.25, 1]),
+        (None, None, "depth", [0, 0.5, 1]),
+    ],
+)
+def test_planes_and_depths(distances, unit, space, planes):
+    stack = FocalStack(IMAGES, distances, unit)
+    axis = FocusAxis(stack, space)
+    np.testing.assert_allclose(axis.planes, planes)
+    depth = np.asarray(axis.depth(np.array([0, 0.3, 1])))
+    np.testing.assert_allclose(axis.normalise(depth), [0, 0.3, 1])
+    step = 1e-5
+    slope = (np.asarray(axis.depth(0.3 + step)) - np.asarray(axis.depth(0.3 - step))) / (2 * step)
+    np.testing.assert_allclose(axis.depth_std(0.3, 0.1), 0.1 * abs(slope), rtol=1e-6)
+
+
+def test_infinity_has_no_place_on_an_axis_of_depth():
+    stack = FocalStack(IMAGES, [0, 1, 2], "dioptre")
+    assert FocusAxis(stack).depth(1.0) == np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        FocusAxis(stack, "depth")
+    with pytest.raises(ValueError, match="'disparity' is not one of"):
+        FocusAxis(stack, "disparity")
