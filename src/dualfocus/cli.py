@@ -28,6 +28,9 @@ _EXTRAS = {
     "h5py": "data",
     "scipy": "data",
     "matplotlib": "figures",
+    "mitsuba": "render",
+    "trimesh": "render",
+    "pyoidn": "render",
 }
 
 app = typer.Typer(
@@ -216,32 +219,44 @@ def compare(
 @app.command()
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
-    count: Annotated[int, typer.Option(min=1, help="Number of stacks, rounded up to whole shards.")] = 1024,
+    kind: Annotated[
+        str, typer.Argument(help="procedural, or fod: path-traced in the manner of FoD500.")
+    ] = "procedural",
+    count: Annotated[int, typer.Option(min=1, help="Number of stacks; procedural: rounded up to whole shards.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, help="Of the data set.")] = 0,
     textures: Annotated[Path | None, typer.Option(help="Folder of images; noise textures without.")] = None,
-    split: Annotated[str, typer.Option(help="Which textures: train, held_out or all.")] = "train",
-    size: Annotated[int, typer.Option(min=16, help="Side of the pictures.")] = 160,
-    planes: Annotated[tuple[int, int], typer.Option(metavar="LEAST MOST", help="Planes of a stack.")] = (2, 12),
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    split: Annotated[str, typer.Option(help="Which textures and meshes: train, held_out or all.")] = "train",
+    size: Annotated[int, typer.Option(min=16, help="Side of procedural pictures.")] = 160,
+    planes: Annotated[tuple[int, int], typer.Option(metavar="LEAST MOST", help="Planes of a procedural stack.")] = (
+        2,
+        12,
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Processes of procedural rendering.")] = 1,
+    meshes: Annotated[Path | None, typer.Option(help="fod: folder of the Sweet Home 3D catalogues (.sh3f).")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="fod: paths a pixel.")] = 24,
 ) -> None:
-    """Render procedural focal stacks to train on."""
+    """Render focal stacks to train on."""
     from dualfocus.outputs import check_output
-    from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset
 
+    if kind not in ("procedural", "fod"):
+        raise ValueError(f"kind {kind!r} is not one of procedural, fod")
     check_output(out, overwrite=True)
     with progress_bar("rendering") as report:
-        write_dataset(
-            out,
-            count,
-            seed,
-            textures,
-            size,
-            workers,
-            planes=planes,
-            split=split,
-            progress=lambda done, rate: report(done, max(count, done), f"{rate:.1f} a second"),
-        )
-    typer.echo(f"{-(-count // SHARD_SIZE) * SHARD_SIZE} stacks in {out}")
+        if kind == "fod":
+            from dualfocus.rendering.fod import write_fod
+
+            if meshes is None:
+                raise ValueError("fod scenes need --meshes, the folder of the Sweet Home 3D furniture catalogues")
+            written = lambda done, total: report(done, total, "")  # noqa: E731
+            write_fod(out, count, seed, meshes, textures, split, samples, progress=written)
+            stacks = count
+        else:
+            from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset
+
+            paced = lambda done, rate: report(done, max(count, done), f"{rate:.1f} a second")  # noqa: E731
+            write_dataset(out, count, seed, textures, size, workers, planes=planes, split=split, progress=paced)
+            stacks = -(-count // SHARD_SIZE) * SHARD_SIZE
+    typer.echo(f"{stacks} stacks in {out}")
 
 
 @app.command()
@@ -268,8 +283,15 @@ def bench(
     repeats: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 7,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for speed.json and speed.md.")] = None,
+    training: Annotated[Path | None, typer.Option(help="Time this training configuration instead.")] = None,
 ) -> None:
-    """Time and peak memory of models, interleaved; needs no weights."""
+    """Time and peak memory of models, interleaved (needs no weights), or the pace of a training."""
+    if training is not None:
+        from dualfocus.benchmarks import throughput
+
+        with status("training a few steps"):
+            found = throughput.measure(training)
+        return typer.echo(throughput.to_text(found))
     from dualfocus.benchmarks import speed
 
     with status("timing"):
