@@ -439,3 +439,16 @@ def test_resuming_with_another_network_is_refused(tmp_path, trained):
     content = settings(trained.parent.parent, {"kind": "procedural"}, model={"options": SMALL | {"surfaces": 4}})
     with pytest.raises(ValueError, match=r"checkpoint\.pt.*model"):
         train(write(tmp_path / "config.yaml", content), resume=True)
+
+
+def test_throughput_counts_stacks(tmp_path, rendered):
+    from dualfocus.benchmarks.throughput import measure, to_text
+
+    source = {"kind": "rendered", "path": str(rendered)}
+    path = write(tmp_path / "config.yaml", settings(tmp_path, source))
+    found = measure(path, steps=2)
+    assert all(found[key] > 0 for key in ("prepared", "trained", "together")) and 0 <= found["waiting"] < 1
+    assert not (tmp_path / "run").exists()  # nothing is kept
+    assert f"{found['trained']:.1f} trained" in to_text(found)
+    with pytest.raises(ValueError, match="steps"):
+        measure(path, steps=0)

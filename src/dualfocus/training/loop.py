@@ -76,7 +76,7 @@ class Trainer:
         optimiser = torch.optim.AdamW(_parameter_groups(network, config.optimiser.weight_decay), lr=0.0)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
         self.validation = Validation(config.validation, config.seed, config.data.coordinate)
-        self.step, self.elapsed, self.processor = 0, 0.0, 0.0
+        self.step, self.elapsed, self.processor, self.waited = 0, 0.0, 0.0, 0.0
         for source in config.data.sources:
             open_source(
                 source, config.data.coordinate
@@ -93,7 +93,9 @@ class Trainer:
         processor = self.processor - time.process_time()
         with TrainingLog(config.output) as log, _progress_bar() as bar:
             task = bar.add_task("training", total=config.budget.steps, completed=first)
+            ready = time.monotonic()
             for batch in loader:
+                self.waited += time.monotonic() - ready
                 self.elapsed = before + time.monotonic() - started
                 self.processor = processor + time.process_time()
                 if self.progress() >= 1:
@@ -107,6 +109,7 @@ class Trainer:
                 if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                     self._save()
                     saved = time.monotonic()
+                ready = time.monotonic()
             self.elapsed = before + time.monotonic() - started
             figures = self._validate(log)
             self._save()
@@ -162,6 +165,7 @@ class Trainer:
             "steps": self.step,
             "minutes": round(self.elapsed / 60, 1),
             "processor_minutes": round(self.processor / 60, 1),  # of the training process, all its threads
+            "waiting_minutes": round(self.waited / 60, 1),  # for batches
             "hardware": describe_hardware(self.accelerator.device),
             "seed": self.config.seed,
             "precision": self.config.precision,
@@ -187,6 +191,7 @@ class Trainer:
             "step": self.step,
             "elapsed": self.elapsed,
             "processor": self.processor,
+            "waited": self.waited,
             "random": torch.get_rng_state(),
         }
         save_checkpoint(self.config.output, state)
@@ -198,6 +203,7 @@ class Trainer:
         if state["scaler"] is not None and self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.elapsed, self.processor = state["step"], state["elapsed"], state["processor"]
+        self.waited = state["waited"]
         torch.set_rng_state(state["random"])
 
 
