@@ -134,6 +134,15 @@ def test_index_stacks_have_no_ratios():
     assert math.isnan(figures["abs_rel"]) and math.isnan(figures["delta1"]) and figures["correlation"] > 0.9999
 
 
+def test_clipping_is_of_prediction_and_truth():
+    sample = make_sample()
+    figures, _ = measure(sample, answer(sample.stack, TRUTH + 1), clip=(0, 2))
+    expected = np.minimum(TRUTH + 1, 2) - np.minimum(TRUTH, 2)
+    assert figures["mse"] == pytest.approx(np.mean(expected.astype(np.float64) ** 2), rel=1e-5)
+    unclipped, _ = measure(sample, answer(sample.stack, TRUTH + 1))
+    assert unclipped["mse"] == pytest.approx(1) and unclipped["range_rmse"] == figures["range_rmse"]
+
+
 def test_plane_order_and_unit_do_not_change_coordinates():
     near_to_far = make_sample(distances=(1.0, 2.0, 4.0)).stack
     shuffled = make_sample(distances=(2.0, 4.0, 1.0)).stack

@@ -173,7 +173,7 @@ def _summary(result: DepthResult) -> str:
 def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
     protocol: Annotated[
-        str, typer.Option(help="stacks, procedural, nyu/hybriddepth-n5, nyu/hybriddepth-n10 or nyu/fixed-n5.")
+        str, typer.Option(help="stacks, procedural, fod-like, nyu/hybriddepth-n5, nyu/hybriddepth-n10 or nyu/fixed-n5.")
     ],
     models: Annotated[list[str] | None, typer.Argument(help=f"Models ({DEFAULT_MODEL} when none is named).")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the protocol's data.")] = None,

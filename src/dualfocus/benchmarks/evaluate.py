@@ -57,7 +57,7 @@ def evaluate(
     folder = Path(out)
     record = {"protocol": rules.conventions(), "data": hash_names(dataset.names), "version": dualfocus.__version__}
     open_run(folder, record, fingerprints, resume)
-    figures = run(loaded, dataset, folder, indices, progress)
+    figures = run(loaded, dataset, folder, indices, progress, rules.clip)
     summary = {
         "protocol": rules.conventions(),
         "data": {"path": None if data is None else str(data), "images": len(indices), "available": len(dataset)},

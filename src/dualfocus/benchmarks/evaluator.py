@@ -33,6 +33,7 @@ def run(
     out: Path,
     indices: Sequence[int],
     progress: Progress | None = None,
+    clip: tuple[float, float] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure models on samples and summarise; rows already in `out` are kept and not computed again.
 
@@ -42,6 +43,7 @@ def run(
         out: folder of the records; one folder per model inside.
         indices: which samples, in the order of the summary.
         progress: called with (done, total, sample name) after each sample.
+        clip: of the protocol.
 
     Returns:
         `summarise` of each model.
@@ -56,7 +58,7 @@ def run(
                 start = time.perf_counter()
                 result = models[model].predict(sample.stack)
                 seconds = time.perf_counter() - start
-                figures, histogram = measure(sample, result)
+                figures, histogram = measure(sample, result, clip)
                 records[model].add(name, {**figures, "seconds": seconds}, histogram)
         if progress is not None:
             progress(done, len(indices), name)

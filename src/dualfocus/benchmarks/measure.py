@@ -44,12 +44,15 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def measure(sample: Sample, result: Any) -> tuple[dict[str, float], ConfidenceHistogram]:
+def measure(
+    sample: Sample, result: Any, clip: tuple[float, float] | None = None
+) -> tuple[dict[str, float], ConfidenceHistogram]:
     """All `COLUMNS` of one prediction, NaN where one has no meaning, and the histogram of its confidence.
 
     Args:
         sample: the stack with its truth.
         result: a `DepthResult` of that stack.
+        clip: least and most depth, to which prediction and truth are clipped for the errors of depth.
 
     Raises:
         ValueError: the result has another size or unit than the stack, or the mask is empty.
@@ -62,7 +65,8 @@ def measure(sample: Sample, result: Any) -> tuple[dict[str, float], ConfidenceHi
         )
     depth, filled = _fill(stack, np.asarray(result.depth, np.float64))
     figures = dict.fromkeys(COLUMNS, float("nan"))
-    figures |= _depth_figures(stack, depth, sample.truth, mask)
+    compared = (depth, sample.truth) if clip is None else (np.clip(depth, *clip), np.clip(sample.truth, *clip))
+    figures |= _depth_figures(stack, *compared, mask)
     figures |= {"valid": float(np.mean(result.valid[mask])), "filled": float(np.mean(filled[mask]))}
     at_infinity = np.isposinf(result.depth)  # a place like any other in the focus coordinate of a camera
     coordinate = stack.normalised_coordinate(np.where(at_infinity & stack.is_camera, np.inf, depth))

@@ -27,6 +27,7 @@ class Protocol:
         crop: part of the image that is used.
         lens: camera and renderer, or where the images come from.
         clipping: what is done to predictions before they are measured.
+        clip: depths, least and most, to which prediction and truth are clipped in the columns of depth; or None.
         averaging: how images are combined.
         delta: percent or fraction.
         log_base: of logarithmic errors.
@@ -42,6 +43,7 @@ class Protocol:
     planes: str
     crop: str
     lens: str
+    clip: tuple[float, float] | None = None
     clipping: str = "none; predictions that are not finite take the farthest finite focus distance (column `filled`)"
     averaging: str = "figures per image, then the plain mean over images; ECE and the ten confidence bins pool pixels"
     delta: str = "fraction"
@@ -51,7 +53,7 @@ class Protocol:
     def conventions(self) -> dict[str, str]:
         """Everything but the headline, as text, for records."""
         fields = asdict(self)
-        del fields["headline"], fields["published"]
+        del fields["headline"], fields["published"], fields["clip"]
         return fields
 
 
@@ -106,6 +108,19 @@ PROTOCOLS: dict[str, Protocol] = {
             None,
         ),
         Protocol(
+            name="fod-like",
+            summary="Scenes of `dualfocus render fod`, in the manner of FoD500, measured as DFV measures FoD500.",
+            headline=("mse", "rmse", "log_rms", "abs_rel", "sq_rel", "bump", "range_rmse"),
+            space="depth in metres; range_ columns in the focus coordinate",
+            mask="truth > 0; range_ columns: and inside the focus range",
+            focus_range="fixed at 0.1, 0.15, 0.3, 0.7, 1.5 m: tells nothing of the image",
+            planes="5, near to far",
+            crop="none",
+            lens="thin lens 2.9 mm f/1, sensor 3.1 mm, path-traced",
+            clip=(0.0, 1.5),
+            clipping="prediction and truth to at most 1.5 m; scenes are not those of FoD500: no figure of it compares",
+        ),
+        Protocol(
             name="procedural",
             summary="Seeded procedural scenes with textures held out from training, 3 to 10 planes.",
             headline=("range_rmse", "range_rmse_textured", "range_mae", "plane_mae", "within_half_plane"),
@@ -139,7 +154,7 @@ def open_dataset(protocol: Protocol, data: str | Path | None) -> Dataset:
     if data is None:
         raise ValueError(f"protocol {protocol.name} needs the folder of its data")
     data = unpacked(Path(data))
-    if protocol.name == "stacks":
+    if protocol.name in ("stacks", "fod-like"):
         return StackFolders(data)
     if protocol.name == "nyu/fixed-n5":
         return NyuLabelled(data, focus_distances=FIXED_DISTANCES_M)
