@@ -56,10 +56,10 @@ def test_every_ablation_runs_and_learns(name, spatial):
         stride = int(key.split("/")[1])
         assert output.aux[key].shape == (2, 2, 2, 32 // stride, 32 // stride)
     sides = output.aux["side_coordinates"]
-    assert sides.shape == (2, 2 if name == "dualfocus-s" else 3, 32, 32)
+    assert sides.shape == (2, 4 if name == "dualfocus-s" else 3, 32, 32)
     loss = output.coordinate.square().mean() + focal_variational_loss(output.probability) + sides.mean()
     (loss + sum(output.aux[key].abs().mean() for key in gradients)).backward()
-    heads = ("guide.confidence",)  # learns from its own loss alone
+    heads = ("context.confidence_head",)  # learns from its own loss alone
     silent = [key for key, p in model.named_parameters() if p.grad is None and not key.startswith(heads)]
     assert not silent
 
@@ -279,3 +279,10 @@ class TestWeights:
         with pytest.raises(ValueError, match="scores.0.bias"):
             save_weights(tmp_path / "w.safetensors", "dualfocus-s", model, {})
         assert not list(tmp_path.iterdir())
+
+    def test_statistics_beyond_fp16_are_kept(self, tmp_path):
+        model = network("dualfocus-s", **SMALL)
+        model.fuse_fine[0].first.norm.running_var.fill_(1e6)
+        save_weights(tmp_path / "w.safetensors", "dualfocus-s", model, {})
+        loaded, _ = load_weights(tmp_path / "w.safetensors")
+        assert float(loaded.fuse_fine[0].first.norm.running_var[0]) == 1e6

@@ -1,5 +1,7 @@
 """Running a network on stacks of any length and size: planes encoded once, fused in tiles and in windows.
 
+Only what works on every plane runs in tiles: the projection and the context see the whole image.
+
 A network is at home with up to a dozen planes. A longer stack is read twice: interleaved parts of it give a
 coarse answer from all planes, then overlapping windows of neighbouring planes give the fine one, every pixel
 taking its answer from the windows around its coarse peak.
@@ -7,6 +9,7 @@ taking its answer from the windows around its coarse peak.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +30,7 @@ TILE = 512  # pixels of a side, without halo
 HALO = 128
 PLANE_PIXELS = 7_000_000  # planes x pixels fused at once before tiles are used: about 1.5 GB
 
+Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; top and left multiples of 16
 Frames = Callable[[int], Tensor]  # n -> (3, h, w) in [0, 1] at the working size, planes near to far
 
 
@@ -92,7 +96,7 @@ class EncodedStack:
             images.append((image * 255).round().byte())  # they only guide the upsampling: 8 bits save memory
             features.append(network.encoder(pad_to_multiple(image[None], network.stride)))
         self.images = torch.stack(images)
-        self.size = tuple(self.images.shape[-2:])
+        self.size = (int(self.images.shape[-2]), int(self.images.shape[-1]))
         self.features = [torch.cat(level) for level in zip(*features, strict=True)]
         self.u = u.to(self.images.device)
 
@@ -106,45 +110,49 @@ class EncodedStack:
         inside = (-(-height // 4), -(-width // 4))
         # the projection is over the whole image, also when fusion runs in tiles
         surface, _ = self.network.surfaces(features[0], len(chosen), inside)
-        if len(chosen) * height * width <= PLANE_PIXELS:
-            return self._fuse(chosen, features, surface, u, (0, height, 0, width))
-        return self._fuse_tiles(chosen, features, surface, u)
+        boxes = [(0, height, 0, width)] if len(chosen) * height * width <= PLANE_PIXELS else _tiles(height, width)
+        score, evidence = self._fuse_tiles(chosen, features, surface, u, boxes)
+        return self.network.read_out([score], evidence, u, self.size)
+
+    def _fuse_tiles(
+        self, chosen: list[int], features: list[Tensor], surface: Tensor | None, u: Tensor, cores: list[Box]
+    ) -> tuple[Tensor, Tensor]:
+        """Scores and evidence of the padded image; each tile sees a halo of its neighbours and keeps its core."""
+        height, width = self.size
+        whole: list[Tensor] = []
+        for core in cores:
+            box = (
+                max(0, core[0] - HALO),
+                min(height, core[1] + HALO),
+                max(0, core[2] - HALO),
+                min(width, core[3] + HALO),
+            )
+            parts = self._fuse(chosen, features, surface, u, box)
+            if len(cores) == 1:
+                return parts
+            if not whole:
+                rows, columns = features[0].shape[-2:]
+                whole = [part.new_zeros(*part.shape[:2], rows, columns) for part in parts]
+            for target, part in zip(whole, parts, strict=True):
+                _paste(target, part, core, box)
+        return whole[0], whole[1]
 
     def _fuse(
-        self, chosen: list[int], features: list[Tensor], surface: Tensor | None, u: Tensor, box: tuple[int, ...]
-    ) -> FocusOutput:
-        """Fuse the pixels of ``box`` (top, bottom, left, right; the first of each a multiple of 16)."""
+        self, chosen: list[int], features: list[Tensor], surface: Tensor | None, u: Tensor, box: Box
+    ) -> tuple[Tensor, Tensor]:
+        """Scores (N, 1, h, w) and evidence (1, C, h, w) of one box of pixels, at 1/4."""
         top, bottom, left, right = box
         levels = [_cut(level, box, stride) for level, stride in zip(features, (4, 8, 16), strict=True)]
         part = None if surface is None else _cut(surface, box, 4)
         fused, scores = self.network.fuse((levels[0], levels[1], levels[2]), part, u)
-        images = self.images[chosen, :, top:bottom, left:right].float() / 255
-        cells = F.pixel_unshuffle(pad_to_multiple(images, self.network.stride), 4)[None]
-        return self.network.read_out(fused, scores, cells, u, (bottom - top, right - left))
+        images = pad_to_multiple(self.images[chosen, :, top:bottom, left:right].float() / 255, self.network.stride)
+        return scores[-1], self.network.collapse(fused, scores[-1], images, u)
 
-    def _fuse_tiles(self, chosen: list[int], features: list[Tensor], surface: Tensor | None, u: Tensor) -> FocusOutput:
-        """Fuse tile by tile; each sees a halo of its neighbours and keeps its core."""
-        height, width = self.size
-        rows, columns = -(-height // 4), -(-width // 4)
-        device = self.images.device
-        maps = [torch.zeros(1, height, width, device=device) for _ in range(3)]
-        probability = torch.zeros(1, len(chosen), rows, columns, device=device)
-        upsampling = torch.zeros(1, 9, 16, rows, columns, device=device)
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                core = (top, min(top + TILE, height), left, min(left + TILE, width))
-                box = (
-                    max(0, core[0] - HALO),
-                    min(height, core[1] + HALO),
-                    max(0, core[2] - HALO),
-                    min(width, core[3] + HALO),
-                )
-                out = self._fuse(chosen, features, surface, u, box)
-                for target, source in zip(maps, (out.coordinate, out.std, out.confidence), strict=True):
-                    _paste(target, source, core, box, 1)
-                _paste(probability, out.probability, core, box, 4)
-                _paste(upsampling, (out.aux or {})["upsampling_weights"], core, box, 4)
-        return FocusOutput(probability, maps[0], maps[1], maps[2], {"upsampling_weights": upsampling})
+
+def _tiles(height: int, width: int) -> list[Box]:
+    """Boxes of at most ``TILE`` pixels a side that cover the image."""
+    starts = itertools.product(range(0, height, TILE), range(0, width, TILE))
+    return [(top, min(top + TILE, height), left, min(left + TILE, width)) for top, left in starts]
 
 
 def long_stack(stack: EncodedStack) -> Estimate:
@@ -230,14 +238,15 @@ def _read(frames: Frames, n: int, progress: Callable[[], None]) -> Tensor:
     return frame
 
 
-def _cut(level: Tensor, box: tuple[int, ...], stride: int) -> Tensor:
+def _cut(level: Tensor, box: Box, stride: int) -> Tensor:
     """The cells of a box; a ragged end takes every cell of its last block of 16 pixels."""
     top, bottom, left, right = box
     rows, columns = -(-bottom // 16) * 16 // stride, -(-right // 16) * 16 // stride
     return level[..., top // stride : rows, left // stride : columns]
 
 
-def _paste(target: Tensor, source: Tensor, core: tuple[int, ...], box: tuple[int, ...], stride: int) -> None:
-    top, bottom, left, right = (-(-edge // stride) for edge in core)
-    row, column = top - box[0] // stride, left - box[2] // stride
-    target[..., top:bottom, left:right] = source[..., row : row + bottom - top, column : column + right - left]
+def _paste(target: Tensor, source: Tensor, core: Box, box: Box) -> None:
+    """Copy the core's cells at 1/4, with what pads its last block of 16 pixels, from a tile's map into the whole."""
+    cells = _cut(target, core, 4)
+    row, column = (core[0] - box[0]) // 4, (core[2] - box[2]) // 4
+    cells.copy_(source[..., row : row + cells.shape[-2], column : column + cells.shape[-1]])

@@ -11,9 +11,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 class ConvNorm(nn.Module):
     """3x3 (or 1x1) convolution, batch norm, optional ReLU; :meth:`fold` merges the norm for inference."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True, dilation: int = 1
+    ) -> None:
         super().__init__()
-        self.conv: nn.Conv2d = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        padding = dilation * (kernel // 2)
+        self.conv: nn.Conv2d = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.relu = relu
 
@@ -32,13 +35,19 @@ class ConvNorm(nn.Module):
 class Residual(nn.Module):
     """Two 3x3 convolutions around a shortcut."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(ConvNorm(channels, channels), ConvNorm(channels, channels, relu=False))
+        first = ConvNorm(channels, channels, dilation=dilation)
+        self.body = nn.Sequential(first, ConvNorm(channels, channels, relu=False, dilation=dilation))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) -> the same shape."""
         return (x + self.body(x)).relu_()
+
+
+def double(x: Tensor) -> Tensor:
+    """Twice the size, bilinear: nearest neighbours would leave a grid in bare areas."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def shift_planes(x: Tensor, planes: int) -> Tensor:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from dualfocus.models.context import SceneContext, collapse, combine
 from dualfocus.models.encoder import PlaneEncoder
-from dualfocus.models.layers import ConvNorm, PlaneResidual, pad_to_multiple, plane_features
+from dualfocus.models.layers import ConvNorm, PlaneResidual, double, pad_to_multiple, plane_features
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.projection import project_inside
-from dualfocus.models.upsampling import FocusGuide, convex_upsample
+from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
 SPATIAL_MODES = ("full", "no_loss", "no_projection", "off")
@@ -32,6 +32,7 @@ class SmallConfig:
 
     encoder: tuple[int, int, int, int] = (20, 40, 64, 112)
     decoder: tuple[int, int, int] = (32, 48, 96)
+    context: tuple[int, int, int] = (40, 48, 80)
     surfaces: int = 16
     spatial: str = "full"
 
@@ -95,7 +96,7 @@ class DualFocusSmall(nn.Module):
         self.fuse_middle = nn.ModuleList([PlaneResidual(middle), PlaneResidual(middle)])
         self.fuse_fine = nn.ModuleList([PlaneResidual(fine), PlaneResidual(fine)])
         self.scores = nn.ModuleList([nn.Conv2d(width, 1, 3, padding=1) for width in (coarse, middle, fine)])
-        self.guide = FocusGuide(fine)
+        self.context = SceneContext(fine, config.context)
 
     def forward(self, images: Tensor, coordinates: Tensor) -> FocusOutput:
         """Estimate the focus coordinate of every pixel.
@@ -112,8 +113,8 @@ class DualFocusSmall(nn.Module):
         features = self.encoder(padded)
         surface, gradient = self.surfaces(features[0], planes, (-(-height // 4), -(-width // 4)))
         fused, scores = self.fuse(features, surface, coordinates)
-        cells = F.pixel_unshuffle(padded, 4).unflatten(0, (batch, planes))
-        output = self.read_out(fused, scores, cells, coordinates, (height, width))
+        evidence = self.collapse(fused, scores[-1], padded, coordinates)
+        output = self.read_out(scores, evidence, coordinates, (height, width))
         if self.training and gradient is not None and output.aux is not None:
             rows, columns = output.probability.shape[-2:]
             output.aux["surface_gradient/4"] = gradient.float().unflatten(0, (batch, planes))[..., :rows, :columns]
@@ -157,41 +158,59 @@ class DualFocusSmall(nn.Module):
         where = plane_features(coordinates).to(quarter.dtype)
         x = self._stage(self.enter_coarse(sixteenth), 0, self.fuse_coarse, where, planes)
         scores = [self.scores[0](x)]
-        x = self.enter_middle(torch.cat((eighth, _double(x)), dim=1))
+        x = self.enter_middle(torch.cat((eighth, double(x)), dim=1))
         x = self._stage(x, 1, self.fuse_middle, where, planes)
         scores.append(self.scores[1](x))
-        parts = [quarter, _double(x)] if surface is None else [quarter, surface.to(quarter.dtype), _double(x)]
+        parts = [quarter, double(x)] if surface is None else [quarter, surface.to(quarter.dtype), double(x)]
         x = self._stage(self.enter_fine(torch.cat(parts, dim=1)), 2, self.fuse_fine, where, planes)
         scores.append(self.scores[2](x))
         return x, scores
 
-    def read_out(
-        self, fused: Tensor, scores: list[Tensor], cells: Tensor, coordinates: Tensor, size: tuple[int, int]
-    ) -> FocusOutput:
-        """Probability, expectation over planes, upsampling and confidence, cropped to the image.
+    def collapse(self, fused: Tensor, scores: Tensor, images: Tensor, coordinates: Tensor) -> Tensor:
+        """What the planes show in focus, for :meth:`read_out`.
 
         Args:
             fused: decoder features, (B * N, C, h, w).
-            scores: at 1/16, 1/8 and 1/4.
-            cells: the images, pixel-unshuffled by 4, (B, N, 48, h, w).
+            scores: at 1/4, (B * N, 1, h, w).
+            images: padded, (B * N, 3, 4 h, 4 w).
+            coordinates: (B, N).
+
+        Returns:
+            (B, C', h, w), see :func:`dualfocus.models.context.collapse`.
+        """
+        folded = (-1, coordinates.shape[1])
+        probability = _over_planes(scores, folded[1]).softmax(dim=1)
+        return collapse(images.unflatten(0, folded), fused.unflatten(0, folded), probability, coordinates.float())
+
+    def read_out(
+        self, scores: list[Tensor], evidence: Tensor, coordinates: Tensor, size: tuple[int, int]
+    ) -> FocusOutput:
+        """Context, probability, expectation over planes, upsampling and confidence, cropped to the image.
+
+        Args:
+            scores: at 1/16, 1/8 and 1/4, (B * N, 1, h, w) each; outside training the last alone is read.
+            evidence: what :meth:`collapse` returned.
             coordinates: (B, N).
             size: H, W of the image.
         """
         planes = coordinates.shape[1]
-        probabilities = [score.float().unflatten(0, (-1, planes))[:, :, 0].softmax(dim=1) for score in scores]
-        probability = probabilities[-1]
-        first, second = focus_moments(probability, coordinates.float())
-        moments = torch.stack((first, second - first.square()), dim=1)
-        weights, logit = self.guide(probability, moments, cells, fused.unflatten(0, (-1, planes)))
+        u = coordinates.float()
+        hidden = self.context(evidence)
+        prior = self.context.prior(hidden)
+        probability = combine(_over_planes(scores[-1], planes), prior, u).softmax(dim=1)
+        first, second = focus_moments(probability, u)
+        weights = self.context.weights(hidden)
         up = convex_upsample(torch.stack((first, second), dim=1), weights, 4)[..., : size[0], : size[1]]
         coordinate = up[:, 0]
         std = (up[:, 1] - coordinate.square()).clamp(min=0).sqrt()
-        logit = logit.float()[:, 0, : size[0], : size[1]]
+        logit = self.context.confidence(hidden, evidence, prior, probability, u)[:, : size[0], : size[1]]
         rows, columns = -(-size[0] // 4), -(-size[1] // 4)
         aux = {"confidence_logit": logit, "upsampling_weights": weights[..., :rows, :columns]}
         if self.training:
-            levels = [(probabilities[1], 8), (probabilities[0], 16)]
-            aux["side_coordinates"] = side_coordinates(levels, coordinates, size)
+            coarse = [_over_planes(score, planes).softmax(dim=1) for score in reversed(scores)]
+            maps = [(prior.place[:, 0], 4)]
+            maps += [(focus_moments(p, u)[0], stride) for p, stride in zip(coarse, (4, 8, 16), strict=True)]
+            aux["side_coordinates"] = side_coordinates(maps, size)
         return FocusOutput(probability[..., :rows, :columns], coordinate, std, logit.sigmoid(), aux)
 
     def _stage(self, x: Tensor, level: int, blocks: nn.ModuleList, where: Tensor, planes: int) -> Tensor:
@@ -201,8 +220,9 @@ class DualFocusSmall(nn.Module):
         return x
 
 
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="nearest")
+def _over_planes(scores: Tensor, planes: int) -> Tensor:
+    """(B * N, 1, h, w) -> (B, N, h, w), float32."""
+    return scores.float().unflatten(0, (-1, planes))[:, :, 0]
 
 
 def stack_differences(level: Tensor, planes: int) -> Tensor:

@@ -42,20 +42,18 @@ def focus_moments(probability: Tensor, coordinates: Tensor) -> tuple[Tensor, Ten
     return first, second
 
 
-def side_coordinates(levels: list[tuple[Tensor, int]], coordinates: Tensor, size: tuple[int, int]) -> Tensor:
-    """Expectations of coarser probability maps at full size, for their share of the training loss.
+def side_coordinates(levels: list[tuple[Tensor, int]], size: tuple[int, int]) -> Tensor:
+    """Coordinates estimated at coarser sizes, brought to full size for their share of the training loss.
 
     Args:
-        levels: fine to coarse, each a probability (B, N, h, w) over the padded image and its stride.
-        coordinates: (B, N).
+        levels: each a coordinate (B, h, w) over the padded image and its stride.
         size: H, W of the image.
 
     Returns:
         (B, len(levels), H, W).
     """
     maps = []
-    for probability, stride in levels:
-        first, _ = focus_moments(probability, coordinates.float())
-        up = F.interpolate(first[:, None], scale_factor=stride, mode="bilinear", align_corners=False)
+    for coordinate, stride in levels:
+        up = F.interpolate(coordinate[:, None], scale_factor=stride, mode="bilinear", align_corners=False)
         maps.append(up[..., : size[0], : size[1]])
     return torch.cat(maps, dim=1)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.projection import project_inside
-from dualfocus.models.resnet_encoder import LEVEL_WIDTHS, PyramidPooling, ResNetEncoder
+from dualfocus.models.resnet_encoder import PyramidPooling, ResNetEncoder, scaled
 from dualfocus.models.small import SPATIAL_MODES, normalise_surfaces
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
@@ -28,12 +28,13 @@ class VolumetricConfig:
     """What is switched on.
 
     ``volume``: ``difference`` (DFV) or ``both`` (DualFocus's V*); ``spatial`` as in ``dualfocus-s``; ``surfaces``: C2
-    at every level.
+    at every level; ``width`` scales all other channel counts, for comparisons that must fit a small machine.
     """
 
     volume: str = "both"
     spatial: str = "full"
     surfaces: int = 16
+    width: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse unknown choices."""
@@ -41,6 +42,8 @@ class VolumetricConfig:
             raise ValueError(f"volume: {self.volume!r} is not one of difference, both")
         if self.spatial not in SPATIAL_MODES:
             raise ValueError(f"spatial: {self.spatial!r} is not one of {', '.join(SPATIAL_MODES)}")
+        if not self.width > 0:
+            raise ValueError(f"width: {self.width!r} must be above 0")
 
 
 def difference_volume(volume: Tensor) -> Tensor:
@@ -90,15 +93,16 @@ class VolumetricNetwork(nn.Module):
     def __init__(self, config: VolumetricConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or VolumetricConfig()
-        self.encoder = ResNetEncoder()
+        self.encoder = ResNetEncoder(config.width)
         factor = 2 if config.volume == "both" else 1
-        volume_widths = [factor * width for width in LEVEL_WIDTHS]
+        volume_widths = [factor * channels for channels in self.encoder.level_widths]
         extra = {"off": 0, "no_projection": 2 * config.surfaces}.get(config.spatial, config.surfaces)
         if extra:
-            heads = zip(volume_widths, _GRADIENT_WIDTHS, strict=True)
+            heads = zip(volume_widths, scaled(_GRADIENT_WIDTHS, config.width), strict=True)
             self.gradient_heads = nn.ModuleList([_gradient_head(w, h, config.surfaces) for w, h in heads])
-            self.gradient_decoders = nn.ModuleList([nn.Conv2d(extra, 2, 3, padding=1) for _ in LEVEL_WIDTHS])
-        outputs, below = (32, 32, 64, 128), (16, 32, 64, 0)  # below: what the coarser level hands up
+            self.gradient_decoders = nn.ModuleList([nn.Conv2d(extra, 2, 3, padding=1) for _ in volume_widths])
+        outputs = scaled((32, 32, 64, 128), config.width)
+        below = (*(width // 2 for width in outputs[1:]), 0)  # what the coarser level hands up
         decoders = []
         for level in range(4):
             inputs = volume_widths[level] + extra + below[level]
@@ -128,8 +132,9 @@ class VolumetricNetwork(nn.Module):
         confidence = (probability * near).sum(dim=1)
         aux: dict[str, Tensor] = {}
         if self.training:
-            sides = [(score.float()[:, 0].softmax(dim=1), 4 * 2**k) for k, score in enumerate(scores)][1:]
-            aux = {"side_coordinates": side_coordinates(sides, coordinates, (height, width)), **gradients}
+            coarse = [(score.float()[:, 0].softmax(dim=1), 4 * 2**k) for k, score in enumerate(scores)][1:]
+            sides = [(focus_moments(p, coordinates.float())[0], stride) for p, stride in coarse]
+            aux = {"side_coordinates": side_coordinates(sides, (height, width)), **gradients}
         return FocusOutput(probability, first, std, confidence, aux)
 
     def decode(self, levels: list[Tensor], size: tuple[int, int]) -> tuple[list[Tensor], dict[str, Tensor]]:

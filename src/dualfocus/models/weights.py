@@ -15,10 +15,13 @@ from torch import nn
 from dualfocus.models import build_network, network_options
 
 FORMAT = 1
+_STATISTICS = (".running_mean", ".running_var")  # of batch norms: few, and their range is not fp16's
 
 
 def save_weights(path: Path, name: str, network: nn.Module, record: dict[str, Any]) -> None:
     """Write a network's weights as fp16 and its record inside the file and beside it as ``.json``; atomic.
+
+    Statistics of batch norms stay float32.
 
     Args:
         path: ends in ``.safetensors``.
@@ -32,7 +35,7 @@ def save_weights(path: Path, name: str, network: nn.Module, record: dict[str, An
     tensors = {}
     for key, value in network.state_dict().items():
         tensor = value.detach().cpu()
-        if tensor.is_floating_point():
+        if tensor.is_floating_point() and not key.endswith(_STATISTICS):
             tensor = tensor.half()
             if not torch.isfinite(tensor).all():
                 raise ValueError(f"{path}: weight {key} does not fit into fp16")

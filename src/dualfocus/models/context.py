@@ -1,0 +1,156 @@
+"""What one picture of the whole scene says about its depth: a 2-D network beside the focus volume.
+
+Sharpness says nothing on a bare wall, and little at the very edge of an object. The planes are therefore
+collapsed, by a first focus probability, to what they show in focus, and a network over space alone, N times
+cheaper than one over planes, answers with a prior on the focus coordinate, with the weights of the convex
+upsampling and with the confidence.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dualfocus.models.encoder import log_sharpness
+from dualfocus.models.layers import ConvNorm, Residual, double
+from dualfocus.models.volume import focus_moments
+
+_CONFIDENCE_WIDTH = 32
+_LOCAL = slice(80, 83)  # where the evidence holds mean, deviation and maximum of the local probability
+_DETAIL_SHARPNESS = 6.0  # a plane with twice the gradient of another gets about four times its weight
+
+
+class FocusPrior(NamedTuple):
+    """Gaussian prior on the focus coordinate of a cell, and how much the local scores count beside it.
+
+    Attributes:
+        trust: (B, 1, h, w), factor of the local scores, in [0, 2].
+        place: (B, 1, h, w), mean of the prior, normalised focus coordinate in [0, 1].
+        firmness: (B, 1, h, w), 1 / (2 variance) in mean plane spacings, at least 0.
+    """
+
+    trust: Tensor
+    place: Tensor
+    firmness: Tensor
+
+
+def combine(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> Tensor:
+    """Scores of the local evidence and of the prior together, before the softmax over planes.
+
+    Args:
+        scores: (B, N, h, w), logarithms of an unnormalised focus probability.
+        prior: of the same cells.
+        coordinates: (B, N), normalised focus coordinates.
+
+    Returns:
+        (B, N, h, w).
+    """
+    spacings = coordinates.shape[1] - 1
+    offset = (coordinates[:, :, None, None] - prior.place) * spacings
+    return prior.trust * scores - prior.firmness * offset.square()
+
+
+def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
+    """What the planes show in focus, without the plane axis: the evidence of :class:`SceneContext`.
+
+    Args:
+        images: (B, N, 3, H, W), H and W multiples of 4.
+        features: decoder features, (B, N, C, H / 4, W / 4).
+        probability: focus probability, (B, N, H / 4, W / 4); taken as given, no gradient.
+        coordinates: (B, N).
+
+    Returns:
+        (B, C + 83, H / 4, W / 4): image and features in focus, where each single pixel is sharpest and by how much,
+        mean and deviation of the probability, its maximum.
+    """
+    p = probability.detach()[:, :, None]
+    cells = F.pixel_unshuffle(images.flatten(0, 1), 4).unflatten(0, images.shape[:2])
+    first, second = focus_moments(p[:, :, 0], coordinates)
+    deviation = (second - first.square()).clamp(min=0).sqrt()
+    peak = p[:, :, 0].amax(dim=1)
+    known = torch.stack((first, deviation, peak), dim=1)
+    detail = F.pixel_unshuffle(pixel_focus(images, coordinates), 4)
+    return torch.cat(((p * cells).sum(dim=1), detail, known, (p * features).sum(dim=1)), dim=1)
+
+
+def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
+    """Where each single pixel is sharpest and by how much: noisy, but it knows no cells.
+
+    Args:
+        images: (B, N, 3, H, W) in [0, 1].
+        coordinates: (B, N).
+
+    Returns:
+        (B, 2, H, W): the mean coordinate under a softmax of the log energy of the Laplacian, and that energy's
+        maximum over the planes less its mean.
+    """
+    energy = log_sharpness(images.flatten(0, 1)).unflatten(0, images.shape[:2])[:, :, 0]
+    place, _ = focus_moments((_DETAIL_SHARPNESS * energy).softmax(dim=1), coordinates)
+    return torch.stack((place, energy.amax(dim=1) - energy.mean(dim=1)), dim=1)
+
+
+class SceneContext(nn.Module):
+    """A small U-Net over the collapsed planes, at 1/4, 1/8 and 1/16 with dilations; heads for what it is asked."""
+
+    def __init__(self, features: int, widths: tuple[int, int, int], factor: int = 4) -> None:
+        super().__init__()
+        self.factor = factor
+        quarter, eighth, sixteenth = widths
+        self.enter = nn.Sequential(ConvNorm(features + 5 * factor**2 + 3, quarter), Residual(quarter))
+        self.down_eighth = nn.Sequential(ConvNorm(quarter, eighth, stride=2), Residual(eighth))
+        wide = [Residual(sixteenth, dilation) for dilation in (1, 2, 4)]
+        self.down_sixteenth = nn.Sequential(ConvNorm(eighth, sixteenth, stride=2), *wide)
+        self.up_eighth = nn.Conv2d(sixteenth, eighth, 1)
+        self.mix_eighth = Residual(eighth)
+        self.up_quarter = nn.Conv2d(eighth, quarter, 1)
+        self.mix_quarter = Residual(quarter)
+        self.prior_head = nn.Conv2d(quarter, 3, 3, padding=1)
+        for parameter in self.prior_head.parameters():  # at first the local scores alone decide
+            nn.init.zeros_(parameter)
+        self.weight_head = nn.Conv2d(quarter, 9 * factor**2, 1)
+        last = nn.Conv2d(_CONFIDENCE_WIDTH, factor**2, 3, padding=1)
+        self.confidence_head = nn.Sequential(ConvNorm(quarter + 10, _CONFIDENCE_WIDTH), last)
+
+    def forward(self, evidence: Tensor) -> Tensor:
+        """What :func:`collapse` returned -> (B, C, h, w), read by the heads."""
+        quarter = self.enter(evidence)
+        eighth = self.down_eighth(quarter)
+        below = double(self.up_eighth(self.down_sixteenth(eighth)))
+        eighth = self.mix_eighth(eighth + below)
+        return self.mix_quarter(quarter + double(self.up_quarter(eighth)))
+
+    def prior(self, hidden: Tensor) -> FocusPrior:
+        """The prior of every cell, in float32."""
+        trust, place, firmness = self.prior_head(hidden).float().split(1, dim=1)
+        return FocusPrior(2 * trust.sigmoid(), place.sigmoid(), F.softplus(firmness - 4))
+
+    def weights(self, hidden: Tensor) -> Tensor:
+        """Weights of the convex upsampling, (B, 9, factor^2, h, w), sums to 1 over the 9 neighbours."""
+        return self.weight_head(hidden).unflatten(1, (9, -1)).float().softmax(dim=1)
+
+    def confidence(
+        self, hidden: Tensor, evidence: Tensor, prior: FocusPrior, probability: Tensor, coordinates: Tensor
+    ) -> Tensor:
+        """Confidence before the sigmoid, (B, h factor, w factor).
+
+        It learns alone, from detached inputs: it must not pull the depth towards what is easy to be sure of.
+
+        Args:
+            hidden: what :meth:`forward` returned for ``evidence``.
+            evidence: what :func:`collapse` returned; how far local scores and prior agree is telling.
+            prior: the prior of every cell.
+            probability: the final focus probability, (B, N, h, w).
+            coordinates: (B, N).
+        """
+        planes = coordinates.shape[1]
+        p = probability.detach()
+        first, second = focus_moments(p, coordinates)
+        deviation = (second - first.square()).clamp(min=0).sqrt() * (planes - 1)
+        count = torch.full_like(first, 1.0 / planes)
+        known = torch.stack((first, deviation, p.amax(dim=1), count), dim=1)
+        believed = torch.cat((prior.trust, prior.place, prior.firmness.sqrt()), dim=1).detach()
+        logit = self.confidence_head(torch.cat((hidden.detach(), evidence[:, _LOCAL].detach(), believed, known), dim=1))
+        return F.pixel_shuffle(logit, self.factor).float()[:, 0]
