@@ -1,4 +1,4 @@
-"""Makes docs/images/surfaces.png: what the spatial constraint sees in each plane of the packaged stack.
+"""Makes surfaces.png: what the spatial constraint sees in each plane of the packaged stack.
 
 Columns are planes, near to far. Rows: the photograph; the surface whose gradient theta_grad decodes from z*_n; the
 sharpness weight q_n of the true depth. Also prints how wrong the decoded gradient is where a plane is in focus and
@@ -72,6 +72,6 @@ def picture(images: Tensor, gradient: Tensor, truth: Tensor, weights: Tensor) ->
 if __name__ == "__main__":
     images, gradient, truth, weights = decoded()
     report(gradient, truth, weights)
-    target = ROOT / "docs" / "images" / "surfaces.png"
+    target = Path("surfaces.png")
     picture(images, gradient, truth, weights).save(target, optimize=True)
     print(target)
