@@ -69,6 +69,8 @@ def test_runs_goes_on_and_reports(tmp_path, content):
     text = compare(path, out)
     assert weights.stat().st_mtime_ns == before  # what is there is not trained again
     assert "not run" not in text and (out / "comparison.md").read_text() == text
+    with pytest.raises(ValueError, match="other settings"):
+        compare(write(tmp_path / "d.yaml", content | {"train": content["train"] | {"budget": {"steps": 3}}}), out)
     values = []
     for seed in (0, 1):
         summary = json.loads((run_folder(out, "both", seed) / "figures" / "summary.json").read_text())
@@ -84,6 +86,9 @@ def test_mistakes_are_named(tmp_path, content):
         ({"train": {**content["train"], "sead": 1}}, "sead"),
         ({"rows": {**content["rows"], "x": {"model": {"name": "y"}}}}, r"model\.name"),
         ({"seeds": []}, "seeds"),
+        ({"rows": {**content["rows"], "x": {"budget": {"steps": 9}}}}, "budget"),
+        ({"rows": {**content["rows"], "x": {"model": {"name": "dfv", "options": {"widht": 1}}}}}, "widht"),
+        ({"evaluate": {**content["evaluate"], "columns": ["rsme"]}}, "rsme"),
     ):
         with pytest.raises(ValueError, match=f"c.yaml: .*{named}") as caught:
             read_comparison(write(tmp_path / "c.yaml", content | change))

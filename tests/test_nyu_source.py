@@ -43,7 +43,7 @@ def test_a_crop_is_a_crop_of_the_whole_stack(nyu, coordinate):
 
 
 def test_fixed_distances(nyu):
-    source = open_source(SourceConfig(kind="nyu", path=nyu, focus_distances=(1, 2, 5)), "depth")
+    source = open_source(SourceConfig(kind="nyu", path=nyu, focus_distances=(5, 1, 2)), "depth")
     stack = source.draw(np.random.default_rng(0), 2, 64)
     np.testing.assert_allclose(stack.coordinates, [0, 0.25, 1])
 
@@ -58,6 +58,12 @@ def test_batches_without_turns_or_colours(nyu):
     truth = batch["truth"].numpy()
     down, across = (np.abs(np.diff(truth, axis=axis)) for axis in (1, 2))
     assert down.max() < 1e-3 < across.mean()  # the ramp is never turned
+
+
+@pytest.mark.parametrize("distances", [(1,), (1, 1), (0, 1), (1, float("nan"))])
+def test_bad_distances_are_refused(nyu, distances):
+    with pytest.raises(ValueError, match="focus_distances"):
+        SourceConfig(kind="nyu", path=nyu, focus_distances=distances)
 
 
 def test_says_what_is_wrong(nyu, tmp_path):

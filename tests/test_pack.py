@@ -65,7 +65,7 @@ def test_rgbd(tmp_path):
     assert (folder / "rgb" / "x.webp").is_file()
 
 
-def test_same_data_same_bytes_and_a_new_pack_replaces_the_old_folder(tmp_path):
+def test_same_data_same_bytes_and_a_new_pack_gets_a_new_folder(tmp_path):
     make_nyu(tmp_path / "nyu")
     for name in ("a.zip", "b.zip"):
         pack(tmp_path / "nyu", tmp_path / name)
@@ -74,7 +74,30 @@ def test_same_data_same_bytes_and_a_new_pack_replaces_the_old_folder(tmp_path):
     (folder / "left_over").touch()
     assert unpacked(tmp_path / "a.zip") == folder and (folder / "left_over").exists()
     pack(tmp_path / "nyu", tmp_path / "a.zip", split="test")
-    assert not (unpacked(tmp_path / "a.zip") / "left_over").exists()
+    assert unpacked(tmp_path / "a.zip") != folder and folder.is_dir()
+
+
+def test_unpacking_never_touches_the_data_it_was_made_from(tmp_path):
+    root = make_nyu(tmp_path / "nyu")
+    pack(root, tmp_path / "nyu.zip")
+    before = sorted(path.name for path in root.rglob("*"))
+    assert unpacked(tmp_path / "nyu.zip") != root
+    assert sorted(path.name for path in root.rglob("*")) == before
+
+
+def test_names_that_would_meet_are_refused(tmp_path):
+    write_stack(tmp_path / "data", 1, "m")
+    sidecar = json.loads((tmp_path / "data" / "stack.json").read_text())
+    first = sidecar["images"][0]
+    Image.open(tmp_path / "data" / first).save(tmp_path / "data" / (first.rsplit(".", 1)[0] + ".webp"))
+    sidecar["images"].append(first.rsplit(".", 1)[0] + ".webp")
+    (tmp_path / "data" / "stack.json").write_text(json.dumps(sidecar))
+    with pytest.raises(ValueError, match="two files would both be"):
+        pack(tmp_path / "data", tmp_path / "p.zip")
+    del sidecar["images"]
+    (tmp_path / "data" / "stack.json").write_text(json.dumps(sidecar))
+    with pytest.raises(ValueError, match=r"stack\.json: names no images"):
+        pack(tmp_path / "data", tmp_path / "p.zip")
 
 
 def test_says_what_is_wrong_and_leaves_nothing(tmp_path):
@@ -86,7 +109,7 @@ def test_says_what_is_wrong_and_leaves_nothing(tmp_path):
     (root / "rgb" / "0003.jpg").write_text("text")
     with pytest.raises(ValueError, match=r"0003\.jpg: cannot be read"):
         pack(root, tmp_path / "out.zip")
-    assert not (tmp_path / "out.zip").exists()
+    assert not list(tmp_path.glob("out.zip*"))
     (tmp_path / "bad.zip").write_text("text")
     with pytest.raises(ValueError, match=r"bad\.zip: cannot be unpacked"):
         unpacked(tmp_path / "bad.zip")

@@ -99,19 +99,20 @@ def test_fod_scenes_stay_in_their_depths(catalogue):
             corners = body.mesh.corners.reshape(-1, 3) @ body.to_world[2, :3] + body.to_world[2, 3]
             assert 0.1 < corners.min() and corners.max() < 3.0
             assert np.linalg.det(body.to_world[:3, :3]) > 0
+        assert all(place[2] + radius < 0 for place, radius, _ in scene.lamps)  # behind the camera
 
 
 def test_a_set_is_resumable_seeded_and_readable(catalogue, tmp_path):
-    write_fod(tmp_path / "a", 1, 3, catalogue, split="all", samples=1)
+    write_fod(tmp_path / "a", 1, 30_000, catalogue, split="all", samples=1)
     before = (tmp_path / "a" / "0000" / "stack.json").stat().st_mtime_ns
-    write_fod(tmp_path / "a", 1, 3, catalogue, split="all", samples=1)
+    write_fod(tmp_path / "a", 1, 30_000, catalogue, split="all", samples=1)
     assert (tmp_path / "a" / "0000" / "stack.json").stat().st_mtime_ns == before
-    write_fod(tmp_path / "b", 1, 3, catalogue, split="all", samples=1)
+    write_fod(tmp_path / "b", 1, 30_000, catalogue, split="all", samples=1)
     for name in ("0.png", "4.png", "depth.png", "all_in_focus.png"):
         assert (tmp_path / "a" / "0000" / name).read_bytes() == (tmp_path / "b" / "0000" / name).read_bytes()
     sample = StackFolders(tmp_path / "a")[0]
     assert sample.stack.size == (256, 256) and tuple(sample.stack.focus_distances) == FOCUS_DISTANCES_M
     assert sample.mask.mean() > 0.95 and 0.1 < sample.truth[sample.mask].min() < sample.truth.max() <= 3.3
-    assert json.loads((tmp_path / "a" / "set.json").read_text())["seed"] == 3
+    assert json.loads((tmp_path / "a" / "set.json").read_text())["seed"] == 30_000
     with pytest.raises(ValueError, match="other options"):
         write_fod(tmp_path / "a", 1, 4, catalogue, split="all", samples=1)

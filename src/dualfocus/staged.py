@@ -93,7 +93,7 @@ class EncodedStack:
         images, features = [], []
         for n in range(len(u)):
             image = _read(frames, n, progress)
-            images.append((image * 255).round().byte())  # they only guide the upsampling: 8 bits save memory
+            images.append((image * 255).round().byte())  # for the context alone: 8 bits save memory
             features.append(network.encoder(pad_to_multiple(image[None], network.stride)))
         self.images = torch.stack(images)
         self.size = (int(self.images.shape[-2]), int(self.images.shape[-1]))

@@ -12,12 +12,15 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dualfocus.benchmarks.evaluate import evaluate
+from dualfocus.benchmarks.measure import COLUMNS
 from dualfocus.benchmarks.protocols import find_protocol
-from dualfocus.benchmarks.records import write_text
+from dualfocus.benchmarks.records import write_json, write_text
+from dualfocus.models import build_network
 from dualfocus.training.config import TrainConfig
 from dualfocus.training.loop import Trainer
 
@@ -63,8 +66,8 @@ def read_comparison(path: Path) -> Comparison:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         found = Comparison.model_validate(content)
         find_protocol(found.evaluate.protocol)
-        for row in found.rows:
-            found.training(row, found.seeds[0], Path("runs"))
+        for row, changes in found.rows.items():
+            _check_row(path, found, row, changes)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     except yaml.YAMLError as error:
@@ -73,9 +76,25 @@ def read_comparison(path: Path) -> Comparison:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ValueError(f"{path}: {where}: {first['msg']}") from None
+    unknown = sorted(set(found.evaluate.columns) - set(COLUMNS))
+    if unknown:
+        raise ValueError(f"{path}: evaluate.columns: {unknown[0]!r} is not one of {', '.join(COLUMNS)}")
     if found.reference not in found.rows:
         raise ValueError(f"{path}: reference: {found.reference!r} is not one of the rows")
     return found
+
+
+def _check_row(path: Path, comparison: Comparison, row: str, changes: Mapping[str, Any]) -> None:
+    """A row changes network and loss alone, and its network can be built."""
+    extra = sorted(set(changes) - {"model", "loss"})
+    if extra:
+        raise ValueError(f"{path}: rows.{row}: {extra[0]!r} must be the same for all rows; put it under train")
+    try:
+        _parameters(comparison, row)
+    except ValidationError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{path}: rows.{row}: {error}") from None
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,11 +144,22 @@ def compare(path: Path, out: Path, only: Sequence[str] = (), report: Callable[[s
 def _run(comparison: Comparison, row: str, seed: int, out: Path) -> None:
     """Train one network unless its weights are there, and measure it unless its figures are there."""
     config, rules = comparison.training(row, seed, out), comparison.evaluate
+    _remember(config.output / "settings.json", config, rules)
     weights = config.output / f"{config.model.name}.safetensors"
     if not weights.exists():
         Trainer(config, resume=(config.output / "checkpoint.pt").exists()).run()
     if not (config.output / "figures" / "summary.json").exists():
         evaluate([str(weights)], rules.protocol, rules.data, config.output / "figures", rules.limit)
+
+
+def _remember(path: Path, config: TrainConfig, rules: Measurement) -> None:
+    """Keep what a run was made with; a run made with anything else must not get into the table."""
+    settings = {"train": config.model_dump(mode="json", exclude={"output"}), "evaluate": rules.model_dump(mode="json")}
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, settings)
+    elif json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
+        raise ValueError(f"{path.parent}: was made with other settings; give another folder, or remove this one")
 
 
 def table(comparison: Comparison, out: Path) -> str:
@@ -143,8 +173,7 @@ def table(comparison: Comparison, out: Path) -> str:
     for row, runs in figures.items():
         cells = [row, _parameters(comparison, row), str(len(runs)) if runs else NOT_RUN]
         for column in columns:
-            values = [run[column] for run in runs]
-            base = [run[column] for run in reference]
+            values, base = ([run[column] for run in some if run[column] is not None] for some in (runs, reference))
             cells += [_spread(values), f"{mean(values) / mean(base):.2f}" if values and base else ""]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", f"Mean over seeds [smallest, largest]; ratio to {comparison.reference}. {_budget(comparison)}", ""]
@@ -164,10 +193,6 @@ def _figures(comparison: Comparison, row: str, out: Path) -> list[dict[str, floa
 
 
 def _parameters(comparison: Comparison, row: str) -> str:
-    import torch
-
-    from dualfocus.models import build_network
-
     config = comparison.training(row, 0, Path("runs")).model
     with torch.device("meta"):
         network = build_network(config.name, config.options)

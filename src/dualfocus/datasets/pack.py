@@ -7,9 +7,10 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
@@ -38,7 +39,7 @@ def pack(
     """Write a data set as one zip file, which every reader of the package unpacks by itself.
 
     Known forms: the labelled NYU set (`splits.json`; central 512 x 384), RGB-D (`rgb/` and `depth/`), and folders of
-    `stack.json` stacks with truth. Stacks keep 16-bit and floating-point planes as they are.
+    `stack.json` stacks with truth, of which only plain 8-bit PNG planes become WebP and anything else stays as it is.
 
     Args:
         folder: the data set.
@@ -59,39 +60,60 @@ def pack(
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be from 1 to 100, not {quality}")
     entries = list(_entries(root, quality, split))
+    _refuse_repeats(root, [entry.name for entry in entries])
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(target.name + ".part")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:  # images do not shrink a second time
-        for done, entry in enumerate(entries, 1):
-            archive.writestr(zipfile.ZipInfo(entry.name), entry.content())  # no dates: the same data, the same bytes
-            if progress:
-                progress(done, len(entries))
-    os.replace(temporary, target)
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:  # images do not shrink a second time
+            for done, entry in enumerate(entries, 1):
+                archive.writestr(zipfile.ZipInfo(entry.name), entry.content())  # no dates: same data, same bytes
+                if progress:
+                    progress(done, len(entries))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
     return len(entries)
 
 
 def unpacked(path: Path) -> Path:
-    """A folder as it is; a pack's contents, in a folder of its name beside it, unpacked when that is not there yet.
+    """A folder as it is; a pack's contents, unpacked once into a folder beside it that is named after them.
+
+    Nothing is ever replaced: another pack of the same name gets another folder.
 
     Raises:
         ValueError: a file that is no pack.
     """
     if path.is_dir() or path.suffix != ".zip":
         return path
-    folder = path.with_suffix("")
-    if folder.is_dir() and folder.stat().st_mtime >= path.stat().st_mtime:
-        return folder
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    folder: Path | None = None
     try:
         with zipfile.ZipFile(path) as archive:
+            folder = path.with_name(f"{path.stem}.unpacked-{_digest(archive):08x}")
+            if folder.is_dir():
+                return folder
             archive.extractall(temporary)
+        os.replace(temporary, folder)
     except (OSError, zipfile.BadZipFile) as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if folder is not None and folder.is_dir():  # another process was quicker
+            return folder
         raise ValueError(f"{path}: cannot be unpacked ({error})") from None
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    os.replace(temporary, folder)
     return folder
+
+
+def _digest(archive: zipfile.ZipFile) -> int:
+    """A checksum of names and contents, from the archive's own directory."""
+    listing = [(info.filename, info.CRC, info.file_size) for info in archive.infolist()]
+    return zlib.crc32(repr(listing).encode())
+
+
+def _refuse_repeats(root: Path, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{root}: two files would both be {name} in the pack; rename one of them")
+        seen.add(name)
 
 
 def _entries(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
@@ -145,8 +167,10 @@ def _stacks(root: Path, sidecars: list[Path], quality: int) -> Iterator[Entry]:
         folder = sidecar.parent
         inside = "" if folder == root else folder.relative_to(root).as_posix() + "/"
         content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+        if not content.get("images"):
+            raise ValueError(f'{sidecar}: names no images; list them under "images" to pack the stack')
         sharp = content.get("all_in_focus")
-        names = {name: _packed_name(folder / name) for name in (*content["images"], *([sharp] if sharp else []))}
+        names = {name: _packed_name(folder, name) for name in (*content["images"], *([sharp] if sharp else []))}
         content["images"] = [names[name] for name in content["images"]]
         if sharp:
             content["all_in_focus"] = names[sharp]
@@ -159,19 +183,25 @@ def _stacks(root: Path, sidecars: list[Path], quality: int) -> Iterator[Entry]:
                 yield Entry(inside + content[key], (folder / content[key]).read_bytes)
 
 
-def _packed_name(path: Path) -> str:
-    """WebP for 8-bit photographs; anything else keeps its form."""
-    if path.suffix.lower() not in _PHOTOS:
-        return path.name
+def _packed_name(folder: Path, name: str) -> str:
+    """WebP for plain 8-bit PNG; JPEG and WebP are small already, and anything else keeps its depth and its metadata."""
+    path = folder / name
+    if path.suffix.lower() != ".png":
+        return name
     with _open(path) as image:
-        return f"{path.stem}.webp" if image.mode in ("L", "RGB", "P") else path.name
+        bits = path.read_bytes()[24]  # of a channel, in the header; Pillow calls 16-bit colour RGB too
+        plain = bits == 8 and image.mode in ("L", "RGB") and not image.getexif()
+    return str(PurePosixPath(name).with_suffix(".webp")) if plain else name
 
 
 def _photo(path: Path, quality: int) -> bytes:
     if path.suffix.lower() == ".webp":
         return path.read_bytes()
     with _open(path) as image:
-        return _webp(image.convert("RGB"), quality)
+        try:
+            return _webp(image.convert("RGB"), quality)
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be read as an image ({error})") from None
 
 
 def _open(path: Path) -> Image.Image:

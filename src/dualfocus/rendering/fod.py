@@ -37,22 +37,30 @@ def make_fod_scene(rng: np.random.Generator, meshes: MeshLibrary, textures: Text
     for _ in range(int(rng.integers(12, 29))):
         name = meshes.names[int(rng.integers(len(meshes.names)))]
         depth = float(np.exp(rng.uniform(np.log(NEAREST_M * 1.3), np.log(wall * 0.8))))
-        bodies.append(_body(rng, meshes.load(name), _object_place(rng, depth), textures, float(rng.uniform(0.5, 3))))
+        bodies.append(
+            _body(rng, meshes.load(name), _object_place(rng, depth), textures, float(rng.uniform(0.5, 3)), name)
+        )
     lamps = []
     for _ in range(int(rng.integers(1, 4))):
-        place = np.array([rng.uniform(-1.5, 1.5), rng.uniform(-2.0, 0.3), rng.uniform(-0.8, 0.8)])
         radius = float(rng.uniform(0.05, 0.3))
+        behind = -radius - rng.uniform(0.05, 0.8)  # never in the picture, nor around the camera
+        place = np.array([rng.uniform(-1.5, 1.5), rng.uniform(-2.0, 0.3), behind])
         power = rng.uniform(0.4, 2.0) * float(place @ place + 0.3) / radius**2
         lamps.append((place, radius, power * rng.uniform(0.7, 1.0, 3)))
     return TracedScene(bodies, rng.uniform(0.15, 0.6) * rng.uniform(0.8, 1.0, 3), lamps)
 
 
 def _body(
-    rng: np.random.Generator, mesh: Mesh, to_world: NDArray[np.float64], textures: TexturePool, repeat: float
+    rng: np.random.Generator,
+    mesh: Mesh,
+    to_world: NDArray[np.float64],
+    textures: TexturePool,
+    repeat: float,
+    name: str = "wall",
 ) -> Body:
     texture = np.clip(textures.surface(rng, 256, 256).transpose(1, 2, 0), 0.02, 0.9).astype(np.float32)
     gloss = float(rng.uniform(0.15, 0.6)) if rng.random() < 0.25 else 0.0
-    return Body(mesh, to_world, texture, repeat, gloss)
+    return Body(mesh, to_world, texture, repeat, gloss, name)
 
 
 def _object_place(rng: np.random.Generator, depth: float) -> NDArray[np.float64]:
@@ -125,7 +133,8 @@ def write_fod(
         target = folder / f"{index:04d}"
         if not target.is_dir():
             scene = make_fod_scene(np.random.default_rng([seed, index]), meshes, textures)
-            _write(target, trace_stack(scene, LENS, FOCUS_DISTANCES_M, seed * 100_000 + index, samples), samples)
+            traced = trace_stack(scene, LENS, FOCUS_DISTANCES_M, seed * 100_000 + index, samples)
+            _write(target, traced, samples, [body.name for body in scene.bodies])
         if progress:
             progress(index + 1, count)
 
@@ -137,7 +146,7 @@ def _check_options(path: Path, options: dict[str, object]) -> None:
         raise ValueError(f"{path.parent}: holds scenes made with other options ({path.name}); give another folder")
 
 
-def _write(target: Path, traced: TracedStack, samples: int) -> None:
+def _write(target: Path, traced: TracedStack, samples: int, objects: list[str]) -> None:
     """One scene's folder, complete or not at all."""
     temporary = target.with_name(target.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -164,7 +173,9 @@ def _write(target: Path, traced: TracedStack, samples: int) -> None:
         "depth_png_scale_m": _DEPTH_UNIT_M,
         "all_in_focus": "all_in_focus.png",
         "source": f"path-traced with Mitsuba {mitsuba().__version__}, {samples} samples, denoised",
-        "licence": "CC-BY-SA 4.0; meshes of the Sweet Home 3D furniture library (BlendSwap CC0 and CC-BY)",
+        "licence": "meshes: Sweet Home 3D furniture library (BlendSwap CC0 and CC-BY, authors in its catalogues);"
+        " textures: as the folder they came from",
+        "objects": objects,
     }
     (temporary / "stack.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, target)

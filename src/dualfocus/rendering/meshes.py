@@ -37,7 +37,7 @@ def is_held_out(name: str) -> bool:
 
 
 class MeshLibrary:
-    """Models of one split, by the name of their folder in the catalogue.
+    """Models of one split, by catalogue and file name.
 
     Args:
         folder: holds the catalogues (`*.sh3f`), as installed in /usr/share/sweethome3d/furniture.
@@ -61,6 +61,8 @@ class MeshLibrary:
         for file in present:
             self._list(file, split)
         self.names = sorted(self._where)
+        if not self.names:
+            raise ValueError(f"{folder}: its catalogues hold no model of the split {split!r}")
         self.load = lru_cache(maxsize=64)(self._load)
 
     def _list(self, file: Path, split: str) -> None:
@@ -83,7 +85,10 @@ class MeshLibrary:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of faces without texture coordinates: ours are made anew
             loaded: Any = trimesh.load(io.BytesIO(content), file_type="obj", force="mesh", process=False)
-        return prepare(np.asarray(loaded.vertices), np.asarray(loaded.faces))
+        try:
+            return prepare(np.asarray(loaded.vertices), np.asarray(loaded.faces))
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{file}: {member} is no usable mesh ({error})") from None
 
 
 def prepare(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Mesh:

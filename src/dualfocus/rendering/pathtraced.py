@@ -53,6 +53,7 @@ class Body:
         texture: (h, w, 3) float32, linear reflectance in [0, 1].
         repeat: how often the texture repeats along a side of 1.
         gloss: 0 matt; above, the roughness of a clear coat.
+        name: of the mesh, for credit.
     """
 
     mesh: Mesh
@@ -60,6 +61,7 @@ class Body:
     texture: NDArray[np.float32]
     repeat: float = 1.0
     gloss: float = 0.0
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ def trace_stack(
     planes = []
     for n, distance in enumerate((*focus_distances, None)):
         sensor = mi.load_dict(_sensor(mi, lens, distance, samples))
-        image = mi.render(loaded, sensor=sensor, spp=samples, seed=seed * 64 + n)
+        image = mi.render(
+            loaded, sensor=sensor, spp=samples, seed=int(np.random.SeedSequence([seed, n]).generate_state(1)[0])
+        )
         planes.append(_denoise(np.array(image, np.float32)[..., :3]))
     return TracedStack(np.stack(planes[:-1]), planes[-1], _depth(mi, loaded, lens))
 
@@ -179,7 +183,7 @@ def _sensor(mi: Any, lens: ThinLens, distance: float | None, samples: int) -> di
 
 
 def _depth(mi: Any, scene: Any, lens: ThinLens) -> NDArray[np.float32]:
-    """Depth along the axis: pinhole rays through a grid inside every pixel, the median of those that hit."""
+    """Depth along the axis: pinhole rays through a grid inside every pixel, the lower median where most of them hit."""
     fine = _SUPERSAMPLE[mi.variant()]
     x = (np.arange(lens.width * fine) + 0.5) / fine - lens.width / 2
     y = (np.arange(lens.height * fine) + 0.5) / fine - lens.height / 2
@@ -189,8 +193,9 @@ def _depth(mi: Any, scene: Any, lens: ThinLens) -> NDArray[np.float32]:
     distance = _intersect(mi, scene, direction / length)
     z = np.where(np.isfinite(distance), distance / length, np.nan).reshape(lens.height, fine, lens.width, fine)
     cells = np.sort(z.transpose(0, 2, 1, 3).reshape(lens.height, lens.width, fine * fine), axis=-1)
-    middle = cells[..., (fine * fine) // 2]  # of an odd number: one that was hit, never a mean across an edge
-    return np.nan_to_num(middle, nan=0.0).astype(np.float32)
+    hits = np.isfinite(cells).sum(axis=-1)  # sorted to the front
+    middle = np.take_along_axis(cells, np.maximum(hits - 1, 0)[..., None] // 2, axis=-1)[..., 0]  # never a mean
+    return np.where(2 * hits > fine * fine, middle, 0).astype(np.float32)
 
 
 def _intersect(mi: Any, scene: Any, direction: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 
 class _Strict(BaseModel):
@@ -32,7 +32,7 @@ class LossConfig(_Strict):
     focal: float = Field(default=1.0, ge=0)
     beta: float = Field(default=1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in units of `beta_unit`
     beta_unit: Literal["spacing", "range"] = "spacing"  # the mean plane spacing, or the whole focus range
-    side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of coarser outputs, fine to coarse, beside 1 for the finest
+    side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of further outputs, beside 1 for the answer
     temperature: float | None = Field(default=None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
 
 
@@ -52,6 +52,17 @@ class SourceConfig(_Strict):
     focus_distances: tuple[float, ...] | None = None  # kind nyu, in metres; null: over the depth range of each image
     licence: str = ""
 
+    @model_validator(mode="after")
+    def _distances(self) -> SourceConfig:
+        given = self.focus_distances
+        if given is None:
+            return self
+        if self.kind != "nyu":
+            raise ValueError(f"focus_distances belong to kind nyu, not {self.kind}")
+        if len(set(given)) != len(given) or len(given) < 2 or not all(0 < d < float("inf") for d in given):
+            raise ValueError(f"focus_distances must be two or more different distances above 0, not {list(given)}")
+        return self
+
     @field_validator("include", mode="before")
     @classmethod
     def _one_or_more(cls, include: Any) -> Any:
@@ -65,23 +76,25 @@ class SourceConfig(_Strict):
         return path
 
 
+def _least_and_most(planes: tuple[int, int]) -> tuple[int, int]:
+    if not 2 <= planes[0] <= planes[1]:
+        raise ValueError(f"{list(planes)} is not [least, most] with least >= 2")
+    return planes
+
+
+PlaneRange = Annotated[tuple[int, int], AfterValidator(_least_and_most)]
+
+
 class DataConfig(_Strict):
     """Batches: every batch has one N; stacks x planes x pixels stay near ``planes_per_batch`` x crop^2."""
 
     sources: list[SourceConfig] = Field(min_length=1)
     crop: int = Field(default=128, ge=32, multiple_of=32)
-    planes: tuple[int, int] = (2, 12)
+    planes: PlaneRange = (2, 12)
     planes_per_batch: int = Field(default=40, ge=2)
     coordinate: Literal["focus", "depth"] = "focus"  # what truth and planes are affine in, see dualfocus.axis
     augmentation: Literal["full", "mirror"] = "full"  # mirror: crops and left-right flips alone, as the peers train
     workers: int = Field(default=1, ge=0)
-
-    @field_validator("planes")
-    @classmethod
-    def _least_and_most(cls, planes: tuple[int, int]) -> tuple[int, int]:
-        if not 2 <= planes[0] <= planes[1]:
-            raise ValueError(f"{list(planes)} is not [least, most] with least >= 2")
-        return planes
 
 
 class OptimiserConfig(_Strict):
@@ -106,7 +119,7 @@ class ValidationConfig(_Strict):
 
     sources: list[SourceConfig] = []
     stacks: int = Field(default=24, ge=1)
-    planes: tuple[int, int] = (3, 10)
+    planes: PlaneRange = (3, 10)
     calibration_stacks: int = Field(default=120, ge=1)  # others, once at the end, to fit the confidence map
     every_steps: int = Field(default=500, ge=1)
     crop: int = Field(default=256, ge=32, multiple_of=32)

@@ -30,7 +30,7 @@ class NyuSource:
         # any valid number of planes: the stacks are made here, the dataset gives images and depth alone
         self.images = NyuLabelled(unpacked(config.path), "train", planes=2)
         self.indices = select(self.images.names, config)
-        self.distances = None if config.focus_distances is None else np.asarray(config.focus_distances, np.float64)
+        self.distances = None if config.focus_distances is None else np.sort(config.focus_distances)
         self.coordinate = coordinate
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
