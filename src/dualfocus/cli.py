@@ -247,14 +247,24 @@ def render(
 
             if meshes is None:
                 raise ValueError("fod scenes need --meshes, the folder of the Sweet Home 3D furniture catalogues")
-            written = lambda done, total: report(done, total, "")  # noqa: E731
-            write_fod(out, count, seed, meshes, textures, split, samples, progress=written)
+            write_fod(
+                out, count, seed, meshes, textures, split, samples, progress=lambda done, total: report(done, total, "")
+            )
             stacks = count
         else:
             from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset
 
-            paced = lambda done, rate: report(done, max(count, done), f"{rate:.1f} a second")  # noqa: E731
-            write_dataset(out, count, seed, textures, size, workers, planes=planes, split=split, progress=paced)
+            write_dataset(
+                out,
+                count,
+                seed,
+                textures,
+                size,
+                workers,
+                planes=planes,
+                split=split,
+                progress=lambda done, rate: report(done, max(count, done), f"{rate:.1f} a second"),
+            )
             stacks = -(-count // SHARD_SIZE) * SHARD_SIZE
     typer.echo(f"{stacks} stacks in {out}")
 

@@ -18,8 +18,10 @@ from dualfocus.models.encoder import log_sharpness
 from dualfocus.models.layers import ConvNorm, Residual, double
 from dualfocus.models.volume import focus_moments
 
+_CELL = 4  # pixels of a side: everything here is at 1/4
+_SHOWN = 5 * _CELL**2  # channels of the evidence: colours and pixel_focus of every pixel of a cell
+_LOCAL = slice(_SHOWN, _SHOWN + 3)  # then mean, deviation and maximum of the local probability
 _CONFIDENCE_WIDTH = 32
-_LOCAL = slice(80, 83)  # where the evidence holds mean, deviation and maximum of the local probability
 _DETAIL_SHARPNESS = 6.0  # a plane with twice the gradient of another gets about four times its weight
 
 
@@ -67,12 +69,12 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
         mean and deviation of the probability, its maximum.
     """
     p = probability.detach()[:, :, None]
-    cells = F.pixel_unshuffle(images.flatten(0, 1), 4).unflatten(0, images.shape[:2])
+    cells = F.pixel_unshuffle(images.flatten(0, 1), _CELL).unflatten(0, images.shape[:2])
     first, second = focus_moments(p[:, :, 0], coordinates)
     deviation = (second - first.square()).clamp(min=0).sqrt()
     peak = p[:, :, 0].amax(dim=1)
     known = torch.stack((first, deviation, peak), dim=1)
-    detail = F.pixel_unshuffle(pixel_focus(images, coordinates), 4)
+    detail = F.pixel_unshuffle(pixel_focus(images, coordinates), _CELL)
     return torch.cat(((p * cells).sum(dim=1), detail, known, (p * features).sum(dim=1)), dim=1)
 
 
@@ -95,11 +97,10 @@ def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
 class SceneContext(nn.Module):
     """A small U-Net over the collapsed planes, at 1/4, 1/8 and 1/16 with dilations; heads for what it is asked."""
 
-    def __init__(self, features: int, widths: tuple[int, int, int], factor: int = 4) -> None:
+    def __init__(self, features: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
-        self.factor = factor
         quarter, eighth, sixteenth = widths
-        self.enter = nn.Sequential(ConvNorm(features + 5 * factor**2 + 3, quarter), Residual(quarter))
+        self.enter = nn.Sequential(ConvNorm(features + _LOCAL.stop, quarter), Residual(quarter))
         self.down_eighth = nn.Sequential(ConvNorm(quarter, eighth, stride=2), Residual(eighth))
         wide = [Residual(sixteenth, dilation) for dilation in (1, 2, 4)]
         self.down_sixteenth = nn.Sequential(ConvNorm(eighth, sixteenth, stride=2), *wide)
@@ -110,8 +111,8 @@ class SceneContext(nn.Module):
         self.prior_head = nn.Conv2d(quarter, 3, 3, padding=1)
         for parameter in self.prior_head.parameters():  # at first the local scores alone decide
             nn.init.zeros_(parameter)
-        self.weight_head = nn.Conv2d(quarter, 9 * factor**2, 1)
-        last = nn.Conv2d(_CONFIDENCE_WIDTH, factor**2, 3, padding=1)
+        self.weight_head = nn.Conv2d(quarter, 9 * _CELL**2, 1)
+        last = nn.Conv2d(_CONFIDENCE_WIDTH, _CELL**2, 3, padding=1)
         self.confidence_head = nn.Sequential(ConvNorm(quarter + 10, _CONFIDENCE_WIDTH), last)
 
     def forward(self, evidence: Tensor) -> Tensor:
@@ -128,13 +129,13 @@ class SceneContext(nn.Module):
         return FocusPrior(2 * trust.sigmoid(), place.sigmoid(), F.softplus(firmness - 4))
 
     def weights(self, hidden: Tensor) -> Tensor:
-        """Weights of the convex upsampling, (B, 9, factor^2, h, w), sums to 1 over the 9 neighbours."""
+        """Weights of the convex upsampling, (B, 9, 16, h, w), sums to 1 over the 9 neighbours."""
         return self.weight_head(hidden).unflatten(1, (9, -1)).float().softmax(dim=1)
 
     def confidence(
         self, hidden: Tensor, evidence: Tensor, prior: FocusPrior, probability: Tensor, coordinates: Tensor
     ) -> Tensor:
-        """Confidence before the sigmoid, (B, h factor, w factor).
+        """Confidence before the sigmoid, (B, 4 h, 4 w).
 
         It learns alone, from detached inputs: it must not pull the depth towards what is easy to be sure of.
 
@@ -153,4 +154,4 @@ class SceneContext(nn.Module):
         known = torch.stack((first, deviation, p.amax(dim=1), count), dim=1)
         believed = torch.cat((prior.trust, prior.place, prior.firmness.sqrt()), dim=1).detach()
         logit = self.confidence_head(torch.cat((hidden.detach(), evidence[:, _LOCAL].detach(), believed, known), dim=1))
-        return F.pixel_shuffle(logit, self.factor).float()[:, 0]
+        return F.pixel_shuffle(logit, _CELL).float()[:, 0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.rendering import textures
+
 HELD_OUT_PERCENT = 20
-SPLITS = ("train", "held_out", "all")
 _LARGEST = 4_000_000  # bytes of an .obj: larger ones take long to read and add nothing
 _CATALOGUES = ("BlendSwap-CC-0", "BlendSwap-CC-BY")  # the two whose licences ask for no more than credit
 
@@ -33,7 +33,7 @@ class Mesh(NamedTuple):
 
 def is_held_out(name: str) -> bool:
     """Whether the model of this name belongs to the held-out split (a stable hash of the name alone)."""
-    return zlib.crc32(name.encode("utf-8")) % 100 < HELD_OUT_PERCENT
+    return textures.is_held_out(name, HELD_OUT_PERCENT)
 
 
 class MeshLibrary:
@@ -48,8 +48,8 @@ class MeshLibrary:
     """
 
     def __init__(self, folder: str | Path, split: str = "train") -> None:
-        if split not in SPLITS:
-            raise ValueError(f"mesh split must be one of {', '.join(SPLITS)}, not {split!r}")
+        if split not in textures.SPLITS:
+            raise ValueError(f"mesh split must be one of {', '.join(textures.SPLITS)}, not {split!r}")
         files = [Path(folder) / f"{name}.sh3f" for name in _CATALOGUES]
         present = [file for file in files if file.is_file()]
         if not present:

@@ -16,9 +16,9 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 _MIPS = 3
 
 
-def is_held_out(name: str) -> bool:
-    """Whether the texture file of this name belongs to the held-out split (a stable hash of the name alone)."""
-    return zlib.crc32(name.encode("utf-8")) % 100 < HELD_OUT_PERCENT
+def is_held_out(name: str, percent: int = HELD_OUT_PERCENT) -> bool:
+    """Whether the file of this name belongs to the held-out split (a stable hash of the name alone)."""
+    return zlib.crc32(name.encode("utf-8")) % 100 < percent
 
 
 def texture_files(folder: str | Path | None, split: str = "train") -> list[Path]:

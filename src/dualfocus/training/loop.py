@@ -78,9 +78,8 @@ class Trainer:
         self.validation = Validation(config.validation, config.seed, config.data.coordinate)
         self.step, self.elapsed, self.processor, self.waited = 0, 0.0, 0.0, 0.0
         for source in config.data.sources:
-            open_source(
-                source, config.data.coordinate
-            )  # the loader opens its own; a bad one is refused here, in one line
+            # the loader opens its own; a bad one is refused here, in one line
+            open_source(source, config.data.coordinate)
         if resume:
             self._restore(load_checkpoint(config.output))
 
