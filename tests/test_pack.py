@@ -30,6 +30,17 @@ def test_labelled_nyu(tmp_path):
         NyuLabelled(unpacked(tmp_path / "test.zip"), "train", planes=2)
 
 
+def test_smooth_depth_of_an_unpacked_pack_is_kept(tmp_path):
+    make_nyu(tmp_path / "nyu")
+    pack(tmp_path / "nyu", tmp_path / "test.zip", split="test")
+    folder = unpacked(tmp_path / "test.zip")
+    first = NyuLabelled(folder, planes=2).rgbd(0)[1]
+    (kept,) = (folder / "depth_smooth").iterdir()
+    np.testing.assert_array_equal(NyuLabelled(folder, planes=2).rgbd(0)[1], first)
+    Image.fromarray(np.zeros(first.shape, np.uint16)).save(kept)  # what is kept is what is read
+    assert NyuLabelled(folder, planes=2).rgbd(0)[1].max() < first.min()
+
+
 def test_stacks(tmp_path):
     write_stack(tmp_path / "data" / "scene1", 1, "m")
     pack(tmp_path / "data", tmp_path / "stacks.zip", quality=95)

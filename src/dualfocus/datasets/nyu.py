@@ -7,6 +7,7 @@ anything is rendered, and the result is the truth, so that image and truth agree
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,11 +92,24 @@ class NyuLabelled:
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """The (384, 512, 3) uint8 image and its (384, 512) depth in metres, before any blur."""
         rgb, level = self._read(index)
-        depth = self._decode(remove_steps(level))
+        depth = self._decode(self._smooth(index, level))
         if self._cropped:
             return rgb, depth
         rgb, depth = remove_border(rgb, depth, self._border)
         return centre_crop(rgb), centre_crop(depth)
+
+    def _smooth(self, index: int, level: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Levels without steps, in 1/256 of a level; kept beside an unpacked pack, because they take 0.4 s each."""
+        kept = self.root / "depth_smooth" / f"{self.names[index]}.png"
+        if self._cropped and kept.exists():
+            return _read(kept, "I;16") / 256
+        fine = np.rint(remove_steps(level).clip(0) * 256).astype(np.uint16)
+        if self._cropped:
+            kept.parent.mkdir(exist_ok=True)
+            temporary = kept.with_suffix(f".{os.getpid()}.part")
+            Image.fromarray(fine).save(temporary, "PNG")
+            os.replace(temporary, kept)
+        return fine / 256
 
     def levels(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The (384, 512, 3) image and its depth as stored, for a pack: borders never reach the crop."""
@@ -214,7 +228,7 @@ def _depth_decoder(record: dict[str, Any], path: Path) -> Any:
     return lambda level: (level + offset) * span / levels
 
 
-def _read(path: Path, mode: str) -> NDArray[np.uint8]:
+def _read(path: Path, mode: str) -> NDArray[Any]:
     try:
         with Image.open(path) as image:
             return np.array(image.convert(mode))
