@@ -133,6 +133,76 @@ def test_bumpiness_rings_at_the_border_of_the_truth():
     assert metrics.bumpiness(np.ones_like(truth), truth) > 0  # the error holds the prediction where truth is missing
 
 
+def boundary_by_hand(prediction, truth, mask):
+    """Depth Pro's score pair by pair: four directions, ten thresholds, only pairs that are both valid."""
+    height, width = truth.shape
+    total = weight = 0.0
+    for k in range(10):
+        threshold = 1.05 + 0.2 * k / 9
+        precision = recall = 0.0
+        for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            both = predicted = true = 0
+            for y in range(height):
+                for x in range(width):
+                    v, u = y + dy, x + dx
+                    if not (0 <= v < height and 0 <= u < width and mask[y, x] and mask[v, u]):
+                        continue
+                    here, there = (max(m[y, x], 1e-6) / max(m[v, u], 1e-6) > threshold for m in (prediction, truth))
+                    both, predicted, true = both + (here and there), predicted + here, true + there
+            precision += both / max(predicted, 1) / 4
+            recall += both / max(true, 1) / 4
+        total += threshold * (2 * precision * recall / (precision + recall) if precision + recall else 0)
+        weight += threshold
+    return total / weight
+
+
+def test_boundary_f1_equals_the_plain_loops():
+    prediction, truth, mask = random_maps(4)
+    truth = np.where(np.arange(17) < 8, 1.0, 1.5) * np.where(np.arange(13) < 5, 1.0, 1.12)[:, None]
+    prediction = truth * np.exp(np.random.default_rng(4).normal(0, 0.04, truth.shape))
+    prediction[0, 0] = 0
+    expected = boundary_by_hand(prediction, truth, mask)
+    assert 0.2 < expected < 0.9
+    assert metrics.boundary_f1(prediction, truth, mask) == pytest.approx(expected, rel=1e-12)
+    assert metrics.boundary_f1(7 * prediction, truth, mask) == pytest.approx(expected, rel=1e-9)  # any scale
+
+
+def test_boundary_f1_of_worked_examples():
+    whole = np.ones((4, 6), bool)
+    step = np.where(np.arange(6) < 3, 1.0, 2.0) * np.ones((4, 1))
+    assert metrics.boundary_f1(step, step, whole) == pytest.approx(0.25)  # edges in one direction of four
+    assert metrics.boundary_f1(np.ones((4, 6)), step, whole) == 0
+    blind = whole.copy()
+    blind[:, 3] = False  # the edge lies between a valid and an invalid column
+    assert metrics.boundary_f1(step, step, blind) == 0
+
+
+def test_fossa_metrics_equal_the_plain_sums():
+    prediction, truth, mask = random_maps(5)
+    pairs = [(y, t) for y, t, m in zip(prediction.flat, truth.flat, mask.flat, strict=True) if m]
+    g = [math.log(y) - math.log(t) for y, t in pairs]
+    n = len(pairs)
+    got = metrics.fossa_metrics(prediction, truth, mask)
+    assert metrics.depth_metrics(prediction, truth, mask).items() <= got.items()
+    for name, ratio in (("d1_05", 1.05), ("d1_15", 1.15), ("delta1", 1.25), ("delta2", 1.25**2)):
+        assert got[name] == pytest.approx(sum(max(y / t, t / y) < ratio for y, t in pairs) / n)
+    assert 0 < got["d1_05"] < got["d1_15"] < got["delta1"] < 1
+    assert got["log10"] == pytest.approx(sum(abs(math.log10(y) - math.log10(t)) for y, t in pairs) / n)
+    assert got["silog"] == pytest.approx(math.sqrt(sum(x * x for x in g) / n - 0.5 * (sum(g) / n) ** 2))
+    assert got["boundary_f1"] == pytest.approx(boundary_by_hand(prediction, truth, mask))
+
+
+def test_fossa_metrics_of_truth_times_a_constant():
+    _, truth, mask = random_maps(6)
+    got = metrics.fossa_metrics(1.1 * truth, truth, mask)
+    assert (got["d1_05"], got["d1_15"], got["delta1"]) == (0, 1, 1)
+    assert got["log10"] == pytest.approx(math.log10(1.1)) and got["abs_rel"] == pytest.approx(0.1)
+    assert got["silog"] == pytest.approx(math.log(1.1) * math.sqrt(0.5))
+    assert got["boundary_f1"] == pytest.approx(1) == metrics.boundary_f1(truth, truth, mask)
+    got = metrics.fossa_metrics(np.where(mask, 0, truth), truth, mask)
+    assert math.isnan(got["log10"]) and math.isnan(got["silog"]) and got["d1_15"] == 0
+
+
 def test_correlation_and_simple_errors():
     prediction, truth, mask = random_maps(2)
     expected = np.corrcoef(prediction[mask], truth[mask])[0, 1]
@@ -171,3 +241,23 @@ def test_sparsification_error_is_zero_for_the_best_order_only():
     assert metrics.sparsification_error(1 - error, error) == pytest.approx(0)
     assert metrics.sparsification_error(error, error) > 0.5
     assert math.isnan(metrics.sparsification_error(error, np.zeros(1000)))
+
+
+def test_sparsification_error_of_a_worked_example_and_of_ties():
+    error = np.array([4.0, 3.0, 2.0, 1.0])
+    confidence = np.array([0.9, 0.1, 0.2, 0.3])  # the worst pixel is the most confident one
+    kept_by_confidence = np.array([4.0, (4 + 1) / 2, (4 + 1 + 2) / 3, 10 / 4])
+    kept_by_error = np.array([1.0, (1 + 2) / 2, (1 + 2 + 3) / 3, 10 / 4])
+    expected = np.mean(kept_by_confidence - kept_by_error) / 2.5
+    assert metrics.sparsification_error(confidence, error, steps=4) == pytest.approx(expected)
+    tied = np.full(4, 0.5)  # any order is as good: every part of it has the mean error
+    expected = np.mean(2.5 - kept_by_error) / 2.5
+    assert metrics.sparsification_error(tied, error, steps=4) == pytest.approx(expected)
+    assert metrics.sparsification_error(tied, error[::-1], steps=4) == pytest.approx(expected)
+
+
+def test_risk_coverage_counts_from_the_most_confident():
+    got = metrics.risk_coverage([2, 0, 2], [6.0, 0.0, 1.0], steps=4)  # levels of increasing confidence
+    np.testing.assert_allclose(got, [0.5, 0.5, (1 + 3) / 3, 7 / 4])
+    with pytest.raises(ValueError, match="no pixels"):
+        metrics.risk_coverage([0, 0], [0, 0])

@@ -1,0 +1,40 @@
+"""Depth and confidence metrics of one image, in float64 numpy; `dualfocus.metrics.batched` has them for torch.
+
+Conventions that never share a column: `depth_metrics` counts accuracies as fractions over an explicit mask, as
+HybridDepth does; `dfv_metrics` gives them in percent over the pixels with truth > 0, as DDFF and DFV do;
+`fossa_metrics` adds the closer accuracies, the logarithmic errors and the boundary score of FOSSA to the first.
+"""
+
+from dualfocus.metrics.boundary import boundary_f1
+from dualfocus.metrics.bump import bumpiness
+from dualfocus.metrics.confidence import (
+    error_by_confidence,
+    error_by_confidence_level,
+    expected_calibration_error,
+    risk_coverage,
+    sparsification_error,
+)
+from dualfocus.metrics.depth import (
+    correlation,
+    depth_metrics,
+    dfv_metrics,
+    fossa_metrics,
+    mean_absolute_error,
+    root_mean_square_error,
+)
+
+__all__ = [
+    "boundary_f1",
+    "bumpiness",
+    "correlation",
+    "depth_metrics",
+    "dfv_metrics",
+    "error_by_confidence",
+    "error_by_confidence_level",
+    "expected_calibration_error",
+    "fossa_metrics",
+    "mean_absolute_error",
+    "risk_coverage",
+    "root_mean_square_error",
+    "sparsification_error",
+]
