@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dualfocus import __version__
-from dualfocus.commands.console import fail, progress_bar, status, warn
-
-if TYPE_CHECKING:
-    from dualfocus.outputs import DepthResult
-    from dualfocus.stack import FocalStack
+from dualfocus.commands.console import fail, progress_bar, status
+from dualfocus.commands.predict import Settings, parse_formats, predict_one
 
 DEFAULT_MODEL = "dualfocus-s"
 DEMO_STACK = Path(__file__).parent / "samples" / "desk"
@@ -43,8 +39,29 @@ app = typer.Typer(
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a .safetensors file.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Write among files that are not ours.")]
-PointsOption = Annotated[bool, typer.Option("--points", help="Also write a point cloud, points.ply.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Write among files that are not ours.", rich_help_panel="Output")
+]
+PointsOption = Annotated[
+    bool,
+    typer.Option("--points", help="Also write a point cloud, points.ply: --also ply.", rich_help_panel="Output"),
+]
+AlsoOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Also write, separated by commas: tiff, exr (float depth), ply (point cloud), glb (mesh).",
+        metavar="FORMATS",
+        rich_help_panel="Output",
+    ),
+]
+FovOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Field of view over the longer side, for point cloud and mesh; else the lens's, else 60 degrees.",
+        metavar="DEGREES",
+        rich_help_panel="Output",
+    ),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,11 +116,11 @@ def demo(
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
     points: PointsOption = False,
+    also: AlsoOption = None,
+    fov: FovOption = None,
 ) -> None:
     """Depth of the focal stack that comes with the program."""
-    from dualfocus.readers import load_stack
-
-    _predict(load_stack(DEMO_STACK), out, model, device, overwrite, points)
+    predict_one(DEMO_STACK, out, Settings(model, device, {}, parse_formats(also, points), fov), overwrite)
 
 
 @app.command()
@@ -121,52 +138,12 @@ def predict(
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
     points: PointsOption = False,
+    also: AlsoOption = None,
+    fov: FovOption = None,
 ) -> None:
     """Depth, confidence and an all-in-focus image of a focal stack."""
-    from dualfocus.readers import load_stack
-
-    _check_apart(stack, out)
-    source: Path | list[Path] = stack[0] if len(stack) == 1 else stack
-    _predict(load_stack(source, focus=focus, unit=unit), out, model, device, overwrite, points)
-
-
-def _check_apart(sources: list[Path], out: Path) -> None:
-    """Even --overwrite must not replace a photograph, or leave results where the next run takes them for planes."""
-    from dualfocus.outputs.files import RESULT_FILES
-
-    for path in sources:
-        is_folder = os.path.isdir(path)
-        reads_folder = is_folder or path.name == "stack.json"
-        folder = path if is_folder else path.parent
-        if (reads_folder or path.name in RESULT_FILES) and folder.resolve() == out.resolve():
-            raise ValueError(f"{out} is the folder of the photographs: choose another output folder")
-
-
-def _predict(stack: FocalStack, out: Path, model: str, device: str, overwrite: bool, points: bool) -> None:
-    """Everything that can be refused is, before anything is computed."""
-    from dualfocus.outputs import check_output, check_points
-
-    check_output(out, overwrite)
-    if points:
-        check_points(stack.result_unit)
-    with status(f"{model}: {len(stack)} planes of {stack.size[1]} x {stack.size[0]}"):
-        from dualfocus.inference import load_model
-
-        result = load_model(model, device=device).predict(stack)
-    result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
-    result.save(out, overwrite=overwrite, points=points)
-    warn(result.warnings)
-    typer.echo(f"{_summary(result)}; written to {out}")
-
-
-def _summary(result: DepthResult) -> str:
-    if result.depth_range is None:
-        return "no pixel has a valid depth"
-    low, high = result.depth_range
-    share = f"{100 * float(result.valid.mean()):.3g} % of the pixels valid"
-    if result.unit == "index":
-        return f"depth from plane {low:.2f} to {high:.2f} (fractional plane index), {share}"
-    return f"depth from {low:.4g} to {high:.4g} {result.unit}, {share}"
+    settings = Settings(model, device, {"focus": focus, "unit": unit}, parse_formats(also, points), fov)
+    predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
 
 
 @app.command()

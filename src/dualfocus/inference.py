@@ -94,6 +94,7 @@ class DepthModel:
             focus_unit=stack.unit,
             camera=stack.camera,
             order=stack.order,
+            pixel_size_um=stack.pixel_size_um,
         )
 
     def _full_size(self, found: Estimate, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

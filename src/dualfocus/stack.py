@@ -65,6 +65,7 @@ class FocalStack:
         order: "near_to_far" or "far_to_near", what is known of a stack without distances.
         ground_truth: (H, W) depth in `unit` (index: fractional position in `images`), or the path of a .npy.
         aligned: whether the frames are registered already; None when unknown.
+        pixel_size_um: width of a pixel on the object in micrometres, of a microscope; None when unknown.
 
     Raises:
         ValueError: anything that is not as above, naming the plane or value.
@@ -87,6 +88,7 @@ class FocalStack:
         order: str | None = None,
         ground_truth: ArrayLike | str | Path | None = None,
         aligned: bool | None = None,
+        pixel_size_um: float | None = None,
     ) -> None:
         """Check everything that can be checked without decoding a lazy plane."""
         self.warnings: list[str] = []
@@ -102,6 +104,9 @@ class FocalStack:
         if aligned is not None and not isinstance(aligned, (bool, np.bool_)):
             raise ValueError(f"aligned must be True, False or None, not {aligned!r}")
         self.aligned = None if aligned is None else bool(aligned)
+        if pixel_size_um is not None and not (math.isfinite(pixel_size_um) and pixel_size_um > 0):
+            raise ValueError(f"the pixel size must be a number of micrometres above zero, not {pixel_size_um!r}")
+        self.pixel_size_um = pixel_size_um
         self._truth_path: Path | None = None
         self._truth: NDArray[np.float32] | None = None
         if isinstance(ground_truth, (str, Path)):

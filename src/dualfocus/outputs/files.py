@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,20 @@ from numpy.typing import NDArray
 
 from dualfocus import __version__
 from dualfocus.outputs.colour import colour_picture
-from dualfocus.outputs.points import check_points, encode_ply, point_cloud, projection
+from dualfocus.outputs.formats import FORMATS, check_formats, write_formats
 from dualfocus.outputs.result import DepthResult
 
-RESULT_FILES = ("depth.npy", "depth.png", "depth_color.png", "confidence.png", "all_in_focus.png", "result.json")
-POINTS_FILE = "points.ply"
+RESULT_FILES = (
+    "depth.npy",
+    "depth.png",
+    "depth_color.png",
+    "confidence.png",
+    "valid.png",
+    "all_in_focus.png",
+    "result.json",
+)
 
-_OUR_NAMES = frozenset((*RESULT_FILES, POINTS_FILE))
+_OUR_NAMES = frozenset((*RESULT_FILES, *FORMATS.values()))
 _LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))  # what a file manager leaves in a folder it has shown
 _MARK = "dualfocus"  # the key by which result.json is known as ours; its value is the version
 
@@ -61,21 +68,26 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
             probe.rmdir()
 
 
-def write_result(result: DepthResult, folder: str | Path, overwrite: bool = False, points: bool = False) -> Path:
+def write_result(
+    result: DepthResult,
+    folder: str | Path,
+    overwrite: bool = False,
+    also: Collection[str] = (),
+    fov: float | None = None,
+) -> Path:
     """Write a result to a folder; see `DepthResult.save`.
 
     The files are made in a temporary folder beside it, which then takes its place. Where other files are kept
     (`overwrite`), or the folder itself cannot be moved, ours are replaced one by one instead.
     """
     folder = Path(folder)
-    if points:
-        check_points(result.unit)
+    check_formats(also, result.unit, result.pixel_size_um, fov)
     check_output(folder, overwrite)
     with _plain_errors(folder), _made_parents(folder):
         staging = _staging_place(folder) / _temporary_name(folder)
         try:
             staging.mkdir()
-            _write_files(result, staging, points)
+            _write_files(result, staging, also, fov)
             _put_in_place(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -98,20 +110,17 @@ def encode_depth(depth: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> 
     return np.where(known, np.clip(steps, 1, 65535), 0).astype(np.uint16), scale, offset
 
 
-def _write_files(result: DepthResult, folder: Path, points: bool) -> None:
+def _write_files(result: DepthResult, folder: Path, also: Collection[str], fov: float | None) -> None:
     depth_png, scale, offset = encode_depth(result.depth, result.valid)
     confidence = np.where(result.valid, np.nan_to_num(result.confidence), 0)
     np.save(folder / "depth.npy", np.asarray(result.depth, np.float32))
     _write_png(folder / "depth.png", depth_png)
     _write_png(folder / "depth_color.png", colour_picture(result))
     _write_png(folder / "confidence.png", np.round(255 * np.clip(confidence, 0, 1)).astype(np.uint8))
+    _write_png(folder / "valid.png", np.where(result.valid, np.uint8(255), np.uint8(0)))
     _write_png(folder / "all_in_focus.png", result.all_in_focus)
     record = _record(result, scale, offset)
-    if points:
-        camera = projection(result)
-        record["points"] = {"file": POINTS_FILE, **camera}
-        comment = f"dualfocus {__version__}: x right, y down, z forward, in {result.unit}; {camera['source']}"
-        (folder / POINTS_FILE).write_bytes(encode_ply(point_cloud(result), comment))
+    record.update(write_formats(result, folder, also, fov))
     text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)
     # A file name in a warning may hold bytes that are no text: JSON knows their escapes.
     (folder / "result.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

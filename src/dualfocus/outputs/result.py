@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class DepthResult:
         focus_unit: the unit of `focus_distances`, where it differs from `unit` (dioptre).
         camera: the camera of the stack, for a point cloud.
         order: "near_to_far" or "far_to_near" for an `index` stack whose order is known.
+        pixel_size_um: width of a pixel in micrometres, of a microscope's stack.
     """
 
     depth: NDArray[np.float32]
@@ -46,6 +48,7 @@ class DepthResult:
     focus_unit: str | None = None
     camera: Camera | None = None
     order: str | None = None
+    pixel_size_um: float | None = None
 
     @property
     def depth_range(self) -> tuple[float, float] | None:
@@ -53,7 +56,15 @@ class DepthResult:
         depth = self.depth[self.valid & np.isfinite(self.depth)]
         return (float(depth.min()), float(depth.max())) if depth.size else None
 
-    def save(self, folder: str | Path, overwrite: bool = False, points: bool = False) -> Path:
+    def save(
+        self,
+        folder: str | Path,
+        overwrite: bool = False,
+        points: bool = False,
+        *,
+        also: Collection[str] = (),
+        fov: float | None = None,
+    ) -> Path:
         """Write the result to a folder, the same files as `dualfocus predict`.
 
         An earlier result there is replaced as a whole.
@@ -61,14 +72,17 @@ class DepthResult:
         Args:
             folder: where to; made when it does not exist.
             overwrite: write into a folder that holds other files too; those are left alone.
-            points: also write a point cloud, `points.ply`.
+            points: also write a point cloud; short for `also=["ply"]`.
+            also: further files: "tiff", "exr", "ply" (point cloud), "glb" (mesh).
+            fov: field of view in degrees over the longer side of the image, for point cloud and mesh; wins over what is
+                known of the camera.
 
         Returns:
             The folder.
 
         Raises:
-            ValueError: the folder holds files that are not ours, cannot be written, or a point cloud is not possible.
+            ValueError: the folder holds files that are not ours, cannot be written, or a further file is not possible.
         """
         from dualfocus.outputs.files import write_result
 
-        return write_result(self, folder, overwrite=overwrite, points=points)
+        return write_result(self, folder, overwrite=overwrite, also=[*also, *(["ply"] if points else [])], fov=fov)
