@@ -70,7 +70,9 @@ class TestSpatial:
     def test_zero_for_the_forward_differences_of_the_truth(self):
         depth, q = random(2, 5, 6), probabilities(2, 4, 5, 6)
         predicted = forward_differences(depth)[:, None].expand(-1, 4, -1, -1, -1)
-        assert spatial_variational_loss(predicted, depth, q, torch.ones(2, 5, 6, dtype=torch.bool)) == 0
+        valid = torch.ones(2, 5, 6, dtype=torch.bool)
+        assert spatial_variational_loss(predicted, depth, q, valid) == 0
+        assert spatial_variational_loss(predicted, depth, q, valid, baseline=3) < 1e-12
 
     def test_what_lies_beyond_the_border_does_not_count(self):
         depth, q = random(1, 5, 6), probabilities(1, 3, 5, 6)
@@ -79,17 +81,30 @@ class TestSpatial:
         predicted[:, :, 1, -1, :] = -7
         assert spatial_variational_loss(predicted, depth, q, torch.ones(1, 5, 6, dtype=torch.bool)) == 0
 
-    def test_against_loops(self):
+    @pytest.mark.parametrize("baseline", [1, 2, 3, 4, 5])
+    def test_against_loops(self, baseline):
         depth, q, predicted = random(2, 4, 5), probabilities(2, 3, 4, 5), random(2, 3, 2, 4, 5, seed=2)
         valid = random(2, 4, 5, seed=3) > -0.5
         total = 0.0
         for b, n, y, x in np.ndindex(2, 3, 4, 5):
-            for component, (dy, dx) in enumerate(((0, 1), (1, 0))):
+            for component, (dy, dx) in enumerate(((0, baseline), (baseline, 0))):
                 if y + dy < 4 and x + dx < 5 and valid[b, y, x] and valid[b, y + dy, x + dx]:
                     difference = depth[b, y + dy, x + dx] - depth[b, y, x]
-                    total += float(q[b, n, y, x] * (difference - predicted[b, n, component, y, x]).abs())
-        found = float(spatial_variational_loss(predicted, depth, q, valid))
+                    row, column = slice(y, max(y + 1, y + dy)), slice(x, max(x + 1, x + dx))
+                    walked = predicted[b, n, component, row, column].sum()
+                    total += float(q[b, n, y, x] * (difference - walked).abs()) / baseline
+        found = float(spatial_variational_loss(predicted, depth, q, valid, baseline))
         assert found == pytest.approx(total / int(valid.sum()), rel=1e-12)
+
+    def test_a_long_baseline_forgives_a_misplaced_edge(self):
+        depth = torch.zeros(1, 1, 24, dtype=torch.float64)
+        depth[..., 12:] = 1
+        moved = forward_differences(depth.roll(1, -1))[:, None]  # the same edge one pixel further, and one at 0
+        moved[..., 0, 0, 0] = 0
+        flat, q, valid = torch.zeros_like(moved), torch.ones(1, 1, 1, 24, dtype=torch.float64), depth > -1
+        loss = {d: [float(spatial_variational_loss(g, depth, q, valid, d)) for g in (moved, flat)] for d in (1, 8)}
+        assert loss[1][0] >= loss[1][1]
+        assert loss[8][0] <= loss[8][1] / 3
 
     def test_a_plane_without_weight_is_free(self):
         depth = random(1, 4, 4)

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dualfocus.models.projection import forward_differences
-
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of ``values`` where ``valid``; 0 (with a gradient of 0) when nothing is valid.
@@ -43,28 +41,47 @@ def sharpness_weights(depth: Tensor, coordinates: Tensor, temperature: Tensor | 
     return torch.softmax(-distance / temperature, dim=1).detach()
 
 
-def spatial_variational_loss(predicted_gradient: Tensor, depth: Tensor, q: Tensor, valid: Tensor) -> Tensor:
+def spatial_variational_loss(
+    predicted_gradient: Tensor, depth: Tensor, q: Tensor, valid: Tensor, baseline: int = 1
+) -> Tensor:
     """L_sv: the decoded gradient of every surface follows the true depth gradient where its plane is sharp.
 
     ``mean_x sum_n q_n(x) ||grad D*(x) - theta_grad(z*_n)(x)||_1``. A difference counts only where both of
     its pixels are valid and inside the image.
+
+    A longer ``baseline`` d is not in the paper: it compares the mean gradient of d pixels in a row with
+    ``(D*(x + d) - D*(x)) / d``. From one pixel to the next depth hardly changes but at edges, which no
+    prediction places to the pixel, so that a surface that is flat everywhere is next to the best under an L1
+    norm; over a longer way slopes add up and the place of an edge matters less.
 
     Args:
         predicted_gradient: theta_grad(z*_n), (B, N, 2, H, W), components x then y.
         depth: D*, (B, H, W).
         q: sharpness weights, (B, N, H, W).
         valid: bool, (B, H, W).
+        baseline: pixels between the two ends of a difference.
 
     Returns:
-        a scalar, in the unit of ``depth`` per pixel.
+        a scalar, in the unit of ``depth`` per pixel; 0 along a side that is not longer than the baseline.
     """
-    target = forward_differences(torch.where(valid, depth, torch.zeros_like(depth)))[:, None]
-    inside_x = F.pad(valid[..., :, 1:] & valid[..., :, :-1], (0, 1))
-    inside_y = F.pad(valid[..., 1:, :] & valid[..., :-1, :], (0, 0, 0, 1))
-    inside = torch.stack((inside_x, inside_y), dim=1)[:, None]
-    error = torch.where(inside, (target - predicted_gradient).abs(), torch.zeros_like(predicted_gradient))
-    per_pixel = (q[:, :, None] * error).sum(dim=(1, 2))
+    known = torch.where(valid, depth, torch.zeros_like(depth))
+    per_pixel = torch.zeros_like(known, dtype=predicted_gradient.dtype)
+    for component, axis in ((0, -1), (1, -2)):
+        rest = depth.shape[axis] - baseline
+        if rest <= 0:
+            continue
+        start, end = (torch.narrow(known, axis, offset, rest) for offset in (0, baseline))
+        both = valid.narrow(axis, 0, rest) & valid.narrow(axis, baseline, rest)
+        walked = _window_sum(predicted_gradient[:, :, component], axis, baseline).narrow(axis, 0, rest)
+        error = ((end - start)[:, None] - walked).abs() / baseline
+        counted = (q.narrow(axis, 0, rest) * torch.where(both[:, None], error, torch.zeros_like(error))).sum(dim=1)
+        per_pixel = per_pixel + F.pad(counted, (0, baseline) if axis == -1 else (0, 0, 0, baseline))
     return masked_mean(per_pixel, valid)
+
+
+def _window_sum(values: Tensor, axis: int, length: int) -> Tensor:
+    """Sum of ``length`` values in a row, from every position on: shorter by ``length - 1`` along ``axis``."""
+    return values if length == 1 else values.unfold(axis, length, 1).sum(dim=-1)
 
 
 def focal_variational_loss(probability: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -33,7 +33,16 @@ class LossConfig(_Strict):
     beta: float = Field(default=1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in units of `beta_unit`
     beta_unit: Literal["spacing", "range"] = "spacing"  # the mean plane spacing, or the whole focus range
     side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of further outputs, beside 1 for the answer
+    baselines: tuple[int, ...] = Field(default=(1,), min_length=1)  # of L_sv, in cells of the map; their mean counts
     temperature: float | None = Field(default=None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
+
+
+    @field_validator("baselines")
+    @classmethod
+    def _at_least_one_cell(cls, baselines: tuple[int, ...]) -> tuple[int, ...]:
+        if min(baselines) < 1:
+            raise ValueError(f"{list(baselines)} holds a baseline below 1 cell")
+        return baselines
 
 
 class SourceConfig(_Strict):

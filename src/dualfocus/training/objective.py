@@ -91,7 +91,9 @@ def _spatial(gradient: Tensor, truth: Tensor, valid: Tensor, batch: Batch, strid
     depth = _sample(truth, stride)
     coordinates = batch["coordinates"] * (batch["coordinates"].shape[1] - 1)
     q = sharpness_weights(depth, coordinates, config.temperature)
-    return spatial_variational_loss(gradient, depth, q, _sample(valid, stride))
+    inside = _sample(valid, stride)
+    terms = [spatial_variational_loss(gradient, depth, q, inside, baseline) for baseline in config.baselines]
+    return torch.stack(terms).mean()
 
 
 def _sample(full: Tensor, stride: int) -> Tensor:
