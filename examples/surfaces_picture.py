@@ -1,12 +1,15 @@
-"""Makes surfaces.png: what the spatial constraint sees in each plane of the packaged stack.
+"""Makes surfaces.png: what the spatial constraint sees in each plane of a stack, and prints whether it is alive.
 
-Columns are planes, near to far. Rows: the photograph; the surface whose gradient theta_grad decodes from z*_n; the
-sharpness weight q_n of the true depth. Also prints how wrong the decoded gradient is where a plane is in focus and
-where it is not: the paper's idea is that the first is much smaller.
+Columns are planes, near to far. Rows: the photograph; the surface whose gradient theta_grad decodes from z*_n at 1/4 of
+the image; the sharpness weight q_n of the true depth. The paper's idea is that the surface is clean where its plane is
+in focus. The table says how wrong the decoded gradients are, in and out of focus, beside a decoder that always says
+"flat", at every level of the network and over several baselines.
 
-Run from the repository's root: ``python examples/surfaces_picture.py``.
+Run from the repository's root: ``python examples/surfaces_picture.py [weights.safetensors] [--stacks config.yaml]``.
+Without a training configuration, whose validation stacks are measured, it is the packaged stack.
 """
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,63 +18,69 @@ from PIL import Image
 from torch import Tensor
 
 import dualfocus
-from dualfocus.axis import FocusAxis
-from dualfocus.inference import to_tensor
+from dualfocus.benchmarks.surfaces import surface_errors
+from dualfocus.datasets import StackFolders
 from dualfocus.losses import sharpness_weights
-from dualfocus.models.projection import forward_differences, integrable_projection
+from dualfocus.models.projection import integrable_projection
+from dualfocus.training.batches import collate
+from dualfocus.training.config import read_config
+from dualfocus.training.objective import Batch, network_input, sample_cells
+from dualfocus.training.sources import from_sample
+from dualfocus.training.validate import Validation
 
-ROOT = Path(__file__).resolve().parent.parent
-IN_FOCUS, OUT_OF_FOCUS = 0.4, 0.05  # sharpness weights
-
-
-def decoded() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Images (N, 3, H, W), theta_grad(z*_n) (N, 2, h, w), true depth (h, w) and q (N, h, w), in plane spacings."""
-    stack = dualfocus.load_stack(ROOT / "src" / "dualfocus" / "samples" / "desk")
-    model, axis = dualfocus.load_model("dualfocus-s", device="cpu"), FocusAxis(stack)
-    images = torch.stack([to_tensor(stack[int(n)]) for n in stack.near_to_far])
-    height, width = stack.size
-    with torch.inference_mode():
-        quarter = model.network.encoder(images)[0]
-        _, gradient = model.network.surfaces(quarter, len(stack), (height // 4, width // 4))
-    spacings = len(stack) - 1
-    truth = torch.from_numpy(axis.normalise(stack.ground_truth)[2::4, 2::4]).float() * spacings
-    weights = sharpness_weights(truth[None], torch.from_numpy(axis.planes).float()[None] * spacings)[0]
-    return images, gradient, truth, weights
+SAMPLES = Path(dualfocus.__file__).parent / "samples"
 
 
-def report(gradient: Tensor, truth: Tensor, weights: Tensor) -> None:
-    """Mean absolute error of the decoded gradient, where planes are in focus and where they are not."""
-    error = (forward_differences(truth[None])[0] - gradient).abs().sum(dim=1)[:, :-1, :-1]
-    q = weights[:, :-1, :-1]
-    size = forward_differences(truth[None])[0].abs().sum(dim=0)[:-1, :-1]
-    for name, chosen in (("in focus", q > IN_FOCUS), ("out of focus", q < OUT_OF_FOCUS)):
-        flat = size.expand_as(q)[chosen].mean()
-        print(f"{name}: error {error[chosen].mean():.4f} spacings a cell; a flat surface would have {flat:.4f}")
+def stacks(config: Path | None) -> list[Batch]:
+    """The validation stacks of a training configuration, or the packaged stack."""
+    if config is None:
+        return [collate([from_sample(StackFolders(SAMPLES)[0])])]
+    settings = read_config(config)
+    return Validation(settings.validation, settings.seed, settings.data.coordinate).batches
 
 
 def grey(values: Tensor, low: float, high: float) -> np.ndarray:
-    """A map (h, w) as an (4 h, 4 w, 3) picture."""
+    """A map (h, w) as a (4 h, 4 w, 3) picture."""
     level = ((values - low) / (high - low)).clamp(0, 1).mul(255).round().byte().numpy()
     return np.repeat(np.kron(level, np.ones((4, 4), np.uint8))[..., None], 3, axis=-1)
 
 
-def picture(images: Tensor, gradient: Tensor, truth: Tensor, weights: Tensor) -> Image.Image:
-    """The sheet: photographs, surfaces, sharpness weights."""
-    surfaces = integrable_projection(gradient)
-    centred = truth - truth.mean()
+def picture(gradient: Tensor, batch: Batch) -> Image.Image:
+    """The sheet: photographs, surfaces, sharpness weights; ``gradient`` is theta_grad's at 1/4."""
+    spacings = batch["coordinates"].shape[1] - 1
+    truth = sample_cells(batch["truth"], 4) * spacings
+    weights = sharpness_weights(truth, batch["coordinates"].float() * spacings)[0]
+    centred = truth[0] - truth[0].mean()
     low, high = float(centred.min()), float(centred.max())
     rows = [
-        [image.permute(1, 2, 0).mul(255).round().byte().numpy() for image in images],
-        [grey(surface, low, high) for surface in surfaces],
+        list(batch["images"][0].numpy()),
+        [grey(surface, low, high) for surface in integrable_projection(gradient)],
         [grey(q, 0, 0.5) for q in weights],
     ]
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     return Image.fromarray(sheet).reduce(2)
 
 
+def main() -> None:
+    """Print the table and write the sheet of the first stack."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("weights", nargs="?", default="dualfocus-s")
+    parser.add_argument("--stacks", type=Path)
+    arguments = parser.parse_args()
+    network = dualfocus.load_model(arguments.weights, device="cpu").network
+    batches = stacks(arguments.stacks)
+    print("errors of theta_grad(z*_n) in plane spacings a cell, and of a decoder that always says flat")
+    print("level baseline | in focus   flat ratio | out of focus   flat ratio")
+    for row in surface_errors(network, batches):
+        inside, outside = row.in_focus / row.in_focus_flat, row.out_of_focus / row.out_of_focus_flat
+        print(
+            f" 1/{row.stride:<3} {row.baseline:7} | {row.in_focus:8.4f} {row.in_focus_flat:6.4f} {inside:5.2f} |"
+            f" {row.out_of_focus:12.4f} {row.out_of_focus_flat:6.4f} {outside:5.2f}"
+        )
+    with torch.inference_mode():
+        gradient = network.surface_gradients(network_input(batches[0]))["surface_gradient/4"][0]
+    picture(gradient, batches[0]).save("surfaces.png", optimize=True)
+
+
 if __name__ == "__main__":
-    images, gradient, truth, weights = decoded()
-    report(gradient, truth, weights)
-    target = Path("surfaces.png")
-    picture(images, gradient, truth, weights).save(target, optimize=True)
-    print(target)
+    main()

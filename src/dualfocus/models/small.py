@@ -120,6 +120,20 @@ class DualFocusSmall(nn.Module):
             output.aux["surface_gradient/4"] = gradient.float().unflatten(0, (batch, planes))[..., :rows, :columns]
         return output
 
+    def surface_gradients(self, images: Tensor) -> dict[str, Tensor]:
+        """What theta_grad decodes from every surface, for whoever wants to look at the spatial constraint.
+
+        Args:
+            images: (B, N, 3, H, W), sides multiples of ``stride``.
+
+        Returns:
+            ``surface_gradient/4``: (B, N, 2, H / 4, W / 4); empty where there are no surfaces.
+        """
+        batch, planes, _, height, width = images.shape
+        quarter = self.encoder(images.flatten(0, 1))[0]
+        _, gradient = self.surfaces(quarter, planes, (height // 4, width // 4))
+        return {} if gradient is None else {"surface_gradient/4": gradient.float().unflatten(0, (batch, planes))}
+
     def surfaces(self, quarter: Tensor, planes: int, inside: tuple[int, int]) -> tuple[Tensor | None, Tensor | None]:
         """Gradient field, projection and theta_grad of every plane.
 

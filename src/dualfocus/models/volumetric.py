@@ -137,6 +137,12 @@ class VolumetricNetwork(nn.Module):
             aux = {"side_coordinates": side_coordinates(sides, (height, width)), **gradients}
         return FocusOutput(probability, first, std, confidence, aux)
 
+    def surface_gradients(self, images: Tensor) -> dict[str, Tensor]:
+        """What theta_grad decodes from every surface at every level; see ``DualFocusSmall.surface_gradients``."""
+        size = (images.shape[-2], images.shape[-1])
+        levels = [level.unflatten(0, images.shape[:2]) for level in self.encoder(images.flatten(0, 1))]
+        return self.decode(levels, size)[1]
+
     def decode(self, levels: list[Tensor], size: tuple[int, int]) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Coarse-to-fine decoding.
 

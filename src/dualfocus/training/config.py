@@ -36,7 +36,6 @@ class LossConfig(_Strict):
     baselines: tuple[int, ...] = Field(default=(1,), min_length=1)  # of L_sv, in cells of the map; their mean counts
     temperature: float | None = Field(default=None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
 
-
     @field_validator("baselines")
     @classmethod
     def _at_least_one_cell(cls, baselines: tuple[int, ...]) -> tuple[int, ...]:

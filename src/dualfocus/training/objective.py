@@ -72,7 +72,7 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
     zero = depth.new_zeros(())
     focal = zero
     if config.focal > 0:
-        inside = _sample(valid, truth.shape[-1] // output.probability.shape[-1])
+        inside = sample_cells(valid, truth.shape[-1] // output.probability.shape[-1])
         focal = focal_variational_loss(output.probability.float(), inside)
     spatial = zero
     if config.spatial > 0:
@@ -88,16 +88,16 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
 
 def _spatial(gradient: Tensor, truth: Tensor, valid: Tensor, batch: Batch, stride: int, config: LossConfig) -> Tensor:
     """L_sv of the surfaces at 1 / ``stride`` of the image; ``truth`` in plane spacings."""
-    depth = _sample(truth, stride)
+    depth = sample_cells(truth, stride)
     coordinates = batch["coordinates"] * (batch["coordinates"].shape[1] - 1)
     q = sharpness_weights(depth, coordinates, config.temperature)
-    inside = _sample(valid, stride)
+    inside = sample_cells(valid, stride)
     terms = [spatial_variational_loss(gradient, depth, q, inside, baseline) for baseline in config.baselines]
     return torch.stack(terms).mean()
 
 
-def _sample(full: Tensor, stride: int) -> Tensor:
-    """One pixel near the middle of each cell: depth must not be averaged across its edges."""
+def sample_cells(full: Tensor, stride: int) -> Tensor:
+    """One pixel near the middle of each cell of ``stride`` pixels: depth must not be averaged across its edges."""
     if stride == 1:
         return full
     return full[..., stride // 2 :: stride, stride // 2 :: stride].contiguous()
