@@ -80,13 +80,23 @@ def integrable_projection(gradient: Tensor) -> Tensor:
         (..., H, W) surface of zero mean.
     """
     with full_precision(gradient.device):
-        gradient = gradient if gradient.dtype == torch.float64 else gradient.float()
-        height, width = gradient.shape[-2:]
-        rows = _dct_basis(height, gradient.dtype, gradient.device)
-        columns = _dct_basis(width, gradient.dtype, gradient.device)
-        inverse = _inverse_eigenvalues(height, width, gradient.dtype, gradient.device)
-        spectrum = (rows @ adjoint_differences(gradient)) @ columns.T
-        return (rows.T @ (spectrum * inverse)) @ columns
+        return solve_laplacian(adjoint_differences(gradient if gradient.dtype == torch.float64 else gradient.float()))
+
+
+def solve_laplacian(right: Tensor) -> Tensor:
+    """Apply the pseudo-inverse of P^T P, in the precision of its argument.
+
+    Args:
+        right: (..., H, W) float32 or float64; its mean has no effect.
+
+    Returns:
+        (..., H, W) of zero mean.
+    """
+    height, width = right.shape[-2:]
+    rows = _dct_basis(height, right.dtype, right.device)
+    columns = _dct_basis(width, right.dtype, right.device)
+    spectrum = rows @ right @ columns.T
+    return (rows.T @ (spectrum * _inverse_eigenvalues(height, width, right.dtype, right.device))) @ columns
 
 
 def project_inside(gradient: Tensor, height: int, width: int) -> Tensor:
