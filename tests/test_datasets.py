@@ -110,11 +110,11 @@ RADII = {
 
 @pytest.mark.parametrize("focus", RADII)
 def test_nyu_blur_radius_golden_values(focus):
-    np.testing.assert_allclose(nyu.blur_radius(np.array(DEPTHS), focus), RADII[focus], atol=0.006)
+    np.testing.assert_allclose(nyu.LENS.blur_radius(np.array(DEPTHS), focus), RADII[focus], atol=0.006)
 
 
 def test_nyu_blur_radius_of_a_hole_is_enormous():
-    assert nyu.blur_radius(np.zeros(1), 1.0)[0] > 1e6
+    assert nyu.LENS.blur_radius(np.zeros(1), 1.0)[0] > 1e6
 
 
 def test_uniform_border_search():
@@ -196,7 +196,7 @@ def test_nyu_blur_of_one_pixel_by_hand(tmp_path):
     sharp = sample.all_in_focus.astype(np.float64) / 255
     checked = {"copied": 0, "gathered": 0}
     for plane, column in ((0, 2), (0, 300), (1, 30), (1, 256), (2, 400), (2, 510)):
-        radius = nyu.blur_radius(sample.truth, sample.stack.focus_distances[plane])
+        radius = nyu.LENS.blur_radius(sample.truth, sample.stack.focus_distances[plane])
         row = 190
         if radius[row, column] <= 1:
             expected = sharp[row, column]
@@ -229,7 +229,7 @@ def test_nyu_says_what_is_wrong(tmp_path):
         NyuLabelled(root, "val", planes=5)
     with pytest.raises(ValueError, match="either planes"):
         NyuLabelled(root)
-    with pytest.raises(ValueError, match=r"0007\.png: all depths are"):
+    with pytest.raises(ValueError, match=r"0007: all depths are"):
         NyuLabelled(root, planes=5)[0]
     (root / "depth_u8" / "0007.png").write_text("text")
     with pytest.raises(ValueError, match=r"0007\.png: cannot be read"):

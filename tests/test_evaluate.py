@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,6 +36,7 @@ def answer(stack, depth, confidence=0.5):
         depth=np.broadcast_to(np.asarray(depth, np.float32), shape),
         valid=np.ones(shape, bool),
         confidence=np.broadcast_to(np.asarray(confidence, np.float32), shape),
+        std=np.zeros(shape, np.float32),
         unit=stack.result_unit,
     )
 
@@ -136,7 +138,7 @@ def test_index_stacks_have_no_ratios():
 
 def test_clipping_is_of_prediction_and_truth():
     sample = make_sample()
-    figures, _ = measure(sample, answer(sample.stack, TRUTH + 1), clip=(0, 2))
+    figures, _ = measure(sample, answer(sample.stack, TRUTH + 1), replace(PROTOCOLS["stacks"], clip=(0, 2)))
     expected = np.minimum(TRUTH + 1, 2) - np.minimum(TRUTH, 2)
     assert figures["mse"] == pytest.approx(np.mean(expected.astype(np.float64) ** 2), rel=1e-5)
     unclipped, _ = measure(sample, answer(sample.stack, TRUTH + 1))

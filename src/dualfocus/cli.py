@@ -22,6 +22,7 @@ _EXTRAS = {
     "accelerate": "train",
     "tensorboard": "train",
     "h5py": "data",
+    "OpenEXR": "data",
     "scipy": "data",
     "matplotlib": "figures",
     "mitsuba": "render",
@@ -150,10 +151,12 @@ def predict(
 def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
     protocol: Annotated[
-        str, typer.Option(help="stacks, procedural, fod-like, nyu/hybriddepth-n5, nyu/hybriddepth-n10 or nyu/fixed-n5.")
+        str, typer.Option(help="stacks, procedural, nyu/hybriddepth-n5, ddff12/dfv-n5, ... (docs/benchmarks.md).")
     ],
-    models: Annotated[list[str] | None, typer.Argument(help=f"Models ({DEFAULT_MODEL} when none is named).")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the protocol's data.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(help=f"Models, or files:FOLDER of predictions; {DEFAULT_MODEL} if none.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder or file of the protocol's data.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many samples, evenly spread.")] = None,
     device: DeviceOption = "auto",
     resume: Annotated[bool, typer.Option(help="Keep the rows that are there already.")] = True,

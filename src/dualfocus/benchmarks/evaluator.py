@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from dualfocus.benchmarks.measure import COLUMNS, measure
+from dualfocus.benchmarks.protocol import Protocol as Rules
 from dualfocus.benchmarks.records import ModelRecord, safe_name
-from dualfocus.datasets import Dataset
+from dualfocus.datasets import Dataset, Sample
 from dualfocus.stack import FocalStack
 
 ALL_COLUMNS = (*COLUMNS, "seconds")
@@ -27,13 +28,24 @@ class Predictor(Protocol):
         ...
 
 
+class SamplePredictor(Protocol):
+    """A system that needs more than the stack: its name, say, or the all-in-focus image. It never sees padding."""
+
+    def predict_sample(self, sample: Sample) -> Any:
+        """The `DepthResult` of a sample, at its size."""
+        ...
+
+
+System = Predictor | SamplePredictor
+
+
 def run(
-    models: Mapping[str, Predictor],
+    models: Mapping[str, System],
     dataset: Dataset,
     out: Path,
     indices: Sequence[int],
     progress: Progress | None = None,
-    clip: tuple[float, float] | None = None,
+    rules: Rules | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure models on samples and summarise; rows already in `out` are kept and not computed again.
 
@@ -43,7 +55,7 @@ def run(
         out: folder of the records; one folder per model inside.
         indices: which samples, in the order of the summary.
         progress: called with (done, total, sample name) after each sample.
-        clip: of the protocol.
+        rules: the protocol; None measures depth as it is.
 
     Returns:
         `summarise` of each model.
@@ -56,14 +68,20 @@ def run(
             sample = dataset[index]
             for model in lacking:
                 start = time.perf_counter()
-                result = models[model].predict(sample.stack)
+                result = _answer(models[model], sample, rules)
                 seconds = time.perf_counter() - start
-                figures, histogram = measure(sample, result, clip)
+                figures, histogram = measure(sample, result, rules)
                 records[model].add(name, {**figures, "seconds": seconds}, histogram)
         if progress is not None:
             progress(done, len(indices), name)
     names = [dataset.names[index] for index in indices]
     return {model: summarise(record, names) for model, record in records.items()}
+
+
+def _answer(model: Any, sample: Sample, rules: Rules | None) -> Any:
+    if hasattr(model, "predict_sample"):
+        return model.predict_sample(sample)
+    return model.predict(sample.stack if rules is None else rules.padded(sample.stack))
 
 
 def summarise(record: ModelRecord, names: Sequence[str]) -> dict[str, Any]:

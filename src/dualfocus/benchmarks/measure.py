@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import metrics
+from dualfocus.benchmarks.protocol import Comparison, Protocol
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
 from dualfocus.datasets import Sample
 from dualfocus.stack import FocalStack
@@ -28,6 +29,8 @@ COLUMNS: dict[str, str] = {
     "delta2": "fraction below 1.25^2",
     "delta3": "fraction below 1.25^3",
     "bump": "Bumpiness of the depth error, as DFV counts it",
+    "badpix": "percent with |y - t| > 0.07 (protocols of DFV)",
+    "avg_unc": "mean predicted standard deviation over the whole map, padding included, in the protocol's space",
     "correlation": "Pearson correlation of depth",
     "range_rmse": "RMSE in the focus coordinate / focus range, truth inside the focus range",
     "range_mae": "mean absolute error, likewise",
@@ -45,40 +48,51 @@ COLUMNS: dict[str, str] = {
 
 
 def measure(
-    sample: Sample, result: Any, clip: tuple[float, float] | None = None
+    sample: Sample, result: Any, protocol: Protocol | None = None
 ) -> tuple[dict[str, float], ConfidenceHistogram]:
     """All `COLUMNS` of one prediction, NaN where one has no meaning, and the histogram of its confidence.
 
     Args:
         sample: the stack with its truth.
-        result: a `DepthResult` of that stack.
-        clip: least and most depth, to which prediction and truth are clipped for the errors of depth.
+        result: a `DepthResult` of that stack, or of the stack as the protocol pads it.
+        protocol: whose space, mask and clipping the errors of depth follow; None compares depth as it is.
 
     Raises:
         ValueError: the result has another size or unit than the stack, or the mask is empty.
     """
-    stack, mask = sample.stack, sample.mask
-    if result.depth.shape != stack.size or result.unit != stack.result_unit:
+    stack = sample.stack
+    size = stack.size if protocol is None else protocol.padded_size(stack)
+    if result.depth.shape not in (stack.size, size) or result.unit != stack.result_unit:
         raise ValueError(
             f"{sample.name}: the result is {result.depth.shape} in {result.unit!r}, "
             f"the stack {stack.size} in {stack.result_unit!r}"
         )
-    depth, filled = _fill(stack, np.asarray(result.depth, np.float64))
+    part = (slice(stack.size[0]), slice(stack.size[1]))  # the padding is below and to the right
+    given, valid = np.asarray(result.depth, np.float64)[part], result.valid[part]
+    depth, filled = _fill(stack, given)
     figures = dict.fromkeys(COLUMNS, float("nan"))
-    compared = (depth, sample.truth) if clip is None else (np.clip(depth, *clip), np.clip(sample.truth, *clip))
-    figures |= _depth_figures(stack, *compared, mask)
-    figures |= {"valid": float(np.mean(result.valid[mask])), "filled": float(np.mean(filled[mask]))}
-    at_infinity = np.isposinf(result.depth)  # a place like any other in the focus coordinate of a camera
+    if protocol is None:
+        compared = Comparison(depth, np.asarray(sample.truth, np.float64), sample.mask)
+    else:
+        compared = protocol.compare(sample, depth)
+        figures["avg_unc"] = float(np.mean(protocol.carried_std(result.depth, result.std)))
+    mask = compared.mask
+    figures |= _depth_figures(stack, compared, protocol)
+    histogram = ConfidenceHistogram()
+    if not mask.any():
+        return figures, histogram
+    figures |= {"valid": float(np.mean(valid[mask])), "filled": float(np.mean(filled[mask]))}
+    at_infinity = np.isposinf(given)  # a place like any other in the focus coordinate of a camera
     coordinate = stack.normalised_coordinate(np.where(at_infinity & stack.is_camera, np.inf, depth))
     true_coordinate = stack.normalised_coordinate(sample.truth)
     inside = mask & (true_coordinate >= -ROUNDING) & (true_coordinate <= 1 + ROUNDING)
     figures["inside"] = float(np.sum(inside) / np.sum(mask))
-    histogram = ConfidenceHistogram()
     if inside.any():
         error = np.abs(np.where(inside, coordinate - true_coordinate, 0))
-        confidence = np.asarray(result.confidence, np.float64)
+        confidence = np.asarray(result.confidence, np.float64)[part]
         figures |= _coordinate_figures(error, inside, len(stack))
-        histogram.add(confidence[inside], error[inside], error[inside] < 0.5 / (len(stack) - 1))
+        if np.isfinite(confidence[inside]).all():  # predictions from files have none
+            histogram.add(confidence[inside], error[inside], error[inside] < 0.5 / (len(stack) - 1))
         figures["confidence"] = float(np.mean(confidence[inside]))
         if sample.all_in_focus is not None:
             figures |= _texture_figures(error, confidence, inside, sample.all_in_focus)
@@ -107,19 +121,21 @@ def _fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.flo
     return np.where(missing, planes[np.isfinite(planes)].max(), depth), missing
 
 
-def _depth_figures(
-    stack: FocalStack, depth: NDArray[np.float64], truth: NDArray[Any], mask: NDArray[np.bool_]
-) -> dict[str, float]:
-    """Errors of depth in the result unit; ratios and Bump only where depth is a distance from the camera."""
+def _depth_figures(stack: FocalStack, compared: Comparison, protocol: Protocol | None) -> dict[str, float]:
+    """Errors in the protocol's space; ratios and Bump only where depth is a distance from the camera."""
+    y, t, mask = compared
+    if protocol is not None and protocol.metric_set == "dfv":
+        figures = metrics.dfv_metrics(y, t)  # percent, and zeros for an image without truth
+        return figures | ({"mae": metrics.mean_absolute_error(y, t, mask)} if mask.any() else {})
     figures = {
-        "rmse": metrics.root_mean_square_error(depth, truth, mask),
-        "mae": metrics.mean_absolute_error(depth, truth, mask),
-        "correlation": metrics.correlation(depth, truth, mask),
+        "rmse": metrics.root_mean_square_error(y, t, mask),
+        "mae": metrics.mean_absolute_error(y, t, mask),
+        "correlation": metrics.correlation(y, t, mask),
     }
     figures["mse"] = figures["rmse"] ** 2
     if stack.is_camera:
-        figures |= metrics.depth_metrics(depth, truth, mask)
-        figures["bump"] = metrics.bumpiness(depth, np.where(mask, truth, 0), mask)
+        figures |= metrics.depth_metrics(y, t, mask)
+        figures["bump"] = metrics.bumpiness(y, np.where(mask, t, 0), mask)
     return figures
 
 

@@ -1,74 +1,75 @@
-"""Benchmark protocols: what is measured, where and how, stated so that figures of different kinds never mix."""
+"""The benchmark protocols: what is measured, where and how, stated so that figures of different kinds never mix."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from dualfocus.datasets import Dataset, NyuLabelled, ProceduralScenes, StackFolders
+from dualfocus.benchmarks.protocol import Protocol, Range
+from dualfocus.datasets import ArkitScenes, Dataset, Ddff12, Fod500, ProceduralScenes, StackFolders, open_nyu
+from dualfocus.datasets.ddff12 import DISPARITY_M, ROUNDED_FARTHEST, ROUNDED_NEAREST
+from dualfocus.datasets.fod500 import FOCUS_DISTANCES_M
+from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M
 from dualfocus.datasets.pack import unpacked
 
 DEPTH_HEADLINE = ("rmse", "abs_rel", "delta1", "delta2", "delta3", "log_rms", "sq_rel", "bump")
+DFV_HEADLINE = ("mse", "rmse", "log_rms", "abs_rel", "sq_rel", "delta1", "delta2", "delta3", "bump")
 FIXED_DISTANCES_M = (1.0, 1.5, 2.5, 4.0, 6.0)
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """One way to measure, with the conventions a reader needs to compare figures.
-
-    Attributes:
-        name: the name on the command line.
-        summary: one sentence.
-        headline: columns shown in the table; the CSV holds all of them.
-        space: the quantity that errors are taken of.
-        mask: the pixels that count.
-        focus_range: where the focus distances come from; whether they tell the true depth range.
-        planes: number of planes and their order.
-        crop: part of the image that is used.
-        lens: camera and renderer, or where the images come from.
-        clipping: what is done to predictions before they are measured.
-        clip: depths, least and most, to which prediction and truth are clipped in the columns of depth; or None.
-        averaging: how images are combined.
-        delta: percent or fraction.
-        log_base: of logarithmic errors.
-        published: name under which published figures are kept, or None.
-    """
-
-    name: str
-    summary: str
-    headline: tuple[str, ...]
-    space: str
-    mask: str
-    focus_range: str
-    planes: str
-    crop: str
-    lens: str
-    clip: tuple[float, float] | None = None
-    clipping: str = "none; predictions that are not finite take the farthest finite focus distance (column `filled`)"
-    averaging: str = "figures per image, then the plain mean over images; ECE and the ten confidence bins pool pixels"
-    delta: str = "fraction"
-    log_base: str = "e"
-    published: str | None = None
-
-    def conventions(self) -> dict[str, str]:
-        """Everything but the headline, as text, for records."""
-        fields = asdict(self)
-        del fields["headline"], fields["published"], fields["clip"]
-        return fields
+LEAKING = "N distances equally spaced in metres over the true depth range of each image: leaks that range"
 
 
 def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str | None) -> Protocol:
+    fixed = name == "nyu/fixed-n5"
     return Protocol(
         name=name,
         summary=summary,
         headline=DEPTH_HEADLINE,
         space="depth in metres",
-        mask="0.001 m < truth < 10 m, no Eigen crop; 8-bit depth, its steps of 39 mm smoothed inside their bins",
+        mask="0.001 m < truth < 10 m, no Eigen crop; 8-bit depth has its steps of 39 mm smoothed inside their bins",
         focus_range=focus_range,
         planes=f"{planes}, near to far",
         crop="uniform border removed and padded back, then the central 512 x 384",
         lens="thin lens 50 mm f/8, pixels of 12 um; gather blur with a window of 7",
+        open=lambda data: open_nyu(
+            _given(data), planes=None if fixed else planes, focus_distances=FIXED_DISTANCES_M if fixed else None
+        ),
+        within=Range(MIN_DEPTH_M, MAX_DEPTH_M),
+        metric_set="hybriddepth",
         published=published,
+    )
+
+
+def _fod500(name: str, summary: str, **conventions: Any) -> Protocol:
+    return Protocol(
+        name=name,
+        summary=summary,
+        space="depth in metres",
+        focus_range="fixed at 0.1, 0.15, 0.3, 0.7, 1.5 m: tells nothing of the image",
+        planes="5, near to far",
+        crop="none (256 x 256)",
+        lens="thin lens 2.9 mm f/1, rendered in Blender by the set's authors",
+        open=lambda data: Fod500(_given(data)),
+        published="fod500",
+        **conventions,
+    )
+
+
+def _ddff12(name: str, planes: int, summary: str, **conventions: Any) -> Protocol:
+    chosen = "the ten planes" if planes == 10 else "planes 0, 2, 4, 6, 9 of the ten"
+    return Protocol(
+        name=name,
+        summary=summary,
+        headline=DFV_HEADLINE,
+        space=f"disparity in px: {DISPARITY_M} / depth in metres",
+        focus_range="fixed; the model is told linspace(0.28, 0.02, 10) px, where the exact ends are 0.2825 and 0.0202",
+        planes=f"{planes}, near to far: {chosen}",
+        crop="none: 383 x 552 padded below and right by reflection to 384 x 576, predictions cropped back",
+        lens="light field camera, refocused by the set's authors from its views",
+        open=lambda data: Ddff12(_given(data), planes=planes),
+        inverse=DISPARITY_M,
+        multiple=32,
+        published="ddff12",
+        **conventions,
     )
 
 
@@ -85,19 +86,20 @@ PROTOCOLS: dict[str, Protocol] = {
             planes="as given",
             crop="none",
             lens="as photographed or rendered",
+            open=lambda data: StackFolders(_given(data)),
         ),
         _nyu(
             "nyu/hybriddepth-n5",
             5,
             "NYU Depth v2, 654 labelled test images, focal stacks rendered as by HybridDepth, five planes.",
-            "N distances equally spaced in metres over the true depth range of each image: leaks that range",
+            LEAKING,
             "nyu",
         ),
         _nyu(
             "nyu/hybriddepth-n10",
             10,
             "NYU Depth v2, 654 labelled test images, focal stacks rendered as by HybridDepth, ten planes.",
-            "N distances equally spaced in metres over the true depth range of each image: leaks that range",
+            LEAKING,
             "nyu",
         ),
         _nyu(
@@ -106,6 +108,63 @@ PROTOCOLS: dict[str, Protocol] = {
             "NYU Depth v2, 654 labelled test images, the same renderer, five focus distances that are always the same.",
             f"fixed at {', '.join(f'{s:g}' for s in FIXED_DISTANCES_M)} m: tells nothing of the image",
             None,
+        ),
+        _fod500(
+            "fod500/dfv",
+            "FoD500, 100 test stacks, measured as DFV does.",
+            headline=DFV_HEADLINE,
+            mask="truth > 0; deeper than 1.5 m counts, with truth 1.5",
+            levels=10_000,
+            clip=(0.0, FOCUS_DISTANCES_M[-1]),
+            clipping="prediction and truth cut off to 16-bit levels of 0.1 mm, then clipped to 0 to 1.5 m",
+            metric_set="dfv",
+            delta="percent",
+        ),
+        _fod500(
+            "fod500/aif",
+            "FoD500, 100 test stacks, measured as AiFDepthNet does: inside the focus range alone.",
+            headline=("mae", "mse", "rmse", "abs_rel", "sq_rel", "log_rms"),
+            mask="0.1 m <= truth <= 1.5 m; deeper pixels do not count",
+            within=Range(FOCUS_DISTANCES_M[0], FOCUS_DISTANCES_M[-1], closed=True),
+            metric_set="hybriddepth",
+        ),
+        _ddff12(
+            "ddff12/dfv-n5",
+            5,
+            "DDFF 12-Scene, DFV's 200 validation stacks, five planes, measured as DFV does.",
+            mask="truth > 0",
+            metric_set="dfv",
+            delta="percent",
+        ),
+        _ddff12(
+            "ddff12/dfv-n10",
+            10,
+            "DDFF 12-Scene, DFV's 200 validation stacks, ten planes, measured as DFV does.",
+            mask="truth > 0",
+            metric_set="dfv",
+            delta="percent",
+        ),
+        _ddff12(
+            "ddff12/hybriddepth-n5",
+            5,
+            "DDFF 12-Scene, DFV's 200 validation stacks, five planes, measured as HybridDepth does.",
+            mask="0.02 px < truth < 0.28 px",
+            within=Range(ROUNDED_FARTHEST, ROUNDED_NEAREST),
+            metric_set="hybriddepth",
+        ),
+        Protocol(
+            name="arkitscenes/hybriddepth-n5",
+            summary="ARKitScenes upsampling, 5594 validation frames, stacks rendered as by HybridDepth; zero-shot.",
+            headline=("rmse", "abs_rel", "delta1", "delta2", "delta3", "log_rms", "sq_rel"),
+            space="depth in metres",
+            mask="truth not 0, no upper bound; depth is resized like the image, so blended values near holes count",
+            focus_range=LEAKING,
+            planes="5, near to far",
+            crop="none: image and depth resized to 640 x 480 by antialiased bilinear interpolation",
+            lens="thin lens 2.9 mm f/0.5, pixels of 5.536 um; gather blur with a window of 7",
+            open=lambda data: ArkitScenes(_given(data)),
+            metric_set="hybriddepth",
+            published="arkitscenes",
         ),
         Protocol(
             name="fod-like",
@@ -117,6 +176,7 @@ PROTOCOLS: dict[str, Protocol] = {
             planes="5, near to far",
             crop="none",
             lens="thin lens 2.9 mm f/1, sensor 3.1 mm, path-traced",
+            open=lambda data: StackFolders(_given(data)),
             clip=(0.0, 1.5),
             clipping="prediction and truth to at most 1.5 m; scenes are not those of FoD500: no figure of it compares",
         ),
@@ -130,6 +190,7 @@ PROTOCOLS: dict[str, Protocol] = {
             planes="3 to 10 drawn with the scene, near to far",
             crop="none",
             lens="thin lens drawn with the scene, layered renderer, noise and JPEG",
+            open=lambda data: ProceduralScenes(textures=data),
         ),
     )
 }
@@ -149,13 +210,11 @@ def open_dataset(protocol: Protocol, data: str | Path | None) -> Dataset:
         protocol: one of `PROTOCOLS`.
         data: the folder of stacks, of labelled NYU, or of texture images (procedural; None: noise textures only).
     """
-    if protocol.name == "procedural":
-        return ProceduralScenes(textures=data)
-    if data is None:
-        raise ValueError(f"protocol {protocol.name} needs the folder of its data")
-    data = unpacked(Path(data))
-    if protocol.name in ("stacks", "fod-like"):
-        return StackFolders(data)
-    if protocol.name == "nyu/fixed-n5":
-        return NyuLabelled(data, focus_distances=FIXED_DISTANCES_M)
-    return NyuLabelled(data, planes=5 if protocol.name.endswith("n5") else 10)
+    if data is None and protocol.name != "procedural":
+        raise ValueError(f"protocol {protocol.name} needs the folder or file of its data: --data")
+    return protocol.open(None if data is None else unpacked(Path(data)))
+
+
+def _given(data: Path | None) -> Path:
+    assert data is not None  # `open_dataset` has refused it
+    return data

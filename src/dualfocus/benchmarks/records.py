@@ -113,8 +113,10 @@ def _read_run(path: Path) -> dict[str, Any]:
 def fingerprint(model: Any) -> str:
     """Short hash of the weights of a model and of its confidence map, or "none".
 
-    Its networks are found among its attributes.
+    Its networks are found among its attributes; a model without any may have a `fingerprint` of its own.
     """
+    if callable(getattr(model, "fingerprint", None)):
+        return str(model.fingerprint())
     networks = [model, *vars(model).values()] if hasattr(model, "__dict__") else [model]
     digest = hashlib.sha256()
     found = False

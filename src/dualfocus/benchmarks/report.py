@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dualfocus.benchmarks.measure import COLUMNS
-from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.protocol import Protocol
 from dualfocus.benchmarks.published import PUBLISHED, PublishedRow
 
 
@@ -51,7 +51,7 @@ def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
             ),
         ),
     ]
-    if protocol.published is not None:
+    if protocol.published in PUBLISHED:
         parts += [
             "## Published by others",
             "Not measured here. Protocols as far as they are known; rows of different protocols cannot be compared.",

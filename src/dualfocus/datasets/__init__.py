@@ -1,8 +1,25 @@
 """Datasets on disk and rendered ones, all giving the same `Sample`: a focal stack with its true depth."""
 
-from dualfocus.datasets.nyu import NyuLabelled
+from dualfocus.datasets.arkitscenes import ArkitScenes
+from dualfocus.datasets.ddff12 import Ddff12
+from dualfocus.datasets.fod500 import Fod500
+from dualfocus.datasets.nyu import NyuLabelled, open_nyu
+from dualfocus.datasets.nyu_bts import NyuBts
+from dualfocus.datasets.nyu_mat import NyuMat
 from dualfocus.datasets.procedural import ProceduralScenes
 from dualfocus.datasets.sample import Dataset, Sample
 from dualfocus.datasets.stack_folders import StackFolders
 
-__all__ = ["Dataset", "NyuLabelled", "ProceduralScenes", "Sample", "StackFolders"]
+__all__ = [
+    "ArkitScenes",
+    "Dataset",
+    "Ddff12",
+    "Fod500",
+    "NyuBts",
+    "NyuLabelled",
+    "NyuMat",
+    "ProceduralScenes",
+    "Sample",
+    "StackFolders",
+    "open_nyu",
+]

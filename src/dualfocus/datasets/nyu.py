@@ -1,7 +1,8 @@
-"""NYU Depth v2, labelled images, with focal stacks rendered as HybridDepth does.
+"""NYU Depth v2 with focal stacks rendered as HybridDepth does, whatever form the RGB-D images have on disk.
 
-The depth of this copy has 8 bits: steps of 39 mm. They are smoothed away inside what the rounding allows before
-anything is rendered, and the result is the truth, so that image and truth agree; true details below a step are lost.
+`NyuLabelled` reads the small form, JPEG with 8-bit depth. That depth has steps of 39 mm. They are smoothed away inside
+what the rounding allows before anything is rendered, and the result is the truth, so that image and truth agree; true
+details below a step are lost. The forms with full depth are in `nyu_bts` and `nyu_mat`; `open_nyu` tells them apart.
 """
 
 from __future__ import annotations
@@ -9,43 +10,48 @@ from __future__ import annotations
 import json
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from dualfocus.datasets.files import read_image
+from dualfocus.datasets.gather import Lens, planes_over, render_gather_stack
 from dualfocus.datasets.sample import Sample
 from dualfocus.datasets.steps import remove_steps
-from dualfocus.optics import circle_of_confusion_px
 from dualfocus.stack import Camera, FocalStack
 
-FOCAL_LENGTH_M = 0.050
-F_NUMBER = 8.0
-PIXEL_PITCH_M = 12e-6
-WINDOW = 7
+LENS = Lens(focal_length=0.050, f_number=8.0, pixel_pitch=12e-6)
 MIN_DEPTH_M, MAX_DEPTH_M = 0.001, 10.0
+HEIGHT, WIDTH = 480, 640
 CROP_HEIGHT, CROP_WIDTH = 384, 512
 WHITE, BLACK = 255, 0
+SPLITS = {"train": 795, "test": 654}
 
-_CAMERA = Camera("thin lens", focal_length_mm=50, f_number=F_NUMBER, sensor_width_mm=CROP_WIDTH * PIXEL_PITCH_M * 1e3)
+_CAMERA = Camera(
+    "thin lens", focal_length_mm=50, f_number=LENS.f_number, sensor_width_mm=CROP_WIDTH * LENS.pixel_pitch * 1e3
+)
 
 
-class NyuLabelled:
-    """The labelled NYU images of one split as focal stacks.
+class NyuImages(ABC):
+    """RGB-D images of one split of NYU, in any form, as focal stacks.
 
     Args:
-        root: folder with `rgb/NNNN.jpg`, `depth_u8/NNNN.png` and `splits.json`, or an unpacked pack of it.
-        split: "train" (795 images) or "test" (654).
+        root: file or folder of the data.
+        split: "train" or "test".
         planes: number of focus distances, equally spaced in metres between the smallest and the largest valid depth
             of each image. This tells the network the true depth range of the image, as HybridDepth's protocol does.
         focus_distances: fixed distances in metres for every image instead, which tell nothing.
 
     Raises:
-        ValueError: a missing or unreadable file, an unknown split, or not exactly one of planes / focus_distances.
+        ValueError: an unknown split, or not exactly one of planes / focus_distances.
     """
+
+    names: list[str]
 
     def __init__(
         self,
@@ -59,16 +65,13 @@ class NyuLabelled:
             raise ValueError("give either planes (per-image range) or focus_distances (fixed)")
         if planes is not None and planes < 2:
             raise ValueError(f"planes must be at least 2, not {planes}")
+        if split not in SPLITS:
+            raise ValueError(f"{root}: no split {split!r}; use {' or '.join(SPLITS)}")
         self.root = Path(root)
-        record = _read_record(self.root / "splits.json")
-        if split not in ("train", "test") or split not in record:
-            raise ValueError(f"{self.root / 'splits.json'}: no split {split!r}; use train or test")
+        self.split = split
         self._planes = planes
         self._distances = np.asarray([] if focus_distances is None else focus_distances, np.float64)
         self._border = BLACK if split == "test" else WHITE  # the peers test for black in the test split
-        self._cropped = record.get("cropped") is True  # a pack holds the central crop alone
-        self._decode = _depth_decoder(record, self.root / "splits.json")
-        self.names = [f"{index:04d}" for index in record[split]]
 
     def __len__(self) -> int:
         """Number of images of the split."""
@@ -82,27 +85,95 @@ class NyuLabelled:
         if self._planes is None:
             distances = self._distances
         else:
-            near, far = float(depth[mask].min()), float(depth[mask].max())
-            if not far > near:
-                raise ValueError(f"{self.root / 'depth_u8' / name}.png: all depths are {near} m: no focus range")
-            distances = np.linspace(near, far, self._planes)
-        images = render_gather_stack(rgb, depth, distances)
+            distances = planes_over(depth, mask, self._planes, f"{self.root}: {name}")
+        images = render_gather_stack(rgb, depth, distances, LENS)
         return Sample(name, FocalStack(images, distances, "m", _CAMERA), depth.astype(np.float32), mask, rgb)
 
+    @abstractmethod
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """The (384, 512, 3) uint8 image and its (384, 512) depth in metres, before any blur."""
-        rgb, level = self._read(index)
-        depth = self._decode(self._smooth(index, level))
-        if self._cropped:
-            return rgb, depth
+        """The (384, 512, 3) uint8 image and its (384, 512) depth in metres, 0 in holes, before any blur."""
+
+    def _central(
+        self, rgb: NDArray[np.uint8], depth: NDArray[np.float64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """The protocol's part of a whole image: frame removed and padded back, then the centre."""
         rgb, depth = remove_border(rgb, depth, self._border)
         return centre_crop(rgb), centre_crop(depth)
+
+
+def open_nyu(
+    path: str | Path,
+    split: str = "test",
+    *,
+    planes: int | None = None,
+    focus_distances: Sequence[float] | None = None,
+) -> NyuImages:
+    """Open NYU in whichever of its three forms `path` is; arguments as for `NyuImages`.
+
+    Raises:
+        ValueError: none of the three.
+    """
+    from dualfocus.datasets.nyu_bts import NyuBts
+    from dualfocus.datasets.nyu_mat import NyuMat
+
+    root = Path(path)
+    form: type[NyuImages]
+    if root.is_file() or root.suffix == ".mat":
+        form = NyuMat
+    elif (root / "splits.json").is_file():
+        form = NyuLabelled
+    elif (root / "nyu_depth_v2_labeled.mat").is_file():
+        root, form = root / "nyu_depth_v2_labeled.mat", NyuMat
+    elif any((root / part).is_dir() for part in ("sync", "test", "official_splits")):
+        form = NyuBts
+    else:
+        raise ValueError(
+            f"{root}: no NYU Depth v2 there: give nyu_depth_v2_labeled.mat, a folder with sync and official_splits "
+            "(the set of BTS), or one with splits.json, rgb and depth_u8"
+        )
+    return form(root, split, planes=planes, focus_distances=focus_distances)
+
+
+class NyuLabelled(NyuImages):
+    """The labelled NYU images of one split, from JPEG with 8-bit depth.
+
+    Args:
+        root: folder with `rgb/NNNN.jpg`, `depth_u8/NNNN.png` and `splits.json`, or an unpacked pack of it.
+        split: "train" (795 images) or "test" (654).
+        planes: see `NyuImages`.
+        focus_distances: see `NyuImages`.
+
+    Raises:
+        ValueError: a missing or unreadable file, and as for `NyuImages`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "test",
+        *,
+        planes: int | None = None,
+        focus_distances: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(root, split, planes=planes, focus_distances=focus_distances)
+        record = _read_record(self.root / "splits.json")
+        if split not in record:
+            raise ValueError(f"{self.root / 'splits.json'}: no split {split!r} in it")
+        self._cropped = record.get("cropped") is True  # a pack holds the central crop alone
+        self._decode = _depth_decoder(record, self.root / "splits.json")
+        self.names = [f"{index:04d}" for index in record[split]]
+
+    def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """See `NyuImages`."""
+        rgb, level = self._read(index)
+        depth = self._decode(self._smooth(index, level))
+        return (rgb, depth) if self._cropped else self._central(rgb, depth)
 
     def _smooth(self, index: int, level: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Levels without steps, in 1/256 of a level; kept beside an unpacked pack, because they take 0.4 s each."""
         kept = self.root / "depth_smooth" / f"{self.names[index]}.png"
         if self._cropped and kept.exists():
-            return _read(kept, "I;16") / 256
+            return read_image(kept, "I;16") / 256
         fine = np.rint(remove_steps(level).clip(0) * 256).astype(np.uint16)
         if self._cropped:
             kept.parent.mkdir(exist_ok=True)
@@ -119,51 +190,14 @@ class NyuLabelled:
     def _read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         name = self.names[index]
         photo = self.root / "rgb" / (f"{name}.webp" if self._cropped else f"{name}.jpg")
-        rgb = _read(photo, "RGB")
-        level = _read(self.root / "depth_u8" / f"{name}.png", "L")
+        rgb = read_image(photo, "RGB")
+        level = read_image(self.root / "depth_u8" / f"{name}.png", "L")
         if rgb.shape[:2] != level.shape or level.shape[0] < CROP_HEIGHT or level.shape[1] < CROP_WIDTH:
             raise ValueError(
                 f"{photo} is {rgb.shape[:2]}, its depth {level.shape}: "
                 f"both must have one size of at least {CROP_HEIGHT} x {CROP_WIDTH}"
             )
         return rgb, level
-
-
-def blur_radius(depth: NDArray[Any], focus_distance: float) -> NDArray[np.float64]:
-    """Radius in pixels of the circle of confusion of the NYU camera, c = C / 2p with the pixel pitch p.
-
-    Args:
-        depth: (H, W) in metres; 0 (a hole) gets an enormous radius, as in the peers' renderers.
-        focus_distance: in metres.
-    """
-    d = np.asarray(depth, np.float64) + 1e-8
-    return circle_of_confusion_px(d, focus_distance, FOCAL_LENGTH_M, F_NUMBER, PIXEL_PITCH_M) / 2
-
-
-def render_gather_stack(
-    rgb: NDArray[np.uint8], depth: NDArray[Any], focus_distances: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Blur an image for each focus distance with the peers' renderer.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-        depth: (H, W) in metres.
-        focus_distances: (N,) in metres.
-
-    Returns:
-        (N, H, W, 3) float32 in [0, 1].
-    """
-    import torch
-
-    from dualfocus.rendering.gather import gather_blur
-
-    image = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1), np.float32) / 255)
-    radius = np.stack([blur_radius(depth, s) for s in focus_distances.tolist()]).astype(np.float32)
-    with torch.no_grad():
-        blurred = gather_blur(
-            image.expand(len(radius), -1, -1, -1), torch.from_numpy(radius)[:, None], kernel_size=WINDOW
-        )
-    return blurred.clamp_(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def uniform_border(rgb: NDArray[np.uint8], value: int) -> tuple[int, int, int, int]:
@@ -226,11 +260,3 @@ def _depth_decoder(record: dict[str, Any], path: Path) -> Any:
         raise ValueError(f"{path}: depth_encoding must state '(v + offset) * range / levels'")
     offset, span, levels = (float(part) for part in stated.groups())
     return lambda level: (level + offset) * span / levels
-
-
-def _read(path: Path, mode: str) -> NDArray[Any]:
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert(mode))
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error})") from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dualfocus.axis import FocusAxis
-from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M, WINDOW, NyuLabelled, render_gather_stack
+from dualfocus.datasets.gather import WINDOW, render_gather_stack
+from dualfocus.datasets.nyu import LENS, MAX_DEPTH_M, MIN_DEPTH_M, open_nyu
 from dualfocus.datasets.pack import unpacked
 from dualfocus.stack import FocalStack
 from dualfocus.training.config import SourceConfig
@@ -28,7 +29,7 @@ class NyuSource:
         if config.path is None:
             raise ValueError("data source of kind nyu: `path` is missing")
         # any valid number of planes: the stacks are made here, the dataset gives images and depth alone
-        self.images = NyuLabelled(unpacked(config.path), "train", planes=2)
+        self.images = open_nyu(unpacked(config.path), "train", planes=2)
         self.indices = select(self.images.names, config)
         self.distances = None if config.focus_distances is None else np.sort(config.focus_distances)
         self.coordinate = coordinate
@@ -42,7 +43,7 @@ class NyuSource:
         if distances is None:
             distances = np.linspace(depth[known].min(), depth[known].max(), planes)
         inner, outer = _random_square(rng, depth.shape, crop, WINDOW // 2)
-        blurred = render_gather_stack(rgb[outer], depth[outer], distances)
+        blurred = render_gather_stack(rgb[outer], depth[outer], distances, LENS)
         rows, columns = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
         images = np.rint(blurred[:, rows, columns] * 255).astype(np.uint8)
         axis = FocusAxis(FocalStack(images, distances, "m"), self.coordinate)

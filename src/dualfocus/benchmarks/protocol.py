@@ -1,0 +1,153 @@
+"""What a benchmark protocol is: the conventions of a measurement, as text to read and as functions to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualfocus.datasets import Dataset, Sample
+from dualfocus.stack import FocalStack
+
+_STATED = (
+    *("name", "summary", "space", "mask", "focus_range", "planes", "crop", "lens"),
+    *("clipping", "averaging", "delta", "log_base"),
+)
+
+
+class Comparison(NamedTuple):
+    """What a protocol compares, in its own space.
+
+    Attributes:
+        prediction: (H, W) float64, also outside the mask (Bump looks there).
+        truth: (H, W) float64, 0 outside the mask.
+        mask: (H, W) bool, the pixels that count.
+    """
+
+    prediction: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+
+
+class Range(NamedTuple):
+    """True values that count: between two ends, which belong to it only if `closed`."""
+
+    least: float
+    most: float
+    closed: bool = False
+
+    def holds(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each value is inside."""
+        if self.closed:
+            return (values >= self.least) & (values <= self.most)
+        return (values > self.least) & (values < self.most)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to measure, with the conventions a reader needs to compare figures.
+
+    A model gets a sample's stack as `padded` makes it; `compare` cuts the padding off its answer and gives the maps
+    whose difference is measured, in the protocol's space.
+
+    Attributes:
+        name: the name on the command line.
+        summary: one sentence.
+        headline: columns shown in the table; the CSV holds all of them.
+        space: the quantity that errors are taken of.
+        mask: the pixels that count.
+        focus_range: where the focus distances come from; whether they tell the true depth range.
+        planes: number of planes and their order.
+        crop: part of the image that is used.
+        lens: camera and renderer, or where the images come from.
+        open: makes the dataset from the path of its data.
+        clip: least and most, in the protocol's space, to which prediction and truth are clipped; or None.
+        inverse: errors are taken of `inverse` / depth: 1 for dioptres, the factor of disparity; None for depth itself.
+        within: true values that count, in the protocol's space, among the pixels that the dataset knows; None for all.
+        levels: prediction and truth are cut down to whole levels, so many a metre, as in a stored image; or None.
+        multiple: stacks are padded below and to the right, by reflection, to sides that are multiples of this.
+        metric_set: "own", "hybriddepth" (explicit mask, fractions) or "dfv" (truth > 0, percent, an empty image counts
+            as zeros).
+        clipping: what is done to predictions before they are measured.
+        averaging: how images are combined.
+        delta: percent or fraction.
+        log_base: of logarithmic errors.
+        published: name under which published figures are kept, or None.
+    """
+
+    name: str
+    summary: str
+    headline: tuple[str, ...]
+    space: str
+    mask: str
+    focus_range: str
+    planes: str
+    crop: str
+    lens: str
+    open: Callable[[Path | None], Dataset] = field(compare=False, repr=False)
+    clip: tuple[float, float] | None = None
+    inverse: float | None = None
+    within: Range | None = None
+    levels: int | None = None
+    multiple: int = 1
+    metric_set: Literal["own", "hybriddepth", "dfv"] = "own"
+    clipping: str = "none; predictions that are not finite take the farthest finite focus distance (column `filled`)"
+    averaging: str = "figures per image, then the plain mean over images; ECE and the ten confidence bins pool pixels"
+    delta: Literal["fraction", "percent"] = "fraction"
+    log_base: str = "e"
+    published: str | None = None
+
+    def conventions(self) -> dict[str, str]:
+        """What is stated in words, for records."""
+        return {key: getattr(self, key) for key in _STATED}
+
+    def padded(self, stack: FocalStack) -> FocalStack:
+        """The stack as a model gets it, with sides that are multiples of `multiple`."""
+        below, right = (whole - side for whole, side in zip(self.padded_size(stack), stack.size, strict=True))
+        if not below and not right:
+            return stack
+        images = np.stack([np.pad(plane, ((0, below), (0, right), (0, 0)), mode="reflect") for plane in stack])
+        return FocalStack(images, stack.focus_distances, stack.unit, stack.camera, names=stack.names, order=stack.order)
+
+    def padded_size(self, stack: FocalStack) -> tuple[int, int]:
+        """Height and width of the padded stack."""
+        height, width = (side + -side % self.multiple for side in stack.size)
+        return height, width
+
+    def compare(self, sample: Sample, depth: NDArray[Any]) -> Comparison:
+        """The maps whose difference is measured.
+
+        Args:
+            sample: the stack with its truth, H x W.
+            depth: (H, W) predicted depth in the result unit, or that of the padded stack; finite, and above 0 where
+                the protocol's space is not depth.
+        """
+        rows, columns = sample.stack.size
+        known = sample.mask
+        truth = self.carried(np.where(known, sample.truth, 1).astype(np.float64))
+        prediction = self.carried(np.asarray(depth, np.float64)[:rows, :columns])
+        mask = known if self.within is None else known & self.within.holds(truth)
+        if self.levels is not None:
+            truth, prediction = _stored(truth, self.levels), _stored(prediction, self.levels)
+            mask = mask & (truth > 0)
+        if self.clip is not None:
+            truth, prediction = np.clip(truth, *self.clip), np.clip(prediction, *self.clip)
+        return Comparison(prediction, np.where(mask, truth, 0), mask)
+
+    def carried(self, depth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Depth in the protocol's space, any shape; infinite depth is 0 in an inverse one."""
+        return depth if self.inverse is None else self.inverse / depth
+
+    def carried_std(self, depth: NDArray[Any], std: NDArray[Any]) -> NDArray[np.float64]:
+        """A standard deviation of depth in the protocol's space, by the derivative, any shape."""
+        spread = np.asarray(std, np.float64)
+        return spread if self.inverse is None else self.inverse * spread / np.square(np.asarray(depth, np.float64))
+
+
+def _stored(values: NDArray[np.float64], levels: int) -> NDArray[np.float64]:
+    """Values as the peers write them to an image and read them back: single precision, cut off."""
+    return np.floor(values.astype(np.float32) * np.float32(levels)).astype(np.float64) / levels

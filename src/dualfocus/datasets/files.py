@@ -1,0 +1,27 @@
+"""Reading the files of datasets, with errors of one line that name the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+
+def read_image(path: Path, mode: str | None = None) -> NDArray[Any]:
+    """An image as an array, converted to a mode of Pillow if one is given (ValueError naming the file)."""
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert(mode) if mode else image)
+    except (OSError, UnidentifiedImageError) as error:
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from None
+
+
+def read_millimetres(path: Path) -> NDArray[np.float64]:
+    """A 16-bit depth image in millimetres as (H, W) metres, 0 in holes (ValueError naming the file)."""
+    level = read_image(path)
+    if level.ndim != 2 or level.dtype.kind not in "iu" or level.dtype.itemsize == 1:
+        raise ValueError(f"{path}: must be a 16-bit depth image of one channel in millimetres")
+    return level.astype(np.float64) / 1000
