@@ -154,7 +154,7 @@ def test_z_spacing_of_microscope_files(tmp_path):
     assert load_stack(tmp_path / "plain.tif").unit == "index"
     channels = np.stack([pages, pages], axis=1)
     tifffile.imwrite(tmp_path / "ij.tif", channels, imagej=True, metadata={"axes": "ZCYX"})
-    with pytest.raises(ValueError, match=r"ij.tif: more than one axis .*Z 3, C 2"):
+    with pytest.raises(ValueError, match=r"ij.tif: holds 2 channels; choose one with --channel 0 to 1"):
         load_stack(tmp_path / "ij.tif")
 
 
@@ -428,14 +428,26 @@ def test_bad_focus(tmp_path, focus, words):
         load_stack(tmp_path, unit="furlong")
 
 
-def test_unequal_sizes_and_depths_name_both_files(tmp_path):
+def test_unequal_sizes_name_both_files(tmp_path):
     write_folder(tmp_path, ["a.png"])
     write_folder(tmp_path, ["b.png"], size=(W, H + 1))
     with pytest.raises(ValueError, match=f"b.png is {W} x {H + 1} pixels but a.png is {W} x {H}"):
         load_stack(tmp_path)
-    (tmp_path / "b.png").write_bytes(cv2.imencode(".png", picture(dtype=np.uint16))[1].tobytes())
-    with pytest.raises(ValueError, match="b.png is uint16 but a.png is uint8"):
-        load_stack(tmp_path)
+
+
+def test_several_bit_depths_take_the_widest(tmp_path):
+    eight, sixteen = picture(), picture(1, np.uint16)
+    Image.fromarray(eight).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(cv2.imencode(".png", sixteen[..., ::-1])[1].tobytes())
+    stack = load_stack(tmp_path)
+    assert stack.dtype == np.uint16
+    np.testing.assert_array_equal(stack[0], eight.astype(int) * 257)
+    np.testing.assert_array_equal(stack[1], sixteen)
+    tifffile.imwrite(tmp_path / "c.tif", (eight[..., 0] / 255).astype(np.float32))
+    stack = load_stack(tmp_path)
+    assert stack.dtype == np.float32
+    np.testing.assert_allclose(stack[0], eight / 255, rtol=1e-6)
+    np.testing.assert_allclose(stack[1], sixteen / 65535, rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("error")

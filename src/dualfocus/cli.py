@@ -30,6 +30,8 @@ _EXTRAS = {
     "pyoidn": "render",
 }
 
+_INPUT, _FOCUS = "Input", "Focus distances"  # headings in the help of predict
+
 app = typer.Typer(
     help="Metric depth, confidence and an all-in-focus image from a focal stack.",
     no_args_is_help=True,
@@ -128,13 +130,36 @@ def demo(
 def predict(
     stack: Annotated[
         list[Path],
-        typer.Argument(help="A folder of photographs, the photographs, a multi-page TIFF, or a stack.json."),
+        typer.Argument(
+            help="A folder of photographs or a ZIP of one, the photographs, a multi-page TIFF, a video of a focus "
+            "sweep, or a stack.json."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
     focus: Annotated[
-        str | None, typer.Option(help="Focus distances in file order, separated by commas.", metavar="0.3,0.5,...")
+        str | None,
+        typer.Option(
+            help="Focus distances in file order, separated by commas.", metavar="0.3,0.5,...", rich_help_panel=_FOCUS
+        ),
     ] = None,
-    unit: Annotated[str | None, typer.Option(help="Their unit: m, mm, um, dioptre or index.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Their unit: m, mm, um, dioptre or index.", rich_help_panel=_FOCUS)
+    ] = None,
+    z_step: Annotated[
+        float | None, typer.Option(help="Micrometres from plane to plane, instead.", rich_help_panel=_FOCUS)
+    ] = None,
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="Channel of a microscope's TIFF, from 0.", rich_help_panel=_INPUT)
+    ] = None,
+    time: Annotated[
+        int | None, typer.Option(min=0, help="Time point of a microscope's TIFF, from 0.", rich_help_panel=_INPUT)
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(help="Micrometres of the scene to a pixel.", rich_help_panel=_INPUT)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=2, help="Frames of a video to use (10).", rich_help_panel=_INPUT)
+    ] = None,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
@@ -143,7 +168,16 @@ def predict(
     fov: FovOption = None,
 ) -> None:
     """Depth, confidence and an all-in-focus image of a focal stack."""
-    settings = Settings(model, device, {"focus": focus, "unit": unit}, parse_formats(also, points), fov)
+    reading = {
+        "focus": focus,
+        "unit": unit,
+        "channel": channel,
+        "time": time,
+        "z_step": z_step,
+        "pixel_size": pixel_size,
+        "frames": frames,
+    }
+    settings = Settings(model, device, reading, parse_formats(also, points), fov)
     predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
 
 

@@ -1,4 +1,4 @@
-"""Focus distances from the command line, from EXIF data and from file names."""
+"""Focus distances as numbers with a unit: parsed, read from file names, converted and compared."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from dualfocus.stack import UNITS
 
@@ -53,14 +55,29 @@ def parse_focus(focus: str | Iterable[float]) -> Any:
     return values
 
 
-def from_exif(subject_distances: Sequence[float | None]) -> Found | None:
-    """Distances in metres when every frame states one and all differ; in dioptres when one of them is infinity."""
-    stated = [distance for distance in subject_distances if distance is not None]
-    if len(stated) != len(subject_distances) or len(set(stated)) != len(stated):
-        return None
-    if math.inf in stated:
-        return [1 / distance for distance in stated], "dioptre"
-    return stated, "m"
+def from_metres(distances: Sequence[float]) -> Found:
+    """Distances in metres, or in dioptres when one of them is infinity."""
+    if math.inf in distances:
+        return [1 / distance for distance in distances], "dioptre"
+    return list(distances), "m"
+
+
+def disagree(first: Found, second: Found) -> bool:
+    """Whether two sources state other distances: by more than a tenth and a twentieth of a dioptre, or 5 % in z.
+
+    Stage positions count from anywhere, and are not compared with distances from a camera.
+    """
+    if (first[1] == "um") != (second[1] == "um"):
+        return False
+    a, b = (np.asarray(_comparable(found), np.float64) for found in (first, second))
+    if first[1] == "um":
+        return bool((np.abs((a - a[0]) - (b - b[0])) > 0.05 * np.ptp(a) / (len(a) - 1)).any())
+    return bool((np.abs(a - b) > np.maximum(0.05, 0.1 * np.maximum(a, b))).any())
+
+
+def describe(found: Found) -> str:
+    """The first of the distances, for a message."""
+    return ", ".join(f"{value:.4g}" for value in found[0][:4]) + (", ..." if len(found[0]) > 4 else "") + f" {found[1]}"
 
 
 def from_names(stems: Sequence[str]) -> Found | None:
@@ -97,6 +114,11 @@ def convert(found: Found, unit: str | None) -> Found:
     if unit == "dioptre" and min(metres) <= 0:
         raise ValueError(f"focus distances in {known} that are not above zero cannot be given in dioptres")
     return [1 / value if unit == "dioptre" else value / _IN_METRES[unit] for value in metres], unit
+
+
+def _comparable(found: Found) -> list[float]:
+    values, unit = found
+    return values if unit in ("um", "dioptre") else [1 / (value * _IN_METRES[unit]) for value in values]
 
 
 def _tokens(stem: str) -> list[tuple[float, str]]:

@@ -1,13 +1,22 @@
-"""Which files of a folder are planes, and in which order."""
+"""Which files of a folder or of a ZIP are planes, and in which order."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+import zipfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+from dualfocus.readers import heic, raw
+from dualfocus.readers.archive import File, ZipPath
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"),
+    *heic.SUFFIXES,
+    *raw.SUFFIXES,
+)
 
 
 def natural_key(name: str) -> list[str | int]:
@@ -16,7 +25,7 @@ def natural_key(name: str) -> list[str | int]:
     return [int(part) if n % 2 else part for n, part in enumerate(parts)]
 
 
-def folder_images(folder: Path, skip: Collection[str] = ()) -> list[Path]:
+def folder_images(folder: File, skip: Collection[str] = ()) -> list[File]:
     """Images directly in a folder in natural order, without hidden files and the names in `skip`.
 
     Raises:
@@ -24,23 +33,42 @@ def folder_images(folder: Path, skip: Collection[str] = ()) -> list[Path]:
     """
     try:
         found = [path for path in folder.iterdir() if _is_image_name(path) and path.name not in skip and path.is_file()]
-    except OSError as error:
-        raise ValueError(f"{folder}: the folder cannot be read ({error.strerror})") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{folder}: the folder cannot be read ({getattr(error, 'strerror', error)})") from error
     if not found:
         raise ValueError(f"{folder}: no images in this folder; supported are {', '.join(SUFFIXES)}")
     return sorted(found, key=lambda path: (natural_key(path.name), path.name))
 
 
-def check_file(path: Path) -> Path:
+def without_raw_twins(images: Sequence[File]) -> tuple[list[File], list[str]]:
+    """Images without the RAW files that lie beside a developed one of the same name, and a warning that says so."""
+    developed = {path.stem for path in images if path.suffix.lower() not in raw.SUFFIXES}
+    kept = [path for path in images if path.suffix.lower() not in raw.SUFFIXES or path.stem not in developed]
+    left_out = [path.name for path in images if path not in kept]
+    if not left_out:
+        return kept, []
+    more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+    return kept, [f"{left_out[0]}{more} not used: the photographs are there as other files of the same name"]
+
+
+def check_file(path: File) -> File:
     """The path itself when it is an existing file of a supported kind (else ValueError)."""
-    if not os.path.exists(path):  # unlike Path.exists, also False for a name that is too long
-        raise ValueError(f"{path}: no such file or folder, or no permission to see it")
-    if path.is_dir():
-        raise ValueError(f"{path}: a folder among the files; give the folder alone or list its images")
+    if isinstance(path, Path):
+        if not os.path.exists(path):  # unlike Path.exists, also False for a name that is too long
+            raise ValueError(f"{path}: no such file or folder, or no permission to see it")
+        if path.is_dir():
+            raise ValueError(f"{path}: a folder among the files; give the folder alone or list its images")
+    if path.suffix.lower() in (*VIDEO_SUFFIXES, ".zip"):
+        raise ValueError(f"{path}: a video or a ZIP is a stack of its own; give it alone")
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: not a supported image file; convert it to one of {', '.join(SUFFIXES)}")
     return path
 
 
-def _is_image_name(path: Path) -> bool:
+def is_file(path: File) -> bool:
+    """Whether there is such a file; False for a name that no file can have."""
+    return path.is_file() if isinstance(path, ZipPath) else os.path.isfile(path)
+
+
+def _is_image_name(path: File) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from dualfocus.readers.archive import File
+from dualfocus.stack import Camera
 
 _MOST_PIXELS = 2**30  # of an image, as in OpenCV
 
@@ -22,7 +25,7 @@ class Frame(Protocol):
         """Short name for messages and results."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> File:
         """The file it is in."""
 
     @property
@@ -33,6 +36,14 @@ class Frame(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """The type as decoded."""
 
+    @property
+    def distances(self) -> Mapping[str, float]:
+        """Focus distances its metadata state, in metres (inf is infinity), by the name of their source."""
+
+    @property
+    def camera(self) -> Camera | None:
+        """What its metadata say of the camera."""
+
     def decode(self) -> NDArray[Any]:
         """The pixels, (H, W, 1) or (H, W, 3); ValueError naming the file when it is damaged."""
 
@@ -40,11 +51,13 @@ class Frame(Protocol):
 class LazyFrames:
     """A sequence of planes for `FocalStack` that decodes a frame each time it is asked for.
 
+    Frames of several types (8 bits beside 16, or float) are all brought to the widest of them.
+
     Args:
         frames: at least one frame.
 
     Raises:
-        ValueError: a frame of another size or type than the first, naming both files.
+        ValueError: a frame of another size than the first, naming both files.
     """
 
     def __init__(self, frames: Sequence[Frame]) -> None:
@@ -57,14 +70,9 @@ class LazyFrames:
                     f"{frame.path}: {frame.name} is {found} pixels but {first.name} is {wanted}; "
                     "all images of a focal stack must have one size"
                 )
-            if frame.dtype != first.dtype:
-                raise ValueError(
-                    f"{frame.path}: {frame.name} is {frame.dtype} but {first.name} is {first.dtype}; "
-                    "save all images with the same number of bits"
-                )
         self.frames = list(frames)
         self.shape = first.size
-        self.dtype = first.dtype
+        self.dtype = max((frame.dtype for frame in frames), key=lambda dtype: (dtype.kind == "f", dtype.itemsize))
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -72,7 +80,16 @@ class LazyFrames:
 
     def __getitem__(self, n: int) -> NDArray[Any]:
         """Decode frame n."""
-        return self.frames[n].decode()
+        return _as_type(self.frames[n].decode(), self.dtype)
+
+
+def _as_type(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Pixels in a type at least as wide, white staying white."""
+    if pixels.dtype == dtype or pixels.dtype.kind == dtype.kind == "f" or pixels.dtype.kind not in "fu":
+        return pixels
+    if dtype.kind == "f":
+        return pixels / dtype.type(np.iinfo(pixels.dtype).max)
+    return pixels.astype(np.uint16) * np.uint16(257)
 
 
 def orient(image: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -101,8 +118,18 @@ def open_image(source: Any, formats: tuple[str, ...]) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = usual
 
 
+def optional_module(name: str, package: str, extra: str, file: File) -> Any:
+    """A module that only one kind of file needs (ValueError that says how to install it)."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f'{file}: such files need {package}, which is not installed: pip install "dualfocus[{extra}]"'
+        ) from error
+
+
 @contextmanager
-def naming(path: Path, what: str) -> Iterator[None]:
+def naming(path: File, what: str) -> Iterator[None]:
     """Turn whatever a decoder raises into one ValueError line that names the file."""
     try:
         yield

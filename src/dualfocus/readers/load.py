@@ -1,19 +1,31 @@
-"""`load_stack`: from what a user has (a folder, photos, a TIFF, a sidecar) to a `FocalStack`."""
+"""`load_stack`: from what a user has (a folder, photos, a z-stack, a video, a ZIP, a sidecar) to a `FocalStack`."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dualfocus.readers import heic, raw
 from dualfocus.readers import sidecar as sidecars
-from dualfocus.readers.distances import Found, convert, from_exif, from_names, normalise_unit, parse_focus
-from dualfocus.readers.files import check_file, folder_images
-from dualfocus.readers.frames import Frame, LazyFrames
-from dualfocus.readers.photo import PhotoFrame, read_photo_header
+from dualfocus.readers.archive import File, ZipPath, is_zip, zip_folder
+from dualfocus.readers.distances import Found, normalise_unit, parse_focus
+from dualfocus.readers.files import (
+    SUFFIXES,
+    VIDEO_SUFFIXES,
+    check_file,
+    folder_images,
+    is_file,
+    without_raw_twins,
+)
+from dualfocus.readers.frames import Frame, LazyFrames, naming
+from dualfocus.readers.microscope import Geometry, read_geometry
+from dualfocus.readers.photo import read_photo_header
 from dualfocus.readers.sidecar import Sidecar, read_sidecar
-from dualfocus.readers.tiff import TiffFrame, is_tiff, read_tiff_headers, z_spacing_um
+from dualfocus.readers.stated import Stated, choose, conflicts, maker_note_hint, stated_by_files
+from dualfocus.readers.tiff import TiffFrame, is_tiff, open_tiff, read_tiff_headers
 from dualfocus.stack import FocalStack
 
 _RELATIVE = (
@@ -25,36 +37,56 @@ Source = str | os.PathLike[str]
 
 
 def load_stack(
-    source: Source | Sequence[Source], *, focus: str | Iterable[float] | None = None, unit: str | None = None
+    source: Source | Sequence[Source],
+    *,
+    focus: str | Iterable[float] | None = None,
+    unit: str | None = None,
+    channel: int | None = None,
+    time: int | None = None,
+    z_step: float | None = None,
+    pixel_size: float | None = None,
+    frames: int | None = None,
 ) -> FocalStack:
     """Load a focal stack; files are checked by their headers now and decoded one at a time as `stack[n]`.
 
     Args:
-        source: a folder of images (with or without `stack.json`), a list of image files, a multi-page TIFF whose pages
-            are the planes, or the path of a `stack.json`. JPEG, PNG, WebP, BMP and TIFF, 8 or 16 bits or float in
-            [0, 1], grey or colour; EXIF orientation is applied, transparency dropped. A folder's order is natural
-            (img2 before img10); a list keeps its order.
+        source: a folder of images (with or without `stack.json`) or a ZIP of one, a list of image files, a multi-page
+            TIFF whose pages are the planes, a video of a focus sweep, or the path of a `stack.json`. The formats are in
+            docs/data.md. EXIF orientation is applied, colours are brought to sRGB, transparency is dropped. A folder's
+            order is natural (img2 before img10); a list keeps its order.
         focus: focus distances in that order, numbers or text with commas; wins over every other source.
         unit: "m", "mm", "um", "dioptre" or "index" (some aliases are understood); wins over the sidecar's.
+        channel: which channel of a microscope's file, counted from 0.
+        time: which time point of it, counted from 0.
+        z_step: micrometres from plane to plane; in place of `focus`.
+        pixel_size: micrometres of the scene to a pixel; wins over the file's.
+        frames: how many frames of a video to use.
 
     Returns:
-        The stack. Without `focus` its distances come from the sidecar, the EXIF data, the z spacing of a microscope's
-        TIFF, or the file names; when none states them its unit is "index" and `warnings` says so.
+        The stack. Without `focus` and `z_step` its distances come from the sidecar, the photographs' metadata, the z
+        positions in a microscope's file, or the file names; when none states them its unit is "index" and `warnings`
+        says so.
 
     Raises:
         ValueError: one line that names the file or value that is wrong.
     """
     unit = normalise_unit(unit)
     distances = None if focus is None else parse_focus(focus)
+    if z_step is not None:
+        _check_z_step(z_step, focus, unit)
     paths = _paths(source)
     label = paths[0] if len(paths) == 1 else paths[0].parent
-    sidecar = _find_sidecar(paths)
-    frames = _frames(_image_files(paths, sidecar))
-    lazy = LazyFrames(frames)
-    warnings = list(sidecar.warnings) if sidecar else _unread_sidecar(paths)
-    found: Found | None = None
-    if distances is None:
-        found = _stated(frames, sidecar, unit, warnings)
+    places = _places(paths)
+    sidecar = _find_sidecar(places)
+    warnings = list(sidecar.warnings) if sidecar else _unread_sidecar(places)
+    planes = _frames(_image_files(places, sidecar, warnings), channel, time, frames)
+    lazy = LazyFrames(planes)
+    geometry = _geometry(planes)
+    found: Found | None
+    if z_step is not None:
+        found = [n * z_step for n in range(len(planes))], "um"
+    elif distances is None:
+        found = _stated(planes, sidecar, unit, geometry, channel or 0, time or 0, warnings)
     else:
         stated = sidecar.unit if sidecar and sidecar.unit != "index" else None
         found = distances, unit or stated or "m"
@@ -63,22 +95,34 @@ def load_stack(
             lazy,
             found[0] if found else None,
             found[1] if found else unit,
-            camera=(sidecar.camera if sidecar else None) or getattr(frames[0], "camera", None),
-            names=[frame.name for frame in frames],
+            camera=(sidecar.camera if sidecar else None) or planes[0].camera,
+            names=[frame.name for frame in planes],
             order=sidecar.order if sidecar else None,
             ground_truth=_truth(sidecar, found, warnings),
             aligned=sidecar.aligned if sidecar else None,
+            pixel_size_um=geometry.pixel_size_um if pixel_size is None else pixel_size,
         )
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from error
     stack.extra = sidecar.extra if sidecar else {}
-    stack.warnings += warnings + _order_warning(stack) + ([_RELATIVE] if stack.unit == "index" else [])
+    stack.warnings += warnings + _order_warning(stack)
+    if stack.unit == "index":
+        stack.warnings += [_RELATIVE, *maker_note_hint(planes)]
     return stack
+
+
+def _check_z_step(z_step: float, focus: Any, unit: str | None) -> None:
+    if focus is not None:
+        raise ValueError("focus distances and a z step are both given: leave one out")
+    if unit not in (None, "um"):
+        raise ValueError(f"the z step is in micrometres, so unit {unit!r} does not go with it: leave the unit out")
+    if not math.isfinite(z_step) or z_step == 0:
+        raise ValueError(f"the z step must be a number of micrometres other than zero, not {z_step}")
 
 
 def _paths(source: Any) -> list[Path]:
     """The source as paths, each given once: a plane that is there twice would be as sharp as itself everywhere."""
-    wanted = "give a folder, two or more images, a multi-page TIFF or a stack.json"
+    wanted = "give a folder, two or more images, a multi-page TIFF, a video, a ZIP or a stack.json"
     try:
         paths = [Path(source)] if isinstance(source, (str, os.PathLike)) else [Path(item) for item in source]
     except TypeError as error:
@@ -89,76 +133,129 @@ def _paths(source: Any) -> list[Path]:
     return paths
 
 
-def _check_once(paths: Sequence[Path]) -> None:
+def _places(paths: list[Path]) -> list[File]:
+    """The paths; a ZIP alone stands for the folder in it."""
+    if len(paths) == 1 and is_zip(paths[0]):
+        return [zip_folder(paths[0], (*SUFFIXES, ".json"))]
+    return list(paths)
+
+
+def _check_once(paths: Sequence[File]) -> None:
     seen = set()
     for path in paths:
-        real = os.path.realpath(path)
+        real = os.path.realpath(path) if isinstance(path, Path) else str(path)
         if real in seen:
             raise ValueError(f"{path}: this file is given twice; give every image of the stack once")
         seen.add(real)
 
 
-def _find_sidecar(paths: Sequence[Path]) -> Sidecar | None:
-    if len(paths) > 1:
+def _is_folder(place: File) -> bool:
+    return isinstance(place, ZipPath) or os.path.isdir(place)  # unlike Path.is_dir, False for a name that is too long
+
+
+def _find_sidecar(places: Sequence[File]) -> Sidecar | None:
+    if len(places) > 1:
         return None
-    path = paths[0]
-    if os.path.isdir(path):  # unlike Path.is_dir, False for a name that is too long
-        beside = path / sidecars.NAME
+    place = places[0]
+    if _is_folder(place):
+        beside = place / sidecars.NAME
         return read_sidecar(beside) if beside.is_file() else None
-    return read_sidecar(path) if path.suffix.lower() == ".json" else None
+    return read_sidecar(place) if place.suffix.lower() == ".json" else None
 
 
-def _unread_sidecar(paths: Sequence[Path]) -> list[str]:
-    beside = paths[0].parent / sidecars.NAME
-    if os.path.isdir(paths[0]) or not beside.is_file():
+def _unread_sidecar(places: Sequence[File]) -> list[str]:
+    beside = places[0].parent / sidecars.NAME
+    if _is_folder(places[0]) or not is_file(beside):
         return []
     return [f"{beside} is not read when files are listed; give the folder to use what it says"]
 
 
-def _image_files(paths: Sequence[Path], sidecar: Sidecar | None) -> list[Path]:
+def _image_files(places: Sequence[File], sidecar: Sidecar | None, warnings: list[str]) -> list[File]:
     if sidecar and sidecar.images is not None:
         _check_once(sidecar.images)
         return [check_file(path) for path in sidecar.images]
-    if sidecar:  # other images it names, such as an all-in-focus picture, are not planes
-        return folder_images(sidecar.path.parent, [name for name in sidecar.extra.values() if isinstance(name, str)])
-    if len(paths) == 1 and os.path.isdir(paths[0]):
-        return folder_images(paths[0])
-    return [check_file(path) for path in paths]
+    if sidecar or _is_folder(places[0]) and len(places) == 1:
+        # other images a sidecar names, such as an all-in-focus picture, are not planes
+        named = [name for name in sidecar.extra.values() if isinstance(name, str)] if sidecar else []
+        images, said = without_raw_twins(folder_images(sidecar.path.parent if sidecar else places[0], named))
+        warnings += said
+        return images
+    if len(places) == 1 and places[0].suffix.lower() in VIDEO_SUFFIXES and is_file(places[0]):
+        return list(places)
+    return [check_file(path) for path in places]
 
 
-def _frames(files: Sequence[Path]) -> list[Frame]:
+def _frames(files: Sequence[File], channel: int | None, time: int | None, count: int | None) -> list[Frame]:
+    """The planes of all files, known from their headers."""
+    kinds = [_kind(path) for path in files]
+    if (channel is not None or time is not None) and "tiff" not in kinds:
+        raise ValueError(f"{files[0]}: a channel or a time point can be chosen in a TIFF only; leave it out")
+    if kinds == ["video"]:
+        from dualfocus.readers.video import DEFAULT_FRAMES, read_sweep
+
+        return list(read_sweep(Path(str(files[0])), DEFAULT_FRAMES if count is None else count))
+    if count is not None:
+        raise ValueError(f"{files[0]}: a number of frames can be chosen in a video only; leave it out")
     frames: list[Frame] = []
-    for path in files:
-        if not is_tiff(path):
-            frames.append(read_photo_header(path))
+    for path, kind in zip(files, kinds, strict=True):
+        if kind != "tiff":
+            read = {"raw": raw.read_raw_header, "heic": heic.read_heic_header, "photo": read_photo_header}[kind]
+            frames.append(read(path))
             continue
-        pages = read_tiff_headers(path, alone=len(files) == 1)
+        pages = read_tiff_headers(path, alone=len(files) == 1, channel=channel, time=time)
         if len(files) > 1 and len(pages) != 1:
             raise ValueError(f"{path}: holds {len(pages)} pages beside other files; give a multi-page TIFF alone")
         frames.extend(pages)
     return frames
 
 
-def _stated(frames: Sequence[Frame], sidecar: Sidecar | None, unit: str | None, warnings: list[str]) -> Found | None:
+def _kind(path: File) -> str:
+    """By the name where only that tells (RAW is TIFF inside), else by how the file starts, whatever it is called."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    if suffix in raw.SUFFIXES:
+        return "raw"
+    with naming(path, "the file cannot be opened"), path.open("rb") as file:
+        start = file.read(12)
+    return "tiff" if is_tiff(start) else "heic" if heic.is_heic(start) else "photo"
+
+
+def _geometry(frames: Sequence[Frame]) -> Geometry:
+    """What the microscope's file says that all the planes are in; of single files only the pixel size counts."""
+    first = frames[0]
+    if not isinstance(first, TiffFrame):
+        return Geometry()
+    with naming(first.path, "not a TIFF file that can be read"), open_tiff(first.path) as tiff:
+        geometry = read_geometry(tiff)
+    return geometry if first.multiple else Geometry(pixel_size_um=geometry.pixel_size_um)
+
+
+def _stated(
+    frames: Sequence[Frame],
+    sidecar: Sidecar | None,
+    unit: str | None,
+    geometry: Geometry,
+    channel: int,
+    time: int,
+    warnings: list[str],
+) -> Found | None:
     """Focus distances the files state: in the sidecar if there is one, else in metadata, else in the names."""
     if unit == "index":
         return None
-    if sidecar:
-        return _from_sidecar(sidecar, unit)
-    photos = [frame for frame in frames if isinstance(frame, PhotoFrame)]
-    found = from_exif([photo.subject_distance for photo in photos]) if len(photos) == len(frames) else None
-    if found is None and isinstance(frames[0], TiffFrame) and frames[0].multiple:
-        spacing = z_spacing_um(frames[0].path)
-        found = None if spacing is None else ([n * spacing for n in range(len(frames))], "um")
-    if found is not None:
-        return convert(found, unit)
-    found = from_names([frame.path.stem for frame in frames])
-    if found is None:
-        return None
-    found = convert(found, unit)
-    text = ", ".join(f"{value:g}" for value in found[0][:4]) + (", ..." if len(found[0]) > 4 else "")
-    warnings.append(f"focus distances are read from the file names: {text} {found[1]}; --focus overrides them")
+    if sidecar is None:
+        return choose(stated_by_files(frames, geometry, channel, time, warnings), unit, warnings)
+    found = _from_sidecar(sidecar, unit)
+    if found is not None and _is_usable(found, len(frames)):
+        others = stated_by_files(frames, geometry, channel, time, [])
+        warnings += conflicts(Stated(found, sidecars.NAME), others)
     return found
+
+
+def _is_usable(found: Found, count: int) -> bool:
+    """Whether distances can be compared at all; what is wrong with them is said where the stack is made."""
+    values, unit = found
+    return len(values) == count and all(math.isfinite(v) and (v > 0 or unit in ("um", "dioptre")) for v in values)
 
 
 def _from_sidecar(sidecar: Sidecar, unit: str | None) -> Found | None:
@@ -182,6 +279,9 @@ def _hint(sidecar: Sidecar) -> str:
 def _truth(sidecar: Sidecar | None, found: Found | None, warnings: list[str]) -> Path | None:
     """The sidecar's ground truth, unless the user changed the unit it is in."""
     if sidecar is None or sidecar.ground_truth is None:
+        return None
+    if isinstance(sidecar.ground_truth, ZipPath):
+        warnings.append(f"{sidecar.ground_truth} is not used: unpack the ZIP to use the ground truth in it")
         return None
     if (sidecar.unit or "index") != (found[1] if found else "index"):
         warnings.append(f"{sidecar.ground_truth} is not used: it is in the unit of {sidecar.path.name}")

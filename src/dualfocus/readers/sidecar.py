@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
+import zipfile
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
+from dualfocus.readers.archive import File
 from dualfocus.readers.distances import normalise_unit
+from dualfocus.readers.files import is_file
 from dualfocus.stack import ORDERS, Camera
 
 NAME = "stack.json"
@@ -45,24 +46,26 @@ class Sidecar:
         warnings: keys that look misspelt.
     """
 
-    path: Path
-    images: list[Path] | None = None
+    path: File
+    images: list[File] | None = None
     focus_distances: list[float] | None = None
     unit: str | None = None
     order: str | None = None
     camera: Camera | None = None
     aligned: bool | None = None
-    ground_truth: Path | None = None
+    ground_truth: File | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
-def read_sidecar(path: Path) -> Sidecar:
+def read_sidecar(path: File) -> Sidecar:
     """Read and check a `stack.json` (ValueError naming the file and the key)."""
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{path}: the file cannot be read ({error.strerror})") from error
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path}: the file cannot be read ({error})") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(data, dict):
@@ -73,7 +76,7 @@ def read_sidecar(path: Path) -> Sidecar:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _check(path: Path, data: dict[str, Any]) -> Sidecar:
+def _check(path: File, data: dict[str, Any]) -> Sidecar:
     sidecar = Sidecar(path)
     sidecar.images = _images(path.parent, data.get("images"))
     sidecar.focus_distances = _numbers(data.get("focus_distances"))
@@ -96,12 +99,12 @@ def _check(path: Path, data: dict[str, Any]) -> Sidecar:
     return sidecar
 
 
-def _images(folder: Path, images: Any) -> list[Path] | None:
+def _images(folder: File, images: Any) -> list[File] | None:
     if images is None:
         return None
     if not isinstance(images, list) or not images or not all(isinstance(name, str) and name for name in images):
         raise ValueError('"images" must be a list of file names')
-    missing = [name for name in images if not os.path.isfile(folder / name)]
+    missing = [name for name in images if not is_file(folder / name)]
     if missing:
         raise ValueError(f'"images" names {missing[0]!r}, which is not there')
     return [folder / name for name in images]
@@ -124,17 +127,17 @@ def _unit(unit: Any) -> str | None:
     return normalise_unit(unit)
 
 
-def _truth(folder: Path, name: Any) -> Path | None:
+def _truth(folder: File, name: Any) -> File | None:
     if name is None:
         return None
     if not isinstance(name, str):
         raise ValueError(f'"ground_truth" must be the name of a .npy file or null, not {name!r}')
-    if not name.endswith(".npy") or not os.path.isfile(folder / name):
+    if not name.endswith(".npy") or not is_file(folder / name):
         raise ValueError(f'"ground_truth" names {name!r}, which is not a .npy file that is there')
     return folder / name
 
 
-def _misspelt(path: Path, data: dict[str, Any], known: tuple[str, ...]) -> list[str]:
+def _misspelt(path: File, data: dict[str, Any], known: tuple[str, ...]) -> list[str]:
     """A warning for each unknown key that is close to a known one which is not there."""
     absent = [key for key in known if key not in data]
     found = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -14,7 +14,12 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from dualfocus.readers import metadata
+from dualfocus.readers.archive import File
 from dualfocus.readers.frames import naming, open_image, orient, oriented_size
+from dualfocus.readers.microscope import channel_names
+from dualfocus.readers.profile import pixels_to_srgb
+from dualfocus.stack import Camera
 
 # What tifffile logs of a damaged file is said in our error; without a handler Python would print it as well.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -22,7 +27,9 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PLAIN = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.RGB)
 _CONVERTED = (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.SEPARATED)
-_IN_MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3, "nm": 1e-3}
+_ICC_PROFILE, _EXIF_IFD, _XMP, _MODEL = 34675, 34665, 700, 272
+_EXIF_TAGS = {"SubjectDistance": 0x9206, "FocalLength": 0x920A, "FNumber": 0x829D, "FocalLengthIn35mmFilm": 0xA405}
+_AXIS_OPTIONS = {"C": ("channel", "channels"), "T": ("time", "time points")}
 
 
 @dataclass(frozen=True)
@@ -37,15 +44,19 @@ class TiffFrame:
         orientation: TIFF orientation, 1 to 8.
         multiple: whether the file holds more planes than this.
         in_one_page: all planes lie behind one another in the first page.
+        distances: focus distances in metres by source; see `metadata.SOURCES`.
+        camera: what EXIF says of the camera, or None.
     """
 
-    path: Path
+    path: File
     page: int
     size: tuple[int, int]
     dtype: np.dtype[Any]
     orientation: int
     multiple: bool
     in_one_page: bool = False
+    distances: Mapping[str, float] = field(default_factory=dict)
+    camera: Camera | None = None
 
     @property
     def name(self) -> str:
@@ -53,47 +64,60 @@ class TiffFrame:
         return f"{self.path.name} page {self.page}" if self.multiple else self.path.name
 
     def decode(self) -> NDArray[Any]:
-        """Upright pixels, (H, W, 1) or (H, W, 3); transparency is dropped."""
+        """Upright sRGB pixels, (H, W, 1) or (H, W, 3); transparency is dropped."""
         with naming(self.path, f"page {self.page} is damaged or cannot be decoded; export it again"):
-            return self._decode_contiguous() if self.in_one_page else self._decode_page()
+            with open_tiff(self.path) as tiff:
+                return self._decode_contiguous(tiff) if self.in_one_page else self._decode_page(tiff)
 
-    def _decode_contiguous(self) -> NDArray[Any]:
-        with tifffile.TiffFile(self.path) as tiff:
-            if tiff.pages[0].ndim == 3:
-                return tiff.pages[0].asarray()[self.page, ..., None]
-        planes = tifffile.memmap(self.path, mode="r")
-        return np.array(planes.reshape(-1, *planes.shape[-2:], 1)[self.page])
+    def _decode_contiguous(self, tiff: tifffile.TiffFile) -> NDArray[Any]:
+        page: Any = tiff.pages[0]
+        if page.ndim == 3:
+            return page.asarray()[self.page, ..., None]
+        shape = page.shape
+        start = page.dataoffsets[0] + self.page * int(np.prod(shape)) * page.dtype.itemsize
+        tiff.filehandle.seek(start)
+        stored = page.dtype.newbyteorder(tiff.byteorder)
+        pixels = np.frombuffer(tiff.filehandle.read(int(np.prod(shape)) * stored.itemsize), stored)
+        return pixels.astype(self.dtype).reshape(*shape, 1)
 
-    def _decode_page(self) -> NDArray[Any]:
-        with tifffile.TiffFile(self.path) as tiff:
-            page: Any = tiff.pages[self.page]
-            if page.photometric not in (*_PLAIN, *_CONVERTED) or page.bitspersample not in (1, 8, 16, 32, 64):
-                return _decode_by_pillow(self.path, self.page)
-            try:
-                pixels = page.asarray()
-            except (ValueError, ImportError):  # LZW, JPEG, Zstandard need a package that is not ours
-                by_other = _decode_by_pillow if page.bitspersample <= 8 else _decode_by_opencv
-                return by_other(self.path, self.page)
-            return orient(_as_colour(pixels, page), self.orientation)
-
-
-def is_tiff(path: Path) -> bool:
-    """Whether the file starts like a TIFF, whatever it is called (ValueError when it cannot be opened)."""
-    with naming(path, "the file cannot be opened"), path.open("rb") as file:
-        return file.read(4) in _MAGIC
+    def _decode_page(self, tiff: tifffile.TiffFile) -> NDArray[Any]:
+        page: Any = tiff.pages[self.page]
+        if page.photometric not in (*_PLAIN, *_CONVERTED) or page.bitspersample not in (1, 8, 16, 32, 64):
+            return _decode_by_pillow(self.path, self.page)
+        try:
+            pixels = page.asarray()
+        except (ValueError, ImportError):  # LZW, JPEG, Zstandard need a package that is not ours
+            by_other = _decode_by_pillow if page.bitspersample <= 8 else _decode_by_opencv
+            return by_other(self.path, self.page)
+        profile = page.tags.valueof(_ICC_PROFILE) if page.photometric in _PLAIN else None
+        return orient(pixels_to_srgb(_as_colour(pixels, page), profile), self.orientation)
 
 
-def read_tiff_headers(path: Path, alone: bool) -> list[TiffFrame]:
-    """One frame for each full-size page.
+@contextmanager
+def open_tiff(path: File) -> Iterator[tifffile.TiffFile]:
+    """The TIFF alone, without the other files that a multi-file OME-TIFF names."""
+    with path.open("rb") as file, tifffile.TiffFile(file, name=path.name, _multifile=False) as tiff:
+        yield tiff
+
+
+def is_tiff(start: bytes) -> bool:
+    """Whether a file that starts like this is a TIFF, whatever it is called."""
+    return start[:4] in _MAGIC
+
+
+def read_tiff_headers(path: File, alone: bool, channel: int | None = None, time: int | None = None) -> list[TiffFrame]:
+    """One frame for each plane: each full-size page, or each z of the channel and time point of a microscope's file.
 
     Args:
         path: the file.
         alone: whether it is the whole stack, so that planes may lie behind one another in one page.
+        channel: which channel, counted from 0, of a file with several.
+        time: which time point, counted from 0, of a file with several.
 
     Raises:
-        ValueError: naming the file, when it is damaged, not supported or more than one z-stack.
+        ValueError: naming the file, when it is damaged, not supported, or holds several z-stacks and none is chosen.
     """
-    with naming(path, "not a TIFF file that can be read"), tifffile.TiffFile(path) as tiff:
+    with naming(path, "not a TIFF file that can be read"), open_tiff(path) as tiff:
         pages: list[Any] = [tiff.pages[n] for n in range(len(tiff.pages))]
         if not pages or _names_another_page(tiff):
             raise ValueError(f"{path}: the file is cut off after {len(pages)} pages; copy or export it again")
@@ -102,28 +126,13 @@ def read_tiff_headers(path: Path, alone: bool) -> list[TiffFrame]:
             if max(ends, default=0) > tiff.filehandle.size:
                 raise ValueError(f"{path}: the file is cut off in page {page.index}; copy or export it again")
         if tiff.is_imagej or tiff.is_ome:
-            _require_one_axis(path, tiff)
+            return _microscope_frames(path, tiff, pages, {"C": channel, "T": time})
+        _refuse_choice(path, {"C": channel, "T": time}, {})
         count = _contiguous_count(tiff) if alone and len(pages) == 1 else 1
         if count > 1:
             return [_frame(path, pages[0], n, multiple=True, in_one_page=True) for n in range(count)]
         full = [page for page in pages if not page.is_reduced]
         return [_frame(path, page, page.index, multiple=len(full) > 1) for page in full]
-
-
-def z_spacing_um(path: Path) -> float | None:
-    """Distance between the planes of a microscope's z-stack in micrometres, from ImageJ or OME metadata, else None."""
-    with naming(path, "not a TIFF file that can be read"), tifffile.TiffFile(path) as tiff:
-        metadata = tiff.imagej_metadata or {}
-        step, unit = metadata.get("spacing"), str(metadata.get("unit", "")).replace("\\u00B5", "µ")
-        if tiff.is_ome and tiff.ome_metadata:
-            size = re.search(r'\bPhysicalSizeZ="([^"]+)"', tiff.ome_metadata)
-            named = re.search(r'\bPhysicalSizeZUnit="([^"]+)"', tiff.ome_metadata)
-            step, unit = size.group(1) if size else None, named.group(1) if named else "µm"
-    try:
-        spacing = float(step) * _IN_MICROMETRES[unit]  # type: ignore[arg-type]
-    except (TypeError, ValueError, KeyError):
-        return None
-    return spacing if np.isfinite(spacing) and spacing != 0 else None
 
 
 def _names_another_page(tiff: tifffile.TiffFile) -> bool:
@@ -132,7 +141,7 @@ def _names_another_page(tiff: tifffile.TiffFile) -> bool:
     return any(tiff.filehandle.read(tiff.tiff.offsetsize))
 
 
-def _frame(path: Path, page: Any, index: int, *, multiple: bool, in_one_page: bool = False) -> TiffFrame:
+def _frame(path: File, page: Any, index: int, *, multiple: bool, in_one_page: bool = False) -> TiffFrame:
     tag = page.tags.get("Orientation")
     orientation = int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
     dtype = np.dtype(np.uint8) if page.dtype == np.bool_ or page.photometric not in _PLAIN else page.dtype
@@ -141,21 +150,80 @@ def _frame(path: Path, page: Any, index: int, *, multiple: bool, in_one_page: bo
     if page.imagedepth != 1:
         raise ValueError(f"{path}: volumetric pages are not supported; save one plane in each page")
     size = oriented_size(page.imagelength, page.imagewidth, orientation)
-    return TiffFrame(path, index, size, dtype.newbyteorder("="), orientation, multiple, in_one_page)
+    stated = page.tags.valueof(_EXIF_IFD)
+    details = {number: _exif_value(stated.get(name)) for name, number in _EXIF_TAGS.items()} if stated else {}
+    landscape = size == (page.imagelength, page.imagewidth) and size[1] >= size[0]
+    return TiffFrame(
+        path,
+        index,
+        size,
+        dtype.newbyteorder("="),
+        orientation,
+        multiple,
+        in_one_page,
+        distances={**metadata.from_exif(details), **metadata.from_xmp(page.tags.valueof(_XMP))},
+        camera=metadata.read_camera(page.tags.valueof(_MODEL), details, landscape) if stated else None,
+    )
 
 
-def _require_one_axis(path: Path, tiff: tifffile.TiffFile) -> None:
-    """Channels or time points beside z would be read as planes: refuse rather than mix them."""
+def _exif_value(value: Any) -> Any:
+    """A number of tifffile's EXIF, whose fractions are pairs."""
+    return value[0] / value[1] if isinstance(value, tuple) and len(value) == 2 and value[1] else value
+
+
+def _microscope_frames(
+    path: File, tiff: tifffile.TiffFile, pages: list[Any], chosen: dict[str, int | None]
+) -> list[TiffFrame]:
+    """The planes of an ImageJ or OME file: one channel and one time point of its z axis.
+
+    A file whose only axis is time (or has no name) is taken as a z-stack: that is how stacks are often exported.
+    """
     series = tiff.series[0]
+    if len(tiff.series) > 1:
+        raise ValueError(f"{path}: holds {len(tiff.series)} separate images, such as positions; save one z-stack alone")
     axes = {axis: length for axis, length in zip(series.axes, series.shape, strict=True) if axis not in "YXS"}
-    several = {axis: length for axis, length in axes.items() if length > 1}
-    if len(several) > 1:
-        found = ", ".join(f"{axis} {length}" for axis, length in several.items())
-        raise ValueError(f"{path}: more than one axis beside the image ({found}); save one channel and one time point")
+    several = {axis for axis, length in axes.items() if length > 1}
+    others = [axis for axis in axes if axis in _AXIS_OPTIONS]
+    free = [axis for axis in axes if axis in several and axis != "C" and chosen.get(axis) is None]
+    along = "Z" if "Z" in several else next(iter(free), "")
+    if several == {"C"} and chosen["C"] is None:
+        raise ValueError(f"{path}: its {axes['C']} images are channels, not planes of a z-stack; export the z-stack")
+    _refuse_choice(path, chosen, {axis: axes[axis] for axis in others})
+    if several - {along, *others}:
+        found = ", ".join(f"{axis} {length}" for axis, length in axes.items() if length > 1)
+        raise ValueError(f"{path}: more than one axis beside the image ({found}); save one z-stack alone")
+    for axis in others:
+        if axis != along and axis in several and chosen[axis] is None:
+            raise ValueError(f"{path}: {_which(axis, axes[axis], channel_names(tiff) if axis == 'C' else [])}")
+    index = np.arange(int(np.prod(list(axes.values())))).reshape(tuple(axes.values()))
+    where = tuple(slice(None) if axis == along else chosen.get(axis) or 0 for axis in axes)
+    planes = np.atleast_1d(index[where]).tolist()
+    if len(pages) == 1 and index.size > 1:
+        return [_frame(path, pages[0], n, multiple=True, in_one_page=True) for n in planes]
+    stored = [series.pages[n] for n in planes] if len(series.pages) == index.size else []
+    if not stored or any(page is None or page.index >= len(pages) for page in stored):
+        raise ValueError(f"{path}: some of its planes are in other files; export the z-stack as one file")
+    return [_frame(path, pages[page.index], page.index, multiple=len(stored) > 1) for page in stored]
+
+
+def _refuse_choice(path: File, chosen: dict[str, int | None], axes: dict[str, int]) -> None:
+    """ValueError when a channel or time point is chosen that the file does not have."""
+    for axis, wanted in chosen.items():
+        name, plural = _AXIS_OPTIONS[axis]
+        if wanted is not None and not 0 <= wanted < axes.get(axis, 1):
+            raise ValueError(
+                f"{path}: there is no {name} {wanted}: it has {axes.get(axis, 1)} {plural}, counted from 0"
+            )
+
+
+def _which(axis: str, count: int, names: list[str]) -> str:
+    name, plural = _AXIS_OPTIONS[axis]
+    listed = f" ({', '.join(names)})" if names else ""
+    return f"holds {count} {plural}{listed}; choose one with --{name} 0 to {count - 1} ({name}=)"
 
 
 def _contiguous_count(tiff: tifffile.TiffFile) -> int:
-    """Number of grey planes behind one another in a single page, as ImageJ and tifffile write them."""
+    """Number of grey planes behind one another in a single page, as tifffile writes them."""
     series, page = tiff.series[0], tiff.pages[0]
     if page.axes == "SYX" and tiff.is_shaped:  # tifffile's own writer takes 3 or 4 grey planes for colours
         return int(page.shape[0])
@@ -179,7 +247,7 @@ def _as_colour(pixels: NDArray[Any], page: Any) -> NDArray[Any]:
     return pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
 
 
-def _decode_by_opencv(path: Path, page: int) -> NDArray[Any]:
+def _decode_by_opencv(path: File, page: int) -> NDArray[Any]:
     """16-bit and float pages of compressions that tifffile alone cannot decode, upright."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     ok, images = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(page, page + 1))
@@ -189,9 +257,9 @@ def _decode_by_opencv(path: Path, page: int) -> NDArray[Any]:
     return pixels[..., None] if pixels.ndim == 2 else pixels[..., 2::-1]
 
 
-def _decode_by_pillow(path: Path, page: int) -> NDArray[np.uint8]:
+def _decode_by_pillow(path: File, page: int) -> NDArray[np.uint8]:
     """8-bit pages in compressions or colours left over, upright: Pillow applies the orientation."""
-    with open_image(path, ("TIFF",)) as image:
+    with path.open("rb") as file, open_image(file, ("TIFF",)) as image:
         image.seek(page)
         if image.mode in ("1", "L", "LA"):
             return np.asarray(image.convert("L"))[..., None]

@@ -1,0 +1,133 @@
+"""ZIP files of images: members are read into memory one at a time when they are asked for, and never unpacked."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import posixpath
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+_MOST_MEMBERS = 20_000
+_LARGEST_MEMBER = 2**31  # bytes unpacked: more than a 200-megapixel photograph with 16 bits
+_ENCRYPTED = 1  # bit of the flags
+
+
+@dataclass(frozen=True)
+class ZipPath:
+    """A file or folder inside a ZIP, used like a `Path`.
+
+    Attributes:
+        archive: the ZIP.
+        at: the path inside it, with slashes; "" is the top.
+    """
+
+    archive: Path
+    at: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.at).name
+
+    @property
+    def stem(self) -> str:
+        """The name without suffix."""
+        return PurePosixPath(self.at).stem
+
+    @property
+    def suffix(self) -> str:
+        """The end of the name, from its last dot."""
+        return PurePosixPath(self.at).suffix
+
+    @property
+    def parent(self) -> ZipPath:
+        """The folder it is in."""
+        return ZipPath(self.archive, posixpath.dirname(self.at))
+
+    def __truediv__(self, name: str) -> ZipPath:
+        """A path below this folder; what would lead out of the ZIP leads nowhere."""
+        return ZipPath(self.archive, posixpath.normpath(posixpath.join(self.at, name)))
+
+    def __str__(self) -> str:
+        """Both paths, for messages."""
+        return f"{self.archive}/{self.at}"
+
+    def is_file(self) -> bool:
+        """Whether there is a file of this name."""
+        return self.at in _members(self.archive)
+
+    def iterdir(self) -> list[ZipPath]:
+        """The files directly in this folder."""
+        return [ZipPath(self.archive, name) for name in _members(self.archive) if posixpath.dirname(name) == self.at]
+
+    def read_bytes(self) -> bytes:
+        """The bytes of the file (ValueError or OSError when it is too large, encrypted or damaged)."""
+        member = _members(self.archive)[self.at]
+        if member.flag_bits & _ENCRYPTED:
+            raise ValueError(f"{self}: is encrypted; unpack the ZIP and give the folder")
+        if member.file_size > _LARGEST_MEMBER:
+            raise ValueError(f"{self}: unpacks to {member.file_size / 2**30:.1f} GiB, which is too large for an image")
+        with zipfile.ZipFile(self.archive) as archive:
+            return archive.read(member)  # never more than the size that was just checked
+
+    def open(self, mode: str = "rb") -> io.BytesIO:
+        """The bytes as a stream; `mode` is always "rb"."""
+        return io.BytesIO(self.read_bytes())
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """The bytes as text."""
+        return self.read_bytes().decode(encoding)
+
+
+File = Path | ZipPath
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a path is a file named .zip."""
+    return path.suffix.lower() == ".zip" and os.path.isfile(path)
+
+
+def zip_folder(path: Path, wanted: tuple[str, ...]) -> ZipPath:
+    """The one folder of a ZIP that holds files with the suffixes in `wanted`.
+
+    Raises:
+        ValueError: naming the ZIP, when it cannot be read, or holds no such folder or several.
+    """
+    try:
+        names = list(_members(path))
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{path}: not a ZIP file that can be read ({_line(error)})") from error
+    folders = sorted({posixpath.dirname(name) for name in names if PurePosixPath(name).suffix.lower() in wanted})
+    if not folders:
+        raise ValueError(f"{path}: no images in this ZIP; supported are {', '.join(wanted)}")
+    if len(folders) > 1:
+        found = ", ".join(folder or "its top" for folder in folders[:3]) + (", ..." if len(folders) > 3 else "")
+        raise ValueError(f"{path}: holds images in several folders ({found}); make one ZIP for each focal stack")
+    return ZipPath(path, folders[0])
+
+
+def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
+    status = path.stat()
+    return _read_members(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_members(path: Path, changed: int, size: int) -> dict[str, zipfile.ZipInfo]:
+    """Files of a ZIP by name, without what operating systems add; a changed file is read again."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if len(members) > _MOST_MEMBERS:
+        raise ValueError(f"holds {len(members)} files, more than {_MOST_MEMBERS}")
+    return {member.filename: member for member in members if not member.is_dir() and not _is_litter(member.filename)}
+
+
+def _is_litter(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return ".." in parts or "__MACOSX" in parts or any(part.startswith(".") for part in parts)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

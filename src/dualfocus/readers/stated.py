@@ -1,0 +1,94 @@
+"""What the files of a stack say of its focus distances, in the order in which it is believed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dualfocus.readers import metadata
+from dualfocus.readers.distances import Found, convert, describe, disagree, from_metres, from_names
+from dualfocus.readers.frames import Frame
+from dualfocus.readers.microscope import Geometry
+
+FILE_NAMES = "the file names"
+
+
+@dataclass(frozen=True)
+class Stated:
+    """Focus distances and the words for where they come from."""
+
+    found: Found
+    source: str
+
+
+def stated_by_files(
+    frames: Sequence[Frame], geometry: Geometry, channel: int, time: int, warnings: list[str]
+) -> list[Stated]:
+    """Every complete set of distances in metadata, microscope data and file names, the most trusted first.
+
+    Args:
+        frames: the planes.
+        geometry: of the microscope's file they are in, if they are.
+        channel: whose stage positions count.
+        time: likewise.
+        warnings: gets a sentence for metadata that are there but cannot be used.
+    """
+    found = [
+        Stated(from_metres(distances), source)
+        for source in metadata.SOURCES
+        if (distances := _of_every_frame(frames, source, warnings)) is not None
+    ]
+    positions = geometry.positions(len(frames), channel, time)
+    if positions is not None and len(set(positions)) == len(positions):
+        found.append(Stated((positions, "um"), "the stage positions"))
+    if geometry.z_step_um is not None:
+        found.append(Stated(([n * geometry.z_step_um for n in range(len(frames))], "um"), "the z step"))
+    named = from_names([frame.path.stem for frame in frames])
+    if named is not None:
+        found.append(Stated(named, FILE_NAMES))
+    return found
+
+
+def conflicts(chosen: Stated, others: Sequence[Stated]) -> list[str]:
+    """A sentence for each source that says something else than the one that is used."""
+    return [
+        f"{chosen.source} and {other.source} disagree: {describe(chosen.found)} is used, not {describe(other.found)}"
+        for other in others
+        if disagree(chosen.found, other.found)
+    ]
+
+
+def choose(stated: Sequence[Stated], unit: str | None, warnings: list[str]) -> Found | None:
+    """The distances of the most trusted source in the unit asked for; says when it is only the file names."""
+    if not stated:
+        return None
+    first, *others = stated
+    warnings += conflicts(first, others)
+    found = convert(first.found, unit)
+    if first.source == FILE_NAMES:
+        warnings.append(f"focus distances are read from the file names: {describe(found)}; --focus overrides them")
+    return found
+
+
+def maker_note_hint(frames: Sequence[Frame]) -> list[str]:
+    """What to install when the answer may be in maker notes that cannot be read."""
+    if not any(getattr(frame, "has_maker_note", False) for frame in frames):
+        return []
+    if importlib.util.find_spec("exifread") is not None:
+        return []
+    return ['the maker notes may state focus distances: pip install "dualfocus[exif]" reads those of some cameras']
+
+
+def _of_every_frame(frames: Sequence[Frame], source: str, warnings: list[str]) -> list[float] | None:
+    """Distances in metres when every frame states one and all differ."""
+    distances = [frame.distances[source] for frame in frames if source in frame.distances]
+    if not distances:
+        return None
+    if len(distances) < len(frames):
+        warnings.append(f"{source} is not used: only {len(distances)} of {len(frames)} images have one")
+        return None
+    if len(set(distances)) < len(distances):
+        warnings.append(f"{source} is not used: several images have the same")
+        return None
+    return distances
