@@ -1,0 +1,141 @@
+"""What the systems of others share: the picture a single-image model sees, and the form of their answers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from dualfocus.datasets import Sample
+from dualfocus.outputs import DepthResult
+from dualfocus.stack import FocalStack
+
+_PER_METRE = {"m": 1.0, "dioptre": 1.0, "mm": 1000.0}
+
+
+class Scene(NamedTuple):
+    """What a system is asked about.
+
+    Attributes:
+        stack: the focal stack, H x W.
+        picture: (H, W, 3) uint8, the one image that a single-image model sees.
+        source: where that comes from, in words.
+        sample: with the truth, where there is one.
+    """
+
+    stack: FocalStack
+    picture: NDArray[np.uint8]
+    source: str
+    sample: Sample | None = None
+
+
+class Baseline(ABC):
+    """A system with the ``predict`` of every other model; the evaluator gives it whole samples.
+
+    Attributes:
+        name: as it was asked for.
+    """
+
+    name: str
+
+    def predict(self, stack: FocalStack, progress: Callable[[], None] | None = None) -> DepthResult:
+        """Depth of a stack; a single-image model sees the all-in-focus image that ``classical`` composes of it.
+
+        Args:
+            stack: at least two planes, in any order.
+            progress: called twice a plane.
+
+        Raises:
+            ValueError: no focal stack, or one whose unit the system cannot answer in.
+        """
+        started = time.perf_counter()
+        return self._timed(Scene(stack, *composed_picture(stack, progress)), started)
+
+    def predict_sample(self, sample: Sample) -> DepthResult:
+        """Depth of a sample; a single-image model sees its true all-in-focus image where it has one."""
+        started = time.perf_counter()
+        if sample.all_in_focus is None:
+            picture, source = composed_picture(sample.stack)
+        else:
+            picture, source = to_bytes(sample.all_in_focus), "the all-in-focus image of the data set"
+        return self._timed(Scene(sample.stack, picture, source, sample), started)
+
+    def _timed(self, scene: Scene, started: float) -> DepthResult:
+        result = self.answer(scene)
+        result.timings["total"] = time.perf_counter() - started
+        return result
+
+    @abstractmethod
+    def answer(self, scene: Scene) -> DepthResult:
+        """The system's own work."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Short hash of everything that can change its answers, so that a resumed evaluation notices."""
+
+
+def composed_picture(stack: FocalStack, progress: Callable[[], None] | None = None) -> tuple[NDArray[np.uint8], str]:
+    """The all-in-focus image of a stack by ``classical``, (H, W, 3) uint8, and its source in words."""
+    from dualfocus.inference import load_model
+
+    image = load_model("classical", device="cpu").predict(stack, progress).all_in_focus
+    return to_bytes(image), "the all-in-focus image that `classical` composes of the stack"
+
+
+def to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """An image of any kind a stack knows, grey or colour, as (H, W, 3) uint8."""
+    if image.dtype != np.uint8:
+        scale = 255 / 65535 if image.dtype == np.uint16 else 255
+        image = np.rint(image.astype(np.float32) * np.float32(scale)).clip(0, 255).astype(np.uint8)
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+def per_metre(stack: FocalStack, model: str) -> float:
+    """Result units of a stack in a metre (ValueError where its unit is no distance from the camera)."""
+    if stack.unit not in _PER_METRE:
+        raise ValueError(f"{model} gives metres from one picture; a stack in {stack.unit!r} has no place for them")
+    return _PER_METRE[stack.unit]
+
+
+def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings: Iterable[str]) -> DepthResult:
+    """A result without confidence and spread, of which a single-image model has none: both are NaN.
+
+    Args:
+        scene: what was asked.
+        depth: (H, W) in the result unit; anything not finite and above 0 is invalid.
+        model: name of the system.
+        warnings: what a reader of the depth must know.
+    """
+    stack = scene.stack
+    depth = np.asarray(depth, np.float32)
+    unknown = np.full(depth.shape, np.nan, np.float32)
+    return DepthResult(
+        depth=depth,
+        valid=np.isfinite(depth) & (depth > 0),
+        confidence=unknown,
+        std=unknown.copy(),
+        all_in_focus=scene.picture,
+        unit=stack.result_unit,
+        focus_distances=stack.focus_distances,
+        model=model,
+        warnings=[*stack.warnings, f"{model}: single-image depth of {scene.source}; no confidence", *warnings],
+        focus_unit=stack.unit,
+        camera=stack.camera,
+        order=stack.order,
+    )
+
+
+def hash_networks(*networks: nn.Module, also: str = "") -> str:
+    """Short hash of the weights of networks and of a text."""
+    digest = hashlib.sha256(also.encode())
+    for network in networks:
+        for key, tensor in sorted(network.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
