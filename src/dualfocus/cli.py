@@ -28,6 +28,7 @@ _EXTRAS = {
     "mitsuba": "render",
     "trimesh": "render",
     "pyoidn": "render",
+    "transformers": "depth-anything",
 }
 
 _INPUT, _FOCUS = "Input", "Focus distances"  # headings in the help of predict
