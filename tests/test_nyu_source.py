@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from test_datasets import make_nyu
 
 from dualfocus.datasets import NyuLabelled
 from dualfocus.training.batches import BatchDataset
 from dualfocus.training.config import DataConfig, SourceConfig
 from dualfocus.training.sources import open_source
+from dualfocus.training.unblurred import on_device
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,33 @@ def test_batches_without_turns_or_colours(nyu):
     truth = batch["truth"].numpy()
     down, across = (np.abs(np.diff(truth, axis=axis)) for axis in (1, 2))
     assert down.max() < 1e-3 < across.mean()  # the ramp is never turned
+
+
+def test_blurring_on_the_device_gives_the_same_batches(nyu):
+    settings = {
+        "sources": [SourceConfig(kind="nyu", path=nyu)],
+        "crop": 384,  # as high as the picture, so that the blur meets its border
+        "planes": (3, 3),
+        "planes_per_batch": 6,
+        "augmentation": "mirror",
+        "coordinate": "depth",
+    }
+    for step in range(2):
+        expected = BatchDataset(DataConfig(**settings), 7)[step]
+        sharp = BatchDataset(DataConfig(**settings, blur="device"), 7)[step]
+        assert sharp["image"].shape == (2, 390, 390, 3) and sharp["radius"].shape == (2, 3, 390, 390)
+        found = on_device(sharp, torch.device("cpu"))
+        assert (found["images"].int() - expected["images"].int()).abs().max() <= 1
+        for key in ("coordinates", "truth", "known"):
+            torch.testing.assert_close(found[key], expected[key])
+
+
+def test_what_cannot_be_blurred_on_the_device_is_refused(nyu):
+    source = SourceConfig(kind="nyu", path=nyu, focus_distances=(1, 2, 3))
+    with pytest.raises(ValueError, match="augmentation: mirror"):
+        DataConfig(sources=[source], blur="device")
+    with pytest.raises(ValueError, match=r"set planes to \[3, 3\]"):
+        DataConfig(sources=[source], blur="device", augmentation="mirror", planes=(2, 5))
 
 
 @pytest.mark.parametrize("distances", [(1,), (1, 1), (0, 1), (1, float("nan"))])

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from dualfocus.training.config import DataConfig
 from dualfocus.training.objective import Batch
 from dualfocus.training.sources import Source, TrainingStack, open_source
+from dualfocus.training.unblurred import SharpBatch, SharpStack, collate_sharp, mirrored
 
 _FAINT = 0.05  # share of the stacks
 
@@ -24,18 +25,27 @@ class BatchDataset(Dataset):
         weights = np.array([source.weight for source in config.sources])
         self.shares = weights / weights.sum()
 
-    def __getitem__(self, step: int) -> Batch:
-        """Build the batch of one step."""
+    def __getitem__(self, step: int) -> Batch | SharpBatch:
+        """Build the batch of one step, sharp where the device is to blur it."""
         if self.sources is None:  # opened in the worker: maps and caches are not shared
             self.sources = [open_source(source, self.config.coordinate) for source in self.config.sources]
         rng = np.random.default_rng((self.seed, step))
         planes = int(rng.integers(self.config.planes[0], self.config.planes[1] + 1))
-        stacks = []
-        for _ in range(max(1, min(12, round(self.config.planes_per_batch / planes)))):
-            source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
-            stacks.append(self._augmented(source, rng, planes))
+        count = max(1, min(12, round(self.config.planes_per_batch / planes)))
+        if self.config.blur == "device":
+            return collate_sharp([self._sharp(rng, planes) for _ in range(count)])
+        stacks = [self._augmented(self._source(rng), rng, planes) for _ in range(count)]
         planes = min(len(stack.images) for stack in stacks)  # a source may have had shorter stacks only
         return collate([take_planes(stack, np.arange(planes)) for stack in stacks])
+
+    def _source(self, rng: np.random.Generator) -> Any:
+        assert self.sources is not None
+        return self.sources[int(rng.choice(len(self.sources), p=self.shares))]
+
+    def _sharp(self, rng: np.random.Generator, planes: int) -> SharpStack:
+        """The stack that :meth:`_augmented` gives for the same random numbers, before its blur."""
+        stack = self._source(rng).draw_sharp(rng, planes, self.config.crop)
+        return mirrored(stack) if rng.random() < 0.5 else stack
 
     def _augmented(self, source: Source, rng: np.random.Generator, planes: int) -> TrainingStack:
         stack = source.draw(rng, planes, self.config.crop)

@@ -102,7 +102,18 @@ class DataConfig(_Strict):
     planes_per_batch: int = Field(default=40, ge=2)
     coordinate: Literal["focus", "depth"] = "focus"  # what truth and planes are affine in, see dualfocus.axis
     augmentation: Literal["full", "mirror"] = "full"  # mirror: crops and left-right flips alone, as the peers train
+    blur: Literal["worker", "device"] = "worker"  # who blurs (kind nyu with mirror): device spares a GPU the waiting
     workers: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _can_blur_on_the_device(self) -> DataConfig:
+        if self.blur == "device":
+            if self.augmentation != "mirror" or any(source.kind != "nyu" for source in self.sources):
+                raise ValueError("blur: device is for sources of kind nyu alone, with augmentation: mirror")
+            fixed = [len(s.focus_distances) for s in self.sources if s.focus_distances is not None]
+            if any(self.planes != (count, count) for count in fixed):
+                raise ValueError(f"blur: device takes all fixed distances: set planes to [{fixed[0]}, {fixed[0]}]")
+        return self
 
 
 class OptimiserConfig(_Strict):

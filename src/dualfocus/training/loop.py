@@ -21,8 +21,9 @@ from dualfocus.training.calibrate import fit_confidence_map
 from dualfocus.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.log import TrainingLog
-from dualfocus.training.objective import Batch, network_input, objective, to_device
+from dualfocus.training.objective import Batch, network_input, objective
 from dualfocus.training.sources import open_source
+from dualfocus.training.unblurred import SharpBatch, on_device
 from dualfocus.training.validate import Validation
 
 _ORIGIN = ("model", "data", "steps", "minutes", "hardware", "seed", "initial_weights")  # of weights to start from
@@ -126,15 +127,15 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / max(1, optimiser.warmup_steps))
         return optimiser.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, self.progress()))) / 2)
 
-    def train_step(self, batch: Batch) -> dict[str, float]:
+    def train_step(self, batch: Batch | SharpBatch) -> dict[str, float]:
         """One optimiser step; returns the loss terms."""
         self.network.train()
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
-        batch = to_device(batch, self.accelerator.device)
+        moved = on_device(batch, self.accelerator.device)
         with self.accelerator.autocast():
-            output = self.network(network_input(batch), batch["coordinates"])
-        losses = objective(output, batch, self.config.loss)
+            output = self.network(network_input(moved), moved["coordinates"])
+        losses = objective(output, moved, self.config.loss)
         if not torch.isfinite(losses.total):  # one such step would poison the averaged weights
             raise ValueError(f"step {self.step}: the loss is not finite; lower the learning rate and --resume")
         self.optimiser.zero_grad(set_to_none=True)

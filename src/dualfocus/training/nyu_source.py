@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from dualfocus.axis import FocusAxis
-from dualfocus.datasets.gather import WINDOW, render_gather_stack
+from dualfocus.datasets.gather import WINDOW
 from dualfocus.datasets.nyu import LENS, MAX_DEPTH_M, MIN_DEPTH_M, open_nyu
 from dualfocus.datasets.pack import unpacked
 from dualfocus.stack import FocalStack
 from dualfocus.training.config import SourceConfig
 from dualfocus.training.sources import TrainingStack, select
+from dualfocus.training.unblurred import SharpStack, blurred
 
 _UNIT_M = 2e-4  # of the depth that is kept in memory: 16 bits reach 13 m
 
@@ -37,18 +38,22 @@ class NyuSource:
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """A random square of ``crop`` pixels of a random image; all fixed distances, or ``planes`` of its own."""
+        return blurred(self.draw_sharp(rng, planes, crop))
+
+    def draw_sharp(self, rng: np.random.Generator, planes: int, crop: int) -> SharpStack:
+        """The same before its blur."""
         rgb, depth = self._rgbd(int(rng.choice(self.indices)))
         known = (depth > MIN_DEPTH_M) & (depth < MAX_DEPTH_M)
         distances = self.distances
         if distances is None:
             distances = np.linspace(depth[known].min(), depth[known].max(), planes)
-        inner, outer = _random_square(rng, depth.shape, crop, WINDOW // 2)
-        blurred = render_gather_stack(rgb[outer], depth[outer], distances, LENS)
-        rows, columns = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
-        images = np.rint(blurred[:, rows, columns] * 255).astype(np.uint8)
-        axis = FocusAxis(FocalStack(images, distances, "m"), self.coordinate)
-        truth = np.where(known, axis.normalise(np.where(known, depth, 1.0)), 0.0)[inner]
-        return TrainingStack(images, axis.planes, truth.astype(np.float32), known[inner])
+        square = _random_square(rng, depth.shape, crop)
+        axis = FocusAxis(FocalStack(np.zeros((len(distances), 1, 1), np.uint8), distances, "m"), self.coordinate)
+        truth = np.where(known, axis.normalise(np.where(known, depth, 1.0)), 0.0)[square]
+        radius = np.stack([LENS.blur_radius(_around(depth, square), s) for s in distances.tolist()]).astype(np.float32)
+        radius *= _around(np.ones(depth.shape, np.float32), square)
+        image = _around(rgb, square)
+        return SharpStack(image, radius, axis.planes, truth.astype(np.float32), known[square], WINDOW)
 
     def _rgbd(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and depth in metres; decoded and freed of its steps once."""
@@ -59,15 +64,19 @@ class NyuSource:
         return rgb, units * _UNIT_M
 
 
-def _random_square(
-    rng: np.random.Generator, size: tuple[int, ...], crop: int, margin: int
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """A square of ``crop`` pixels, and the same with a margin as far as the image goes."""
+def _random_square(rng: np.random.Generator, size: tuple[int, ...], crop: int) -> tuple[slice, slice]:
     if min(size) < crop:
         raise ValueError(f"NYU images of {size[1]}x{size[0]} pixels are smaller than the crop of {crop}")
-    inner, outer = [], []
-    for extent in size:
-        start = int(rng.integers(extent - crop + 1))
-        inner.append(slice(start, start + crop))
-        outer.append(slice(max(0, start - margin), min(extent, start + crop + margin)))
-    return (inner[0], inner[1]), (outer[0], outer[1])
+    top, left = (int(rng.integers(extent - crop + 1)) for extent in size)
+    return slice(top, top + crop), slice(left, left + crop)
+
+
+def _around(array: np.ndarray, square: tuple[slice, slice]) -> np.ndarray:
+    """A square and the pixels around it that can spread into it; 0 outside the picture."""
+    margin = WINDOW // 2
+    pad, part = [], []
+    for side, extent in zip(square, array.shape, strict=False):
+        first, last = side.start - margin, side.stop + margin
+        part.append(slice(max(0, first), min(extent, last)))
+        pad.append((max(0, -first), max(0, last - extent)))
+    return np.pad(array[tuple(part)], [*pad, *[(0, 0)] * (array.ndim - 2)])
