@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from dualfocus.outputs import DepthResult, check_output
+from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_map, colour_picture
-from dualfocus.outputs.files import RESULT_FILES, encode_depth
+from dualfocus.outputs.files import RESULT_FILES
 from dualfocus.stack import Camera
 
 

@@ -53,7 +53,7 @@ PointsOption = Annotated[
 AlsoOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="Also write, separated by commas: tiff, exr (float depth), ply (point cloud), glb (mesh).",
+        help="Also write, separated by commas: tiff, exr (float depth), ply (point cloud), glb (mesh), html (report).",
         metavar="FORMATS",
         rich_help_panel="Output",
     ),
@@ -61,7 +61,7 @@ AlsoOption = Annotated[
 FovOption = Annotated[
     float | None,
     typer.Option(
-        help="Field of view over the longer side, for point cloud and mesh; else the lens's, else 60 degrees.",
+        help="Field of view over the longer side, for what is in 3-D; else the lens's, else 60 degrees.",
         metavar="DEGREES",
         rich_help_panel="Output",
     ),

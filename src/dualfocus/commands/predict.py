@@ -83,7 +83,7 @@ def predict_stack(
         model = load_model(settings.model, device=settings.device)
     result = model.predict(stack)
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
-    result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov)
+    result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=stack)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -64,49 +65,70 @@ def _smooth_curve(x: NDArray[Any], knots: NDArray[Any], values: NDArray[Any]) ->
     )
 
 
-def colour_picture(result: DepthResult) -> NDArray[np.uint8]:
-    """(H, W + legend, 3) uint8 picture of the depth; an image too small for a legend has none.
+@dataclass(frozen=True)
+class ColourScale:
+    """Which colour a depth has: position (nearness - low) / (high - low) in the colour map.
 
-    Colours are even in inverse depth for m and mm (as blur is), else in depth, from the 1st to the 99th percentile.
+    Nearness is a number that grows towards the camera and in which the colours are even: inverse depth for m and mm (as
+    blur is), else depth up to its sign.
+
+    Attributes:
+        inverse: whether it is the inverse depth.
+        farther: 1 where a larger depth is farther away, -1 where it is nearer.
+        low: nearness of the farthest colour.
+        high: of the nearest.
     """
-    nearness = _nearness(result)
-    shown = nearness[result.valid & np.isfinite(nearness)]
-    low, high = np.percentile(shown, (1, 99)) if shown.size else (0.0, 1.0)
-    if not high > low:
-        low, high = low - 0.5, low + 0.5
-    picture = _paint(nearness, result.valid, low, high)
-    legend = _legend(picture.shape[0], low, high, result) if shown.size else None
+
+    inverse: bool
+    farther: int
+    low: float
+    high: float
+
+    def nearness(self, depth: NDArray[Any]) -> NDArray[np.float64]:
+        """Of any shape; NaN for a camera's depth that is not above zero."""
+        values = np.asarray(depth, np.float64)
+        if not self.inverse:
+            return -self.farther * values
+        with np.errstate(divide="ignore"):
+            return np.where(values > 0, 1 / values, np.nan)
+
+    def depth_texts(self, count: int) -> list[str]:
+        """Depths of `count` colours from the nearest to the farthest, for people."""
+        return [_number(self._depth_at(value)) for value in np.linspace(self.high, self.low, count).tolist()]
+
+    def _depth_at(self, nearness: float) -> float:
+        if self.inverse:
+            return 1 / nearness if nearness > 0 else float("inf")
+        return -self.farther * nearness
+
+
+def colour_scale(result: DepthResult) -> ColourScale:
+    """The scale of a result, from the 1st to the 99th percentile of its valid depths."""
+    unbounded = ColourScale(result.unit in ("m", "mm"), -1 if result.order == "far_to_near" else 1, 0, 1)
+    nearness = unbounded.nearness(result.depth[result.valid])
+    shown = nearness[np.isfinite(nearness)]
+    low, high = np.percentile(shown, (1, 99)).tolist() if shown.size else (0.0, 1.0)
+    return replace(unbounded, low=low, high=high) if high > low else replace(unbounded, low=low - 0.5, high=low + 0.5)
+
+
+def colour_picture(result: DepthResult) -> NDArray[np.uint8]:
+    """(H, W + legend, 3) uint8 picture of the depth; an image too small for a legend, or without depth, has none."""
+    scale = colour_scale(result)
+    nearness = scale.nearness(result.depth)
+    known = result.valid & np.isfinite(nearness)
+    picture = _paint(nearness, known, scale)
+    legend = _legend(picture.shape[0], scale, result.unit) if known.any() else None
     return picture if legend is None else np.concatenate([picture, legend], axis=1)
 
 
-def _uses_inverse(result: DepthResult) -> bool:
-    return result.unit in ("m", "mm")
-
-
-def _nearness(result: DepthResult) -> NDArray[np.float64]:
-    """A number that grows towards the camera, in which the colours are even."""
-    depth = result.depth.astype(np.float64)
-    if _uses_inverse(result):
-        with np.errstate(divide="ignore"):
-            return np.where(depth > 0, 1 / depth, np.nan)
-    return depth if result.order == "far_to_near" else -depth
-
-
-def _depth_at(nearness: float, result: DepthResult) -> float:
-    if _uses_inverse(result):
-        return 1 / nearness if nearness > 0 else float("inf")
-    return nearness if result.order == "far_to_near" else -nearness
-
-
-def _paint(nearness: NDArray[np.float64], valid: NDArray[np.bool_], low: float, high: float) -> NDArray[np.uint8]:
-    known = valid & np.isfinite(nearness)
-    position = np.clip((np.where(known, nearness, low) - low) / (high - low), 0, 1)
+def _paint(nearness: NDArray[np.float64], known: NDArray[np.bool_], scale: ColourScale) -> NDArray[np.uint8]:
+    position = np.clip((np.where(known, nearness, scale.low) - scale.low) / (scale.high - scale.low), 0, 1)
     picture = colour_map()[np.round(255 * position).astype(np.uint8)]
     picture[~known] = INVALID_GREY
     return picture
 
 
-def _legend(height: int, low: float, high: float, result: DepthResult) -> NDArray[np.uint8] | None:
+def _legend(height: int, scale: ColourScale, unit: str) -> NDArray[np.uint8] | None:
     """(height, w, 3) white strip with the colour bar, near at the top, depths beside it and the unit above."""
     size = int(np.clip(height // 22, 10, 64))
     if height < 6 * size:
@@ -114,8 +136,8 @@ def _legend(height: int, low: float, high: float, result: DepthResult) -> NDArra
     font = ImageFont.load_default(size=size)
     top, bottom, bar_left, bar_width = round(2.2 * size), height - size, size // 2, round(1.2 * size)
     positions = np.linspace(1, 0, int(np.clip((bottom - top) // (2.5 * size), 2, 7)))
-    labels = [_number(_depth_at(low + p * (high - low), result)) for p in positions]
-    title = "plane" if result.unit == "index" else result.unit
+    labels = scale.depth_texts(len(positions))
+    title = "plane" if unit == "index" else unit
     text_left = bar_left + bar_width + size // 2
     width = round(max(text_left + max(font.getlength(label) for label in labels), font.getlength(title) + size))
     canvas = Image.new("RGB", (width + size // 2, height), "white")

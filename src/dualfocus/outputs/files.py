@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import __version__
+from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_picture
 from dualfocus.outputs.formats import FORMATS, check_formats, write_formats
 from dualfocus.outputs.result import DepthResult
+from dualfocus.stack import FocalStack
 
 RESULT_FILES = (
     "depth.npy",
@@ -74,6 +76,7 @@ def write_result(
     overwrite: bool = False,
     also: Collection[str] = (),
     fov: float | None = None,
+    stack: FocalStack | None = None,
 ) -> Path:
     """Write a result to a folder; see `DepthResult.save`.
 
@@ -87,30 +90,16 @@ def write_result(
         staging = _staging_place(folder) / _temporary_name(folder)
         try:
             staging.mkdir()
-            _write_files(result, staging, also, fov)
+            _write_files(result, staging, also, fov, stack)
             _put_in_place(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 
-def encode_depth(depth: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], float, float]:
-    """Depth as (H, W) uint16, scale and offset: depth = offset + scale * value, and 0 where there is none.
-
-    The valid, finite range is spread over 1 to 65535, so the error is at most half the scale.
-    """
-    known = valid & np.isfinite(depth)
-    if not known.any():
-        return np.zeros(depth.shape, np.uint16), 1.0, 0.0
-    values = depth.astype(np.float64)
-    low, high = float(values[known].min()), float(values[known].max())
-    scale = (high - low) / 65534 if high > low else 1.0
-    offset = low - scale
-    steps = np.round((np.where(known, values, low) - offset) / scale)
-    return np.where(known, np.clip(steps, 1, 65535), 0).astype(np.uint16), scale, offset
-
-
-def _write_files(result: DepthResult, folder: Path, also: Collection[str], fov: float | None) -> None:
+def _write_files(
+    result: DepthResult, folder: Path, also: Collection[str], fov: float | None, stack: FocalStack | None
+) -> None:
     depth_png, scale, offset = encode_depth(result.depth, result.valid)
     confidence = np.where(result.valid, np.nan_to_num(result.confidence), 0)
     np.save(folder / "depth.npy", np.asarray(result.depth, np.float32))
@@ -120,7 +109,7 @@ def _write_files(result: DepthResult, folder: Path, also: Collection[str], fov: 
     _write_png(folder / "valid.png", np.where(result.valid, np.uint8(255), np.uint8(0)))
     _write_png(folder / "all_in_focus.png", result.all_in_focus)
     record = _record(result, scale, offset)
-    record.update(write_formats(result, folder, also, fov))
+    record.update(write_formats(result, folder, also, fov, stack))
     text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)
     # A file name in a warning may hold bytes that are no text: JSON knows their escapes.
     (folder / "result.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

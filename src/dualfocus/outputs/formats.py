@@ -13,9 +13,11 @@ from dualfocus.outputs.exr import encode_exr
 from dualfocus.outputs.mesh import encode_glb, surface
 from dualfocus.outputs.points import encode_ply, point_cloud
 from dualfocus.outputs.projection import check_fov, check_projection, projection
+from dualfocus.outputs.report import encode_report
 from dualfocus.outputs.result import DepthResult
+from dualfocus.stack import FocalStack
 
-FORMATS = {"tiff": "depth.tiff", "exr": "depth.exr", "ply": "points.ply", "glb": "mesh.glb"}
+FORMATS = {"tiff": "depth.tiff", "exr": "depth.exr", "ply": "points.ply", "glb": "mesh.glb", "html": "report.html"}
 _SPATIAL = frozenset(("ply", "glb"))
 
 
@@ -34,7 +36,7 @@ def check_formats(also: Collection[str], unit: str, pixel_size_um: float | None,
 
 
 def write_formats(
-    result: DepthResult, folder: Path, also: Collection[str], fov: float | None
+    result: DepthResult, folder: Path, also: Collection[str], fov: float | None, stack: FocalStack | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Write each file; yields keys of `result.json` and what is to be said there of the file."""
     if "tiff" in also:
@@ -43,6 +45,8 @@ def write_formats(
         maps = {"Z": result.depth, "confidence": result.confidence}
         data = encode_exr(maps, {"unit": result.unit, "comments": _what(result)})
         (folder / FORMATS["exr"]).write_bytes(data)
+    if "html" in also:
+        (folder / FORMATS["html"]).write_bytes(encode_report(result, stack, fov))
     if not _SPATIAL & set(also):
         return
     camera = projection(result, fov)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dualfocus.outputs.projection import Projection
 from dualfocus.outputs.result import DepthResult
 
-STEEPEST = 10.0  # depth change over the width of a pixel there; a steeper triangle (84 degrees) spans a depth edge
+STEEPEST = 20.0  # depth change over the width of a pixel there; a steeper triangle (87 degrees) spans a depth edge
 MOST_VERTICES = 1_000_000  # of a larger depth map every second, third, ... pixel: viewers choke on more
 LONGEST_TEXTURE = 4096  # pixels of a side that every graphics card takes
 
@@ -98,7 +98,7 @@ def encode_glb(mesh: Surface, image: NDArray[Any], unit: str, comment: str) -> b
         nothing = {"asset": _ASSET, "extras": {"comment": comment}, "scene": 0, "scenes": [{"name": "no surface"}]}
         return _container(nothing, b"")
     parts = [mesh.positions, mesh.texture_positions, mesh.triangles]
-    chunks = [np.ascontiguousarray(part).tobytes() for part in parts] + [encode_texture(image, LONGEST_TEXTURE)]
+    chunks = [np.ascontiguousarray(part).tobytes() for part in parts] + [encode_jpeg(image, LONGEST_TEXTURE)]
     views, offset = [], 0
     for chunk, target in zip(chunks, (_VERTICES, _VERTICES, _INDICES, None), strict=True):
         view = {"buffer": 0, "byteOffset": offset, "byteLength": len(chunk)}
@@ -143,7 +143,7 @@ def _container(description: dict[str, Any], binary: bytes) -> bytes:
     return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
 
 
-def encode_texture(image: NDArray[Any], longest: int, quality: int = 92) -> bytes:
+def encode_jpeg(image: NDArray[Any], longest: int, quality: int = 92) -> bytes:
     """An image as JPEG, 8 bits, its longer side at most `longest`."""
     pixels = (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else np.asarray(image, np.uint8)
     height, width = pixels.shape[:2]

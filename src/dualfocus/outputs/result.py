@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.stack import Camera
+from dualfocus.stack import Camera, FocalStack
 
 
 @dataclass
@@ -64,6 +64,7 @@ class DepthResult:
         *,
         also: Collection[str] = (),
         fov: float | None = None,
+        stack: FocalStack | None = None,
     ) -> Path:
         """Write the result to a folder, the same files as `dualfocus predict`.
 
@@ -73,9 +74,10 @@ class DepthResult:
             folder: where to; made when it does not exist.
             overwrite: write into a folder that holds other files too; those are left alone.
             points: also write a point cloud; short for `also=["ply"]`.
-            also: further files: "tiff", "exr", "ply" (point cloud), "glb" (mesh).
-            fov: field of view in degrees over the longer side of the image, for point cloud and mesh; wins over what is
-                known of the camera.
+            also: further files: "tiff", "exr", "ply" (point cloud), "glb" (mesh), "html" (a page to look at).
+            fov: field of view in degrees over the longer side of the image, for what is in 3-D; wins over what is known
+                of the camera.
+            stack: what the result was made of; its planes are then shown in "html".
 
         Returns:
             The folder.
@@ -85,4 +87,5 @@ class DepthResult:
         """
         from dualfocus.outputs.files import write_result
 
-        return write_result(self, folder, overwrite=overwrite, also=[*also, *(["ply"] if points else [])], fov=fov)
+        also = [*also, *(["ply"] if points else [])]
+        return write_result(self, folder, overwrite=overwrite, also=also, fov=fov, stack=stack)
