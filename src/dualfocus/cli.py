@@ -325,6 +325,49 @@ def bench(
 
 
 @app.command()
+def plan(
+    focal_length: Annotated[float | None, typer.Option(help="Of the lens, in mm.", rich_help_panel="Camera")] = None,
+    f_number: Annotated[float | None, typer.Option(help="Of the aperture.", rich_help_panel="Camera")] = None,
+    sensor_width: Annotated[float | None, typer.Option(help="In mm.", rich_help_panel="Camera")] = None,
+    pixels: Annotated[int | None, typer.Option(help="Of a picture's width.", rich_help_panel="Camera")] = None,
+    near: Annotated[float | None, typer.Option(help="Nearest distance in metres.", rich_help_panel="Camera")] = None,
+    far: Annotated[float | None, typer.Option(help="Farthest, in metres or inf.", rich_help_panel="Camera")] = None,
+    na: Annotated[float | None, typer.Option(help="Numerical aperture.", rich_help_panel="Microscope")] = None,
+    pixel_um: Annotated[
+        float | None, typer.Option(help="Pixel size in the object, in um.", rich_help_panel="Microscope")
+    ] = None,
+    depth_um: Annotated[
+        float | None, typer.Option(help="Height of the object, in um.", rich_help_panel="Microscope")
+    ] = None,
+    planes: Annotated[int | None, typer.Option(min=2, help="How many, in place of --spacing.")] = None,
+    spacing: Annotated[float, typer.Option(help="Largest blur, in pixels, between neighbouring planes.")] = 3.0,
+    error: Annotated[float, typer.Option(help="Expected error in plane spacings.")] = 0.25,
+) -> None:
+    """Where to focus, how many planes it takes, and the depth accuracy to expect."""
+    from rich.console import Console
+
+    from dualfocus.commands.plan import advice, make_plan, to_table
+
+    made = make_plan(
+        {
+            "--focal-length": focal_length,
+            "--f-number": f_number,
+            "--sensor-width": sensor_width,
+            "--pixels": pixels,
+            "--near": near,
+            "--far": far,
+        },
+        {"--na": na, "--pixel-um": pixel_um, "--depth-um": depth_um},
+        planes,
+        spacing,
+        error,
+    )
+    Console().print(to_table(made))
+    for line in advice(made):
+        typer.echo(line)
+
+
+@app.command()
 def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Models with their size and cost at 5 planes of 480 x 640, versions and devices."""
     from dualfocus.commands.info import installation, show
