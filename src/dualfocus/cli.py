@@ -161,6 +161,13 @@ def predict(
     frames: Annotated[
         int | None, typer.Option(min=2, help="Frames of a video to use (10).", rich_help_panel=_INPUT)
     ] = None,
+    align: Annotated[
+        str,
+        typer.Option(
+            help="Register the frames: auto, none, translation, similarity, affine or homography.",
+            rich_help_panel="Alignment",
+        ),
+    ] = "auto",
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
@@ -178,7 +185,7 @@ def predict(
         "pixel_size": pixel_size,
         "frames": frames,
     }
-    settings = Settings(model, device, reading, parse_formats(also, points), fov)
+    settings = Settings(model, device, reading, parse_formats(also, points), fov, align)
     predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
 
 

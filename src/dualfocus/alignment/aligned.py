@@ -20,6 +20,12 @@ CHOICES = ("auto", "none", *MOTIONS)
 _EVEN = 0.003  # a gain nearer to 1 than this is not worth a step of rounding
 
 
+def check_choice(motion: str) -> None:
+    """Refuse what is not one of `CHOICES`."""
+    if motion not in CHOICES:
+        raise ValueError(f"alignment {motion!r} is not one of {', '.join(CHOICES)}")
+
+
 def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] | None = None) -> FocalStack:
     """Register the frames of a focal stack: focus breathing and the motion of a hand.
 
@@ -43,8 +49,7 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
     >>> align(stack, "none") is stack
     True
     """
-    if motion not in CHOICES:
-        raise ValueError(f"alignment {motion!r} is not one of {', '.join(CHOICES)}")
+    check_choice(motion)
     if motion == "none" or (motion == "auto" and stack.aligned):
         reason = "not asked for" if motion == "none" else "the stack says that it is aligned"
         stack.alignment = {"requested": motion, "motion": "none", "reason": reason}
@@ -82,6 +87,7 @@ class AlignedStack(FocalStack):
             names=[source.names[n] for n in self.kept],
             order=source.order,
             aligned=True,
+            pixel_size_um=source.pixel_size_um,
         )
         self.extra = source.extra
         self.common_region = common_region(self.transforms, self.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ DOUBTFUL = 2.5  # px: below it, "auto" also wants the links to fit better than w
 _BETTER = 0.96  # of what a motion leaves uncorrelated, to count as a better fit: blur alone gives 0.965 to 1
 _RICHER = 0.95  # the same for a homography over a similarity
 _TRIALS = 6  # links on which a homography is tried
-_SLACK = 0.02  # of the picture that a reference may lose more than the best one, to be nearer to the middle plane
+_SLACK = 0.05  # of the picture that a reference may lose more than the best one, to be nearer to the middle plane
 _ALIKE = 0.8  # correlation of the thumbnails of two pictures of one scene
 _LEAST_SHARE = 0.5  # of the reference that a frame must show
 
@@ -119,7 +120,7 @@ class _Seen:
 
     motion: str
     links: list[Link] = field(default_factory=list)
-    thumbnails: list[NDArray[np.float32]] = field(default_factory=list)
+    thumbnails: list[NDArray[Any]] = field(default_factory=list)
     gains_by_homography: list[float] = field(default_factory=list)  # share of the uncorrelated that it leaves
 
 
@@ -140,7 +141,7 @@ def _read(
         seen.thumbnails.append(thumbnail(frame))
         known.pop(n - max(REACH) - 1, None)
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        levels = pyramid(grey / np.float32(1 if frame.dtype.kind == "f" else np.iinfo(frame.dtype).max), stack.size)
+        levels = pyramid(grey / _white(stack), stack.size)
         links = link_frame(known, place, n, levels, motion)
         if n in trials and links:
             longest = links[-1]
@@ -151,20 +152,22 @@ def _read(
     return seen
 
 
+def _white(stack: FocalStack) -> float:
+    return 1.0 if stack.dtype.kind == "f" else float(2 ** (8 * stack.dtype.itemsize) - 1)
+
+
 def _is_still(place: dict[int, Matrix], links: Sequence[Link], size: tuple[int, int]) -> bool:
     """Whether no frame moves, or so little that what was found may be but the difference in blur."""
     points = grid(size)
     moved = max(float(np.sqrt(np.mean(displacement(m, points) ** 2))) for m in place.values()) * half_diagonal(size)
     if moved < STILL or moved > DOUBTFUL:
         return moved < STILL
-    left, before = (
-        np.sum([1 - value for value in part])
-        for part in zip(*((a.pair.correlation, a.pair.unmoved) for a in links), strict=True)
-    )
-    return bool(left > _BETTER * before)
+    left = sum(1 - link.pair.correlation for link in links)
+    before = sum(1 - link.pair.unmoved for link in links)
+    return left > _BETTER * before
 
 
-def _looks_like_neighbours(n: int, thumbnails: Sequence[NDArray[np.float32]]) -> bool:
+def _looks_like_neighbours(n: int, thumbnails: Sequence[NDArray[Any]]) -> bool:
     """A plane too blurred to be registered still looks like the planes beside it; another scene does not."""
     beside = [thumbnails[k] for k in (n - 1, n + 1) if 0 <= k < len(thumbnails)]
     return max(likeness(thumbnails[n], other) for other in beside) >= _ALIKE

@@ -76,6 +76,8 @@ def solve(members: Sequence[int], links: Sequence[Link], motion: str) -> dict[in
     where the link's motion H_ij agrees with the frames' motions W, and L the link's information; links that disagree
     with the rest lose weight (Cauchy).
     """
+    if len(members) == 1:
+        return {members[0]: np.eye(3)}
     rank = {n: k for k, n in enumerate(members)}
     inner = [link for link in links if link.first in rank and link.second in rank]
     place = _chain(members, inner)
@@ -101,7 +103,7 @@ def _information(pair: Pair) -> NDArray[np.float64]:
 
 def _chain(members: Sequence[int], links: Sequence[Link]) -> dict[int, Matrix]:
     """First guess: every member by its best link to one that is placed already."""
-    place = {members[0]: np.eye(3)}
+    place: dict[int, Matrix] = {members[0]: np.eye(3)}
     while len(place) < len(members):
         open_links = [link for link in links if (link.first in place) != (link.second in place)]
         best = max(open_links, key=lambda link: link.pair.correlation)

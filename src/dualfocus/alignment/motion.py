@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 MOTIONS = ("translation", "similarity", "affine", "homography")  # each holds the one before it
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating[Any]]
 
 _GENERATORS: dict[str, list[list[list[float]]]] = {
     "translation": [[[0, 0, 1], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 1], [0, 0, 0]]],

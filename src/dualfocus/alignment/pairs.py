@@ -8,6 +8,7 @@ local contrast: what is left of a detail has the same place and the same strengt
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ from dualfocus.alignment.motion import (
     normaliser,
 )
 
-Picture = NDArray[np.float32]
+Picture = NDArray[Any]  # (h, w) float32
 
 _SMALLEST = 24  # shorter side in pixels of the coarsest level
 _INNER, _OUTER, _LOCAL = 1.0, 3.0, 6.0  # sigmas in pixels of the band and of the window of local contrast
@@ -84,7 +85,7 @@ def even_contrast(grey: Picture) -> Picture:
     fine = cv2.GaussianBlur(grey, (0, 0), _INNER)
     band = fine - cv2.GaussianBlur(grey, (0, 0), _OUTER)
     contrast = cv2.sqrt(cv2.GaussianBlur(band * band, (0, 0), _LOCAL))
-    floor = 2 * _band_noise(grey) + 0.05 * float(contrast.mean()) + 1e-6
+    floor = 2 * _band_noise(grey) + 0.05 * float(contrast.mean()) + 1e-4
     return band / (contrast + np.float32(floor))
 
 
@@ -190,7 +191,8 @@ def correlation(one: Picture, other: Picture, inside: NDArray[np.bool_]) -> floa
     if inside.mean() < _LEAST_OVERLAP:
         return -1.0
     a, b = one[inside], other[inside]
-    return float(a @ b / np.sqrt((a @ a) * (b @ b) + 1e-12))
+    nothing = 1e-3 * len(a)  # energy of pictures without detail, whose rounding must not correlate
+    return float(a @ b / np.sqrt((a @ a + nothing) * (b @ b + nothing)))
 
 
 def _huber(error: Picture, inside: NDArray[np.bool_]) -> Picture:

@@ -54,7 +54,7 @@ def draw_motions(rng: np.random.Generator, kind: str, coordinates: NDArray, size
         size: height, width of the pictures.
     """
     count, unit = len(coordinates), half_diagonal(size)
-    motions = [np.eye(3)] * count
+    motions: list[Matrix] = [np.eye(3)] * count
     if kind in ("breathing", "both"):
         zoom = rng.choice([-1, 1]) * LARGEST_ZOOM * rng.uniform(0.6, 1.0) * (coordinates - 0.5)
         centre = rng.uniform(-0.05, 0.05, 2)
@@ -65,7 +65,7 @@ def draw_motions(rng: np.random.Generator, kind: str, coordinates: NDArray, size
         path[:, 2] *= LARGEST_TURN * rng.uniform(0.5, 1.0)
         for n, (x, y, turn) in enumerate(path):
             if kind == "pan":
-                rotation = cv2.Rodrigues(np.array([-y / FOCAL, x / FOCAL, turn]))[0]
+                rotation = np.asarray(cv2.Rodrigues(np.array([-y / FOCAL, x / FOCAL, turn]))[0], np.float64)
                 lens = np.diag([FOCAL, FOCAL, 1.0])
                 hand = compose(lens, rotation, np.linalg.inv(lens))
             else:
@@ -99,16 +99,17 @@ def render_moving(
     light = render_layers(rgb, alpha, blur.clamp_(max=30.0), margin=_BLUR)[0].numpy()
     light *= np.float32(rng.uniform(0.15, 0.35) / light.mean())
     motions = draw_motions(rng, kind, plan.coordinates, size)
+    unmoved: list[Matrix] = [np.eye(3)] * planes
     exposure = np.exp(rng.normal(0, 0.03, planes))
     sensor = Sensor(float(rng.uniform(2000, 20000)), 3.0, exposure, 0.4, np.zeros((planes, 4)), 92)
     larger = (size[0] + 2 * BORDER, size[1] + 2 * BORDER)
-    frames = [_cut_out(light, m, size, larger) for m in (motions, [np.eye(3)] * planes)]
+    frames = [_cut_out(light, m, size, larger) for m in (motions, unmoved)]
     shots = [develop(np.random.default_rng(seed + 1), light, sensor) for light in frames]
     truth = plan.scene_coordinate(scene.visible_w())[margin:-margin, margin:-margin]
     stacks = [FocalStack(images, plan.focus_distances) for images in shots]
     ends = stacks[0].coordinates[[0, -1]]
     depth = stacks[0].depth_from_coordinate(ends[0] + truth.astype(np.float64) * (ends[1] - ends[0]))
-    return MovingStack(stacks[0], stacks[1], motions, np.float32(depth), (truth >= 0) & (truth <= 1))
+    return MovingStack(stacks[0], stacks[1], motions, np.asarray(depth, np.float32), (truth >= 0) & (truth <= 1))
 
 
 def move_pathtraced(folder: Path, seed: int, kind: str) -> MovingStack:
@@ -119,13 +120,15 @@ def move_pathtraced(folder: Path, seed: int, kind: str) -> MovingStack:
     source = load_stack(folder)
     edge = 36
     size = (source.size[0] - 2 * edge, source.size[1] - 2 * edge)
-    u = source.normalised_coordinate(source.focus_distances)
+    ends = source.coordinates[[0, -1]]
+    u = (source.coordinates - ends[0]) / (ends[1] - ends[0])
     light = np.stack([source[n] for n in range(len(source))]).transpose(0, 3, 1, 2).astype(np.float32)
     motions = draw_motions(rng, kind, u, size)
-    frames = [_cut_out(light, m, size, size) for m in (motions, [np.eye(3)] * len(source))]
+    unmoved: list[Matrix] = [np.eye(3)] * len(source)
+    frames = [_cut_out(light, m, size, size) for m in (motions, unmoved)]
     shots = [np.clip(np.rint(f), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1) for f in frames]
     with Image.open(folder / "depth.png") as image:
-        depth = np.float32(np.array(image)[edge:-edge, edge:-edge] * source.extra["depth_png_scale_m"])
+        depth = np.array(image)[edge:-edge, edge:-edge] * np.float32(source.extra["depth_png_scale_m"])
     where = source.normalised_coordinate(depth)
     stacks = [FocalStack(np.ascontiguousarray(images), source.focus_distances) for images in shots]
     return MovingStack(stacks[0], stacks[1], motions, depth, (depth > 0) & (where >= 0) & (where <= 1))
