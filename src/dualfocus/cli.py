@@ -29,6 +29,8 @@ _EXTRAS = {
     "trimesh": "render",
     "pyoidn": "render",
     "transformers": "depth-anything",
+    "onnx": "export",
+    "onnxruntime": "export",
 }
 
 _INPUT, _FOCUS = "Input", "Focus distances"  # headings in the help of predict
@@ -161,13 +163,6 @@ def predict(
     frames: Annotated[
         int | None, typer.Option(min=2, help="Frames of a video to use (10).", rich_help_panel=_INPUT)
     ] = None,
-    align: Annotated[
-        str,
-        typer.Option(
-            help="Register the frames: auto, none, translation, similarity, affine or homography.",
-            rich_help_panel="Alignment",
-        ),
-    ] = "auto",
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
@@ -185,7 +180,7 @@ def predict(
         "pixel_size": pixel_size,
         "frames": frames,
     }
-    settings = Settings(model, device, reading, parse_formats(also, points), fov, align)
+    settings = Settings(model, device, reading, parse_formats(also, points), fov)
     predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
 
 
@@ -332,46 +327,17 @@ def bench(
 
 
 @app.command()
-def plan(
-    focal_length: Annotated[float | None, typer.Option(help="Of the lens, in mm.", rich_help_panel="Camera")] = None,
-    f_number: Annotated[float | None, typer.Option(help="Of the aperture.", rich_help_panel="Camera")] = None,
-    sensor_width: Annotated[float | None, typer.Option(help="In mm.", rich_help_panel="Camera")] = None,
-    pixels: Annotated[int | None, typer.Option(help="Of a picture's width.", rich_help_panel="Camera")] = None,
-    near: Annotated[float | None, typer.Option(help="Nearest distance in metres.", rich_help_panel="Camera")] = None,
-    far: Annotated[float | None, typer.Option(help="Farthest, in metres or inf.", rich_help_panel="Camera")] = None,
-    na: Annotated[float | None, typer.Option(help="Numerical aperture.", rich_help_panel="Microscope")] = None,
-    pixel_um: Annotated[
-        float | None, typer.Option(help="Pixel size in the object, in um.", rich_help_panel="Microscope")
-    ] = None,
-    depth_um: Annotated[
-        float | None, typer.Option(help="Height of the object, in um.", rich_help_panel="Microscope")
-    ] = None,
-    planes: Annotated[int | None, typer.Option(min=2, help="How many, in place of --spacing.")] = None,
-    spacing: Annotated[float, typer.Option(help="Largest blur, in pixels, between neighbouring planes.")] = 3.0,
-    error: Annotated[float, typer.Option(help="Expected error in plane spacings.")] = 0.25,
+def export(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
+    model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")] = DEFAULT_MODEL,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
 ) -> None:
-    """Where to focus, how many planes it takes, and the depth accuracy to expect."""
-    from rich.console import Console
+    """Write a model as an ONNX file for any number of planes and image size."""
+    from dualfocus.export import export_onnx
 
-    from dualfocus.commands.plan import advice, make_plan, to_table
-
-    made = make_plan(
-        {
-            "--focal-length": focal_length,
-            "--f-number": f_number,
-            "--sensor-width": sensor_width,
-            "--pixels": pixels,
-            "--near": near,
-            "--far": far,
-        },
-        {"--na": na, "--pixel-um": pixel_um, "--depth-um": depth_um},
-        planes,
-        spacing,
-        error,
-    )
-    Console().print(to_table(made))
-    for line in advice(made):
-        typer.echo(line)
+    with status(f"exporting {model}"):
+        path = export_onnx(model, out, precision)
+    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()
