@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from dualfocus import metrics
 from dualfocus.benchmarks.protocol import Comparison, Protocol
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
+from dualfocus.benchmarks.slices import SliceSums, slice_groups
+from dualfocus.benchmarks.texture import texture_strength
 from dualfocus.datasets import Sample
 from dualfocus.stack import FocalStack
 
@@ -25,12 +27,17 @@ COLUMNS: dict[str, str] = {
     "sq_rel": "mean (y - t)^2 / t",
     "mse": "mean square error of depth",
     "log_rms": "root mean square of ln y - ln t",
-    "delta1": "fraction with max(y/t, t/y) < 1.25",
+    "log10": "mean |log10 y - log10 t|",
+    "silog": "root of mean g^2 - (mean g)^2 / 2, g = ln y - ln t",
+    "d1_05": "fraction with max(y/t, t/y) < 1.05",
+    "d1_15": "fraction below 1.15",
+    "delta1": "fraction below 1.25",
     "delta2": "fraction below 1.25^2",
     "delta3": "fraction below 1.25^3",
+    "boundary_f1": "scale-invariant boundary F1 of Depth Pro, 0 to 1",
     "bump": "Bumpiness of the depth error, as DFV counts it",
-    "badpix": "percent with |y - t| > 0.07 (protocols of DFV)",
-    "avg_unc": "mean predicted standard deviation over the whole map, padding included, in the protocol's space",
+    "badpix": "fraction with |y - t| > 0.07 (protocols of DFV)",
+    "avg_unc": "mean predicted standard deviation over the whole map, padding included",
     "correlation": "Pearson correlation of depth",
     "range_rmse": "RMSE in the focus coordinate / focus range, truth inside the focus range",
     "range_mae": "mean absolute error, likewise",
@@ -42,77 +49,129 @@ COLUMNS: dict[str, str] = {
     "confidence_textured": "mean confidence on the textured half",
     "confidence_flat": "mean confidence on flat areas (mean gradient below half a grey level in 15 x 15)",
     "flat": "fraction of flat areas among pixels inside the focus range",
+    "ause": "area under the sparsification error of the confidence / mean error; 0 is the best order",
     "valid": "fraction of measured pixels that the model calls valid (invalid ones are measured all the same)",
     "filled": "fraction of measured pixels without a finite prediction",
 }
 
 
-def measure(
-    sample: Sample, result: Any, protocol: Protocol | None = None
-) -> tuple[dict[str, float], ConfidenceHistogram]:
-    """All `COLUMNS` of one prediction, NaN where one has no meaning, and the histogram of its confidence.
+class Measured(NamedTuple):
+    """What is kept of one prediction: the `COLUMNS`, NaN where one has no meaning, and sums to pool over images."""
+
+    figures: dict[str, float]
+    histogram: ConfidenceHistogram
+    slices: SliceSums
+
+
+class Yardstick:
+    """One sample under one protocol: what depends on the truth alone is worked out once for all models.
 
     Args:
         sample: the stack with its truth.
-        result: a `DepthResult` of that stack, or of the stack as the protocol pads it.
         protocol: whose space, mask and clipping the errors of depth follow; None compares depth as it is.
-
-    Raises:
-        ValueError: the result has another size or unit than the stack, or the mask is empty.
     """
-    stack = sample.stack
-    size = stack.size if protocol is None else protocol.padded_size(stack)
-    if result.depth.shape not in (stack.size, size) or result.unit != stack.result_unit:
-        raise ValueError(
-            f"{sample.name}: the result is {result.depth.shape} in {result.unit!r}, "
-            f"the stack {stack.size} in {stack.result_unit!r}"
-        )
-    part = (slice(stack.size[0]), slice(stack.size[1]))  # the padding is below and to the right
-    given, valid = np.asarray(result.depth, np.float64)[part], result.valid[part]
-    depth, filled = _fill(stack, given)
-    figures = dict.fromkeys(COLUMNS, float("nan"))
-    if protocol is None:
-        compared = Comparison(depth, np.asarray(sample.truth, np.float64), sample.mask)
-    else:
-        compared = protocol.compare(sample, depth)
-        figures["avg_unc"] = float(np.mean(protocol.carried_std(result.depth, result.std)))
-    mask = compared.mask
-    figures |= _depth_figures(stack, compared, protocol)
-    histogram = ConfidenceHistogram()
-    if not mask.any():
-        return figures, histogram
-    figures |= {"valid": float(np.mean(valid[mask])), "filled": float(np.mean(filled[mask]))}
-    at_infinity = np.isposinf(given)  # a place like any other in the focus coordinate of a camera
-    coordinate = stack.normalised_coordinate(np.where(at_infinity & stack.is_camera, np.inf, depth))
-    true_coordinate = stack.normalised_coordinate(sample.truth)
-    inside = mask & (true_coordinate >= -ROUNDING) & (true_coordinate <= 1 + ROUNDING)
-    figures["inside"] = float(np.sum(inside) / np.sum(mask))
-    if inside.any():
-        error = np.abs(np.where(inside, coordinate - true_coordinate, 0))
-        confidence = np.asarray(result.confidence, np.float64)[part]
-        figures |= _coordinate_figures(error, inside, len(stack))
-        if np.isfinite(confidence[inside]).all():  # predictions from files have none
-            histogram.add(confidence[inside], error[inside], error[inside] < 0.5 / (len(stack) - 1))
-        figures["confidence"] = float(np.mean(confidence[inside]))
+
+    def __init__(self, sample: Sample, protocol: Protocol | None = None) -> None:
+        self.sample, self.protocol = sample, protocol
+        stack, truth = sample.stack, np.asarray(sample.truth, np.float64)
+        self.mask = self._compare(np.where(sample.mask, truth, 1)).mask
+        self.true_coordinate = stack.normalised_coordinate(truth)
+        self.inside = self.mask & (self.true_coordinate >= -ROUNDING) & (self.true_coordinate <= 1 + ROUNDING)
+        self.groups = slice_groups(sample, self.true_coordinate, self.inside)
+        self.textured: NDArray[np.bool_] | None = None
         if sample.all_in_focus is not None:
-            figures |= _texture_figures(error, confidence, inside, sample.all_in_focus)
-    return figures, histogram
+            strength = texture_strength(sample.all_in_focus, TEXTURE_WINDOW)
+            self.textured = self.inside & (strength > np.median(strength))
+            self.flat = self.inside & (texture_strength(sample.all_in_focus, FLAT_WINDOW) < FLAT_LEVELS)
+
+    def measure(self, result: Any) -> Measured:
+        """All figures of one prediction.
+
+        Args:
+            result: a `DepthResult` of the sample's stack, or of the stack as the protocol pads it.
+
+        Raises:
+            ValueError: the result has another size or unit than the stack.
+        """
+        stack = self.sample.stack
+        part = self._part(result)
+        given, valid = np.asarray(result.depth, np.float64)[part], result.valid[part]
+        depth, filled = fill(stack, given)
+        figures = dict.fromkeys(COLUMNS, float("nan"))
+        figures |= _depth_figures(stack, self._compare(depth), self.protocol)
+        figures["avg_unc"] = self._mean_std(result)
+        histogram, slices = ConfidenceHistogram(), SliceSums()
+        if self.mask.any():
+            figures["inside"] = float(np.sum(self.inside) / np.sum(self.mask))
+            figures |= {"valid": float(np.mean(valid[self.mask])), "filled": float(np.mean(filled[self.mask]))}
+        if self.inside.any():
+            error = self.coordinate_error(given)
+            confidence = np.asarray(result.confidence, np.float64)[part]
+            figures |= _coordinate_figures(error[self.inside], len(stack))
+            figures |= self._texture_figures(error, confidence)
+            figures["confidence"] = float(np.mean(confidence[self.inside]))
+            e, c = error[self.inside], confidence[self.inside]
+            slices.add(self.groups, e, c, len(stack))
+            if np.isfinite(c).all():  # predictions from files have none
+                histogram.add(c, e, e < 0.5 / (len(stack) - 1))
+                figures["ause"] = metrics.sparsification_error(c, e)
+        return Measured(figures, histogram, slices)
+
+    def coordinate_error(self, depth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(H, W) absolute error in focus ranges where the truth is inside the focus range, 0 elsewhere.
+
+        Args:
+            depth: (H, W) as predicted; what is missing is filled.
+        """
+        stack = self.sample.stack
+        at_infinity = np.isposinf(depth)  # a place like any other in the focus coordinate of a camera
+        filled, _ = fill(stack, depth)
+        coordinate = stack.normalised_coordinate(np.where(at_infinity & stack.is_camera, np.inf, filled))
+        error = np.zeros(stack.size)
+        return np.abs(np.subtract(coordinate, self.true_coordinate, out=error, where=self.inside))
+
+    def _compare(self, depth: NDArray[np.float64]) -> Comparison:
+        if self.protocol is None:
+            return Comparison(depth, np.asarray(self.sample.truth, np.float64), self.sample.mask)
+        return self.protocol.compare(self.sample, depth)
+
+    def _part(self, result: Any) -> tuple[slice, slice]:
+        """The pixels of the result that are the sample's; a padded one has more below and to the right."""
+        stack = self.sample.stack
+        padded = stack.size if self.protocol is None else self.protocol.padded_size(stack)
+        if result.depth.shape not in (stack.size, padded) or result.unit != stack.result_unit:
+            raise ValueError(
+                f"{self.sample.name}: the result is {result.depth.shape} in {result.unit!r}, "
+                f"the stack {stack.size} in {stack.result_unit!r}"
+            )
+        return slice(stack.size[0]), slice(stack.size[1])
+
+    def _mean_std(self, result: Any) -> float:
+        """DFV's average uncertainty, in the protocol's space."""
+        std = result.std if self.protocol is None else self.protocol.carried_std(result.depth, result.std)
+        return float(np.mean(std))
+
+    def _texture_figures(self, error: NDArray[np.float64], confidence: NDArray[np.float64]) -> dict[str, float]:
+        if self.textured is None:
+            return {}
+        figures = {"flat": float(np.sum(self.flat) / np.sum(self.inside))}
+        if self.textured.any():
+            figures["range_rmse_textured"] = float(np.sqrt(np.mean(error[self.textured] ** 2)))
+            figures["confidence_textured"] = float(np.mean(confidence[self.textured]))
+        if self.flat.any():
+            figures["confidence_flat"] = float(np.mean(confidence[self.flat]))
+        return figures
 
 
-def texture_strength(image: NDArray[Any], window: int) -> NDArray[np.float64]:
-    """Mean gradient magnitude of the grey image over a square window, in grey levels of 255 per pixel.
-
-    Args:
-        image: (H, W, 3) or (H, W), integer or float in [0, 1].
-        window: odd side of the window in pixels.
-    """
-    scale = 255 / np.iinfo(image.dtype).max if image.dtype.kind == "u" else 255
-    grey = image.astype(np.float64) * scale
-    grey = grey.mean(axis=2) if grey.ndim == 3 else grey
-    return _box_mean(np.hypot(*np.gradient(grey)), window)
+def measure(
+    sample: Sample, result: Any, protocol: Protocol | None = None
+) -> tuple[dict[str, float], ConfidenceHistogram]:
+    """All `COLUMNS` of one prediction and the histogram of its confidence; see `Yardstick`, which serves many."""
+    measured = Yardstick(sample, protocol).measure(result)
+    return measured.figures, measured.histogram
 
 
-def _fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Predictions that cannot be measured take the farthest finite plane; a model may not gain by leaving them out."""
     missing = ~np.isfinite(depth)
     if stack.is_camera:
@@ -122,51 +181,34 @@ def _fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.flo
 
 
 def _depth_figures(stack: FocalStack, compared: Comparison, protocol: Protocol | None) -> dict[str, float]:
-    """Errors in the protocol's space; ratios and Bump only where depth is a distance from the camera."""
+    """Errors in the protocol's space; ratios and Bump only where depth is a distance from the camera.
+
+    An image without a pixel that counts has no figure, but zeros in DFV's protocols, and so enters their means.
+    """
     y, t, mask = compared
+    figures: dict[str, float] = {}
+    if mask.any():
+        figures["rmse"] = metrics.root_mean_square_error(y, t, mask)
+        figures["mae"] = metrics.mean_absolute_error(y, t, mask)
+        figures["correlation"] = metrics.correlation(y, t, mask)
+        figures["mse"] = figures["rmse"] ** 2
+        if stack.is_camera:
+            figures |= metrics.fossa_metrics(y, t, mask)
+            figures["bump"] = metrics.bumpiness(y, np.where(mask, t, 0), mask)
     if protocol is not None and protocol.metric_set == "dfv":
-        figures = metrics.dfv_metrics(y, t)  # percent, and zeros for an image without truth
-        return figures | ({"mae": metrics.mean_absolute_error(y, t, mask)} if mask.any() else {})
-    figures = {
-        "rmse": metrics.root_mean_square_error(y, t, mask),
-        "mae": metrics.mean_absolute_error(y, t, mask),
-        "correlation": metrics.correlation(y, t, mask),
-    }
-    figures["mse"] = figures["rmse"] ** 2
-    if stack.is_camera:
-        figures |= metrics.depth_metrics(y, t, mask)
-        figures["bump"] = metrics.bumpiness(y, np.where(mask, t, 0), mask)
+        figures |= {name: value / _scale(name) for name, value in metrics.dfv_metrics(y, t).items()}
     return figures
 
 
-def _coordinate_figures(error: NDArray[np.float64], inside: NDArray[np.bool_], planes: int) -> dict[str, float]:
-    e = error[inside]
+def _scale(name: str) -> int:
+    """DFV's percents are kept as fractions, and shown as percent by its protocols."""
+    return 100 if name == "badpix" or name.startswith("delta") else 1
+
+
+def _coordinate_figures(error: NDArray[np.float64], planes: int) -> dict[str, float]:
     return {
-        "range_rmse": float(np.sqrt(np.mean(e**2))),
-        "range_mae": float(np.mean(e)),
-        "plane_mae": float(np.mean(e) * (planes - 1)),
-        "within_half_plane": float(np.mean(e < 0.5 / (planes - 1))),
+        "range_rmse": float(np.sqrt(np.mean(error**2))),
+        "range_mae": float(np.mean(error)),
+        "plane_mae": float(np.mean(error) * (planes - 1)),
+        "within_half_plane": float(np.mean(error < 0.5 / (planes - 1))),
     }
-
-
-def _texture_figures(
-    error: NDArray[np.float64], confidence: NDArray[np.float64], inside: NDArray[np.bool_], image: NDArray[Any]
-) -> dict[str, float]:
-    strength = texture_strength(image, TEXTURE_WINDOW)
-    textured = inside & (strength > np.median(strength))
-    flat = inside & (texture_strength(image, FLAT_WINDOW) < FLAT_LEVELS)
-    figures = {"flat": float(np.sum(flat) / np.sum(inside))}
-    if textured.any():
-        figures["range_rmse_textured"] = float(np.sqrt(np.mean(error[textured] ** 2)))
-        figures["confidence_textured"] = float(np.mean(confidence[textured]))
-    if flat.any():
-        figures["confidence_flat"] = float(np.mean(confidence[flat]))
-    return figures
-
-
-def _box_mean(image: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Mean over a window x window square, borders mirrored."""
-    half = window // 2
-    sums = np.pad(np.pad(image, half, mode="symmetric").cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    total = sums[window:, window:] - sums[:-window, window:] - sums[window:, :-window] + sums[:-window, :-window]
-    return total / window**2

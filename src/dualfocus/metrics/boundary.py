@@ -50,7 +50,7 @@ def _neighbours(y: Array, t: Array, keep: Mask, axis: int, flip: bool = False) -
 
 def _edges_passed(predicted: Array, true: Array, valid: Mask) -> Array:
     """(3, thresholds): pairs that pass each threshold in both maps, in the prediction, and in the truth."""
-    passed = [np.searchsorted(THRESHOLDS, ratio[valid], side="left") for ratio in (predicted, true)]
-    levels = len(THRESHOLDS) + 1
+    some = valid & ((predicted > THRESHOLDS[0]) | (true > THRESHOLDS[0]))  # few pairs are an edge of either
+    passed = [np.searchsorted(THRESHOLDS, ratio[some], side="left") for ratio in (predicted, true)]
     ranks = (np.minimum(*passed), *passed)
-    return np.array([np.bincount(rank, minlength=levels)[::-1].cumsum()[::-1][1:] for rank in ranks])
+    return np.array([np.bincount(rank, minlength=len(THRESHOLDS) + 1)[::-1].cumsum()[::-1][1:] for rank in ranks])
