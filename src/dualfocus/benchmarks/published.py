@@ -1,43 +1,64 @@
-"""Figures others have published, as data. They are shown beside ours in a table of their own, never in our columns."""
+"""Figures others have published, from `published.json`. They stand beside ours only where the protocol is the same."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
+from typing import Any
 
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One row of somebody else's table.
+    """One row of somebody else's table; a figure that was not given is None. Accuracies are fractions.
 
     Attributes:
         method: its name.
-        kind: what goes in: a focal stack (depth from focus) or a single image.
-        rmse: in metres.
-        abs_rel: mean |y - t| / t; None where it was not given.
-        delta1: fraction below 1.25; None where it was not given.
+        kind: what goes in: a focal stack, a single image or a light field.
         protocol: how it was measured, as far as is known.
-        source: where the figure was read.
+        source: where the figures were read.
+        beside: names of our protocols that measure the same, beside whose figures the row may stand.
+        mse: and all that follow: the columns of `dualfocus evaluate` of these names.
     """
 
     method: str
     kind: str
-    rmse: float
-    abs_rel: float | None
-    delta1: float | None
     protocol: str
     source: str
+    beside: tuple[str, ...] = ()
+    mse: float | None = None
+    rmse: float | None = None
+    mae: float | None = None
+    log_rms: float | None = None
+    abs_rel: float | None = None
+    sq_rel: float | None = None
+    bump: float | None = None
+    delta1: float | None = None
+    delta2: float | None = None
+    delta3: float | None = None
+    d1_05: float | None = None
+    d1_15: float | None = None
+
+    def figure(self, column: str) -> float | None:
+        """The figure of that column; None when it was not given."""
+        return getattr(self, column, None)
 
 
-_TABLE = "NYU table of the DualFocus paper (arXiv 2509.21992), read in a summary by a third party"
-_STACKS = "synthetic focal stacks on NYU Depth v2, most plausibly HybridDepth's protocol; not confirmed, N not stated"
-_SINGLE = "single-image protocol (640 x 480, Eigen crop), probably: not comparable with the focal-stack rows"
+def beside(rows: Sequence[PublishedRow], protocol: str) -> tuple[list[PublishedRow], list[PublishedRow]]:
+    """Rows of the same protocol, and those of others, which say nothing about ours."""
+    same = [row for row in rows if protocol in row.beside]
+    return same, [row for row in rows if protocol not in row.beside]
 
-PUBLISHED: dict[str, tuple[PublishedRow, ...]] = {
-    "nyu": (
-        PublishedRow("Depth Anything", "single image", 0.206, 0.056, 0.984, _SINGLE, _TABLE),
-        PublishedRow("HybridDepth", "depth from focus", 0.128, 0.026, 0.995, _STACKS, _TABLE),
-        PublishedRow("DFV", "depth from focus", 0.094, 0.020, 0.998, _STACKS, _TABLE),
-        PublishedRow("DualFocus", "depth from focus", 0.075, 0.013, 0.999, _STACKS, _TABLE),
-        PublishedRow("DualFocus without both constraints", "depth from focus", 0.094, None, None, _STACKS, _TABLE),
-    )
-}
+
+def _read() -> dict[str, tuple[PublishedRow, ...]]:
+    text = resources.files("dualfocus.benchmarks").joinpath("published.json").read_text(encoding="utf-8")
+    return {name: tuple(map(_row, rows)) for name, rows in json.loads(text).items()}
+
+
+def _row(content: dict[str, Any]) -> PublishedRow:
+    words = {key: content[key] for key in ("method", "kind", "protocol", "source")}
+    return PublishedRow(**words, beside=tuple(content["beside"]), **content["figures"])
+
+
+PUBLISHED = _read()
