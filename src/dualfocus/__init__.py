@@ -9,18 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dualfocus.alignment import align
     from dualfocus.inference import load_model
     from dualfocus.outputs import DepthResult
     from dualfocus.readers import load_stack
     from dualfocus.stack import Camera, FocalStack
 
 __version__ = "0.1.0"
-__all__ = ["Camera", "DepthResult", "FocalStack", "__version__", "load_model", "load_stack"]
+__all__ = ["Camera", "DepthResult", "FocalStack", "__version__", "align", "load_model", "load_stack"]
 
 _HOME = {
     "Camera": "dualfocus.stack",
     "DepthResult": "dualfocus.outputs",
     "FocalStack": "dualfocus.stack",
+    "align": "dualfocus.alignment",
     "load_model": "dualfocus.inference",
     "load_stack": "dualfocus.readers",
 }

@@ -29,8 +29,6 @@ _EXTRAS = {
     "trimesh": "render",
     "pyoidn": "render",
     "transformers": "depth-anything",
-    "onnx": "export",
-    "onnxruntime": "export",
 }
 
 _INPUT, _FOCUS = "Input", "Focus distances"  # headings in the help of predict
@@ -163,6 +161,13 @@ def predict(
     frames: Annotated[
         int | None, typer.Option(min=2, help="Frames of a video to use (10).", rich_help_panel=_INPUT)
     ] = None,
+    align: Annotated[
+        str,
+        typer.Option(
+            help="Register the frames: auto, none, translation, similarity, affine or homography.",
+            rich_help_panel="Alignment",
+        ),
+    ] = "auto",
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
@@ -180,7 +185,7 @@ def predict(
         "pixel_size": pixel_size,
         "frames": frames,
     }
-    settings = Settings(model, device, reading, parse_formats(also, points), fov)
+    settings = Settings(model, device, reading, parse_formats(also, points), fov, align)
     predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
 
 
@@ -188,23 +193,33 @@ def predict(
 def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
     protocol: Annotated[
-        str, typer.Option(help="stacks, procedural, nyu/hybriddepth-n5, ddff12/dfv-n5, ... (docs/benchmarks.md).")
+        list[str],
+        typer.Option(help="stacks, procedural, nyu/hybriddepth-n5, ... (docs/benchmarks.md); may be repeated."),
     ],
     models: Annotated[
         list[str] | None, typer.Argument(help=f"Models, or files:FOLDER of predictions; {DEFAULT_MODEL} if none.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder or file of the protocol's data.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]PATH", help="Data of the protocol, of protocol NAME, or of all NAME/...; repeat."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many samples, evenly spread.")] = None,
     device: DeviceOption = "auto",
     resume: Annotated[bool, typer.Option(help="Keep the rows that are there already.")] = True,
-) -> None:
-    """Measure models on stacks with ground truth, under a protocol."""
-    from dualfocus.benchmarks.evaluate import evaluate as measure
+    worst: Annotated[int, typer.Option(min=0, help="Draw this many of the worst images of each model.")] = 3,
+    worst_by: Annotated[str | None, typer.Option(help="Metric that tells which are worst; the table's first.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Share the images between so many processes or GPUs.")] = 1,
+) -> int:
+    """Measure models on stacks with ground truth, under one protocol or several."""
+    from dualfocus.benchmarks.evaluate import Options
+    from dualfocus.commands import evaluate as command
 
-    with progress_bar("evaluating") as report:
-        measure(models or [DEFAULT_MODEL], protocol, data, out, limit, device, resume, progress=report)
-    typer.echo((out / "summary.md").read_text(encoding="utf-8"))
-    typer.echo(f"written to {out}")
+    options = Options(limit, device, resume, worst, worst_by)
+    paths = command.assign_data(protocol, data or [])
+    if processes > 1:
+        return command.run_in_processes(processes, models or [DEFAULT_MODEL], paths, out, options)
+    command.run(models or [DEFAULT_MODEL], paths, out, options)
+    return 0
 
 
 @app.command()
@@ -327,17 +342,46 @@ def bench(
 
 
 @app.command()
-def export(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
-    model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")] = DEFAULT_MODEL,
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+def plan(
+    focal_length: Annotated[float | None, typer.Option(help="Of the lens, in mm.", rich_help_panel="Camera")] = None,
+    f_number: Annotated[float | None, typer.Option(help="Of the aperture.", rich_help_panel="Camera")] = None,
+    sensor_width: Annotated[float | None, typer.Option(help="In mm.", rich_help_panel="Camera")] = None,
+    pixels: Annotated[int | None, typer.Option(help="Of a picture's width.", rich_help_panel="Camera")] = None,
+    near: Annotated[float | None, typer.Option(help="Nearest distance in metres.", rich_help_panel="Camera")] = None,
+    far: Annotated[float | None, typer.Option(help="Farthest, in metres or inf.", rich_help_panel="Camera")] = None,
+    na: Annotated[float | None, typer.Option(help="Numerical aperture.", rich_help_panel="Microscope")] = None,
+    pixel_um: Annotated[
+        float | None, typer.Option(help="Pixel size in the object, in um.", rich_help_panel="Microscope")
+    ] = None,
+    depth_um: Annotated[
+        float | None, typer.Option(help="Height of the object, in um.", rich_help_panel="Microscope")
+    ] = None,
+    planes: Annotated[int | None, typer.Option(min=2, help="How many, in place of --spacing.")] = None,
+    spacing: Annotated[float, typer.Option(help="Largest blur, in pixels, between neighbouring planes.")] = 3.0,
+    error: Annotated[float, typer.Option(help="Expected error in plane spacings.")] = 0.25,
 ) -> None:
-    """Write a model as an ONNX file for any number of planes and image size."""
-    from dualfocus.export import export_onnx
+    """Where to focus, how many planes it takes, and the depth accuracy to expect."""
+    from rich.console import Console
 
-    with status(f"exporting {model}"):
-        path = export_onnx(model, out, precision)
-    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    from dualfocus.commands.plan import advice, make_plan, to_table
+
+    made = make_plan(
+        {
+            "--focal-length": focal_length,
+            "--f-number": f_number,
+            "--sensor-width": sensor_width,
+            "--pixels": pixels,
+            "--near": near,
+            "--far": far,
+        },
+        {"--na": na, "--pixel-um": pixel_um, "--depth-um": depth_um},
+        planes,
+        spacing,
+        error,
+    )
+    Console().print(to_table(made))
+    for line in advice(made):
+        typer.echo(line)
 
 
 @app.command()

@@ -80,10 +80,13 @@ class DepthModel:
         coordinate, std, confidence = self._full_size(found, image)
         depth = np.asarray(axis.depth(coordinate), np.float32)
         spread = np.asarray(axis.depth_std(coordinate, std), np.float32)
+        valid = (confidence >= LEAST_CONFIDENCE) & np.isfinite(depth)
+        if stack.common_region is not None:
+            valid &= stack.common_region
         timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return DepthResult(
             depth=depth,
-            valid=(confidence >= LEAST_CONFIDENCE) & np.isfinite(depth),
+            valid=valid,
             confidence=confidence,
             std=spread,
             all_in_focus=image,
@@ -96,6 +99,7 @@ class DepthModel:
             camera=stack.camera,
             order=stack.order,
             pixel_size_um=stack.pixel_size_um,
+            alignment=stack.alignment,
         )
 
     def _full_size(self, found: Estimate, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

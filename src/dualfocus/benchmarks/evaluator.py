@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dualfocus.benchmarks.measure import COLUMNS, measure
+from dualfocus import metrics
+from dualfocus.benchmarks.measure import COLUMNS, Yardstick
+from dualfocus.benchmarks.processes import ALONE, Processes
 from dualfocus.benchmarks.protocol import Protocol as Rules
 from dualfocus.benchmarks.records import ModelRecord, safe_name
 from dualfocus.datasets import Dataset, Sample
@@ -46,6 +48,7 @@ def run(
     indices: Sequence[int],
     progress: Progress | None = None,
     rules: Rules | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, dict[str, Any]]:
     """Measure models on samples and summarise; rows already in `out` are kept and not computed again.
 
@@ -56,32 +59,58 @@ def run(
         indices: which samples, in the order of the summary.
         progress: called with (done, total, sample name) after each sample.
         rules: the protocol; None measures depth as it is.
+        processes: that share the work.
 
     Returns:
-        `summarise` of each model.
+        `summarise` of each model in the main process, nothing in the others.
     """
-    records = {name: ModelRecord(out / safe_name(name), ALL_COLUMNS) for name in models}
-    for done, index in enumerate(indices, start=1):
-        name = dataset.names[index]
-        lacking = [model for model, record in records.items() if name not in record.rows]
-        if lacking:
-            sample = dataset[index]
-            for model in lacking:
-                start = time.perf_counter()
-                result = _answer(models[model], sample, rules)
-                seconds = time.perf_counter() - start
-                figures, histogram = measure(sample, result, rules)
-                records[model].add(name, {**figures, "seconds": seconds}, histogram)
-        if progress is not None:
-            progress(done, len(indices), name)
     names = [dataset.names[index] for index in indices]
+    records = _open_records(models, out, processes)
+    lacking = [index for index in indices if any(dataset.names[index] not in r.rows for r in records.values())]
+    mine = processes.share(lacking)
+    for count, index in enumerate(mine, start=1):
+        _measure_sample(models, records, dataset[index], rules)
+        if progress is not None:  # the others are about as far
+            done = len(indices) - len(lacking) + min(count * processes.count, len(lacking))
+            progress(done, len(indices), dataset.names[index])
+    processes.wait()
+    if not processes.is_main:
+        return {}
+    for record in records.values():
+        record.gather(names)
     return {model: summarise(record, names) for model, record in records.items()}
 
 
-def _answer(model: Any, sample: Sample, rules: Rules | None) -> Any:
-    if hasattr(model, "predict_sample"):
-        return model.predict_sample(sample)
-    return model.predict(sample.stack if rules is None else rules.padded(sample.stack))
+def _open_records(models: Mapping[str, System], out: Path, processes: Processes) -> dict[str, ModelRecord]:
+    """The main process first: it takes up what a stopped run has left."""
+    if not processes.is_main:
+        processes.wait()
+    records = {name: ModelRecord(out / safe_name(name), ALL_COLUMNS, processes.rank) for name in models}
+    if processes.is_main:
+        processes.wait()
+    return records
+
+
+def _measure_sample(
+    models: Mapping[str, System], records: Mapping[str, ModelRecord], sample: Sample, rules: Rules | None
+) -> None:
+    """Add the row of a sample to every record that lacks it."""
+    yardstick = Yardstick(sample, rules)
+    for name, record in records.items():
+        if sample.name not in record.rows:
+            start = time.perf_counter()
+            result = answer(models[name], sample, rules)
+            seconds = time.perf_counter() - start
+            measured = yardstick.measure(result)
+            figures = {**measured.figures, "seconds": seconds}
+            record.add(sample.name, figures, measured.histogram, measured.slices)
+
+
+def answer(system: System, sample: Sample, rules: Rules | None = None) -> Any:
+    """What a system makes of a sample; a model that takes a stack gets it as the protocol pads it."""
+    if hasattr(system, "predict_sample"):
+        return system.predict_sample(sample)
+    return system.predict(sample.stack if rules is None else rules.padded(sample.stack))
 
 
 def summarise(record: ModelRecord, names: Sequence[str]) -> dict[str, Any]:
@@ -90,20 +119,24 @@ def summarise(record: ModelRecord, names: Sequence[str]) -> dict[str, Any]:
     Returns:
         `images`; `mean`: each column's mean over the images where it has a meaning (NaN where it has none);
         `calibration_error` (15 equal-width bins); `error_by_confidence` (ten bins of equal count, least confident
-        first, in focus ranges); `error_falls`: whether that falls from bin to bin.
+        first, in focus ranges); `error_falls`: whether that falls from bin to bin; `risk_coverage`: mean error in focus
+        ranges of the most confident 1/20, 2/20, ... of the pixels; `slices`: see `SliceSums.table`.
     """
     table = np.array([[record.rows[name][column] for column in record.columns] for name in names])
     counted = np.isfinite(table)
     sums = np.where(counted, table, 0).sum(axis=0)
     mean = np.divide(sums, counted.sum(axis=0), out=np.full_like(sums, np.nan), where=counted.any(axis=0))
     pooled = record.histogram(names)
-    bins = pooled.error_by_confidence().tolist() if pooled.count.any() else []
+    some = pooled.count.any()
+    bins = pooled.error_by_confidence().tolist() if some else []
     return {
         "images": len(names),
         "mean": dict(zip(record.columns, mean.tolist(), strict=True)),
         "calibration_error": pooled.expected_calibration_error(),
         "error_by_confidence": bins,
         "error_falls": bool(np.all(np.diff(bins) <= _TIE)) if bins else None,
+        "risk_coverage": metrics.risk_coverage(pooled.count, pooled.error).tolist() if some else [],
+        "slices": record.slices(names).table(),
     }
 
 

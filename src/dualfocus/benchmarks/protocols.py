@@ -203,6 +203,11 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
+def needs_data(name: str) -> bool:
+    """Whether the protocol of that name cannot do without a path of its data."""
+    return name != "procedural"
+
+
 def open_dataset(protocol: Protocol, data: str | Path | None) -> Dataset:
     """The samples of a protocol.
 
@@ -210,7 +215,7 @@ def open_dataset(protocol: Protocol, data: str | Path | None) -> Dataset:
         protocol: one of `PROTOCOLS`.
         data: the folder of stacks, of labelled NYU, or of texture images (procedural; None: noise textures only).
     """
-    if data is None and protocol.name != "procedural":
+    if data is None and needs_data(protocol.name):
         raise ValueError(f"protocol {protocol.name} needs the folder or file of its data: --data")
     return protocol.open(None if data is None else unpacked(Path(data)))
 

@@ -1,113 +1,132 @@
-"""The files of an evaluation: rows written as they come, kept when it is started again, replaced only as a whole."""
+"""What is kept of every image of a model: rows written as they come, kept when it is started again."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
+from dualfocus.benchmarks.slices import SliceSums
+
+_REMEDY = "remove it, and its images are measured again"
+Sums = TypeVar("Sums", ConfidenceHistogram, SliceSums)
 
 
 class ModelRecord:
-    """Rows and confidence histograms of one model: `per_image.csv` and `confidence/NAME.npz` in a folder.
+    """Rows of one model in `per_image.csv`, and for each image sums to pool in `confidence/` and `slices/`.
 
-    A row is there only when its histogram is. A row cut short by a crash is dropped when the record is opened.
+    A row is there only when its sums are. A row cut short by a crash is dropped when the record is opened. Of several
+    processes each writes to a file of its own, and the main one gathers them: when it opens the record, so that nothing
+    of a stopped run is lost, and with `gather`.
 
     Args:
         folder: made when it does not exist.
         columns: names of the figures of a row.
+        rank: of this process, 0 for the main one.
+
+    Raises:
+        ValueError: a file that cannot be read, named.
     """
 
-    def __init__(self, folder: Path, columns: Sequence[str]) -> None:
+    def __init__(self, folder: Path, columns: Sequence[str], rank: int = 0) -> None:
         self.folder = folder
         self.columns = list(columns)
-        (folder / "confidence").mkdir(parents=True, exist_ok=True)
-        self.rows: dict[str, dict[str, float]] = self._read()
+        for part in ("confidence", "slices"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        self._table = folder / "per_image.csv"
+        self._own = self._table if rank == 0 else folder / f"per_image.{rank}.csv"
+        self.rows = self._read(self._table)
+        if rank == 0:
+            self.gather()
+        else:
+            write_table(self._own, [self._header])
 
-    def add(self, name: str, figures: Mapping[str, float], histogram: ConfidenceHistogram) -> None:
-        """Append one image, histogram first."""
-        path = self._histogram_path(name)
-        temporary = path.with_suffix(".tmp")
-        histogram.save(temporary)
-        os.replace(temporary, path)
+    def add(
+        self,
+        name: str,
+        figures: Mapping[str, float],
+        histogram: ConfidenceHistogram,
+        slices: SliceSums | None = None,
+    ) -> None:
+        """Append one image, its sums first."""
+        for sums, path in ((histogram, self._histogram_path(name)), (slices or SliceSums(), self._slices_path(name))):
+            temporary = path.with_suffix(".tmp")
+            sums.save(temporary)
+            os.replace(temporary, path)
         row = {column: figures[column] for column in self.columns}
-        with (self.folder / "per_image.csv").open("a", encoding="utf-8", newline="") as file:
+        with self._own.open("a", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow([name, *(_cell(row[column]) for column in self.columns)])
         self.rows[name] = row
 
+    def gather(self, order: Sequence[str] = ()) -> None:
+        """Put the rows of all processes into `per_image.csv`, those named in `order` first and in that order."""
+        parts = sorted(self.folder.glob("per_image.*.csv"))
+        for part in parts:
+            self.rows |= self._read(part)
+        named = [name for name in order if name in self.rows]
+        self.rows = {name: self.rows[name] for name in dict.fromkeys([*named, *self.rows])}
+        lines = [self._header, *([name, *map(_cell, row.values())] for name, row in self.rows.items())]
+        if not self._table.exists() or self._table.read_text(encoding="utf-8") != _as_csv(lines):
+            write_table(self._table, lines)
+        for part in parts:
+            part.unlink()
+
     def histogram(self, names: Sequence[str]) -> ConfidenceHistogram:
-        """The pooled histogram of these images."""
+        """The pooled histogram of these images (ValueError naming a file that cannot be read)."""
         pooled = ConfidenceHistogram()
         for name in names:
-            pooled.merge(ConfidenceHistogram.load(self._histogram_path(name)))
+            pooled.merge(_loaded(ConfidenceHistogram, self._histogram_path(name)))
         return pooled
+
+    def slices(self, names: Sequence[str]) -> SliceSums:
+        """The pooled slices of these images (ValueError likewise)."""
+        pooled = SliceSums()
+        for name in names:
+            pooled.merge(_loaded(SliceSums, self._slices_path(name)))
+        return pooled
+
+    @property
+    def _header(self) -> list[str]:
+        return ["name", *self.columns]
 
     def _histogram_path(self, name: str) -> Path:
         return self.folder / "confidence" / f"{safe_name(name)}.npz"
 
-    def _read(self) -> dict[str, dict[str, float]]:
-        """Rows of earlier runs; the file is written anew when anything in it cannot be used."""
-        path = self.folder / "per_image.csv"
-        header = ["name", *self.columns]
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    def _slices_path(self, name: str) -> Path:
+        return self.folder / "slices" / f"{safe_name(name)}.npy"
+
+    def _read(self, path: Path) -> dict[str, dict[str, float]]:
+        """Rows of earlier runs that can be used; none of a table with other columns."""
+        try:
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: is not text; {_REMEDY}") from None
         complete = text[: text.rfind("\n") + 1]
         lines = list(csv.reader(complete.splitlines()))
         rows: dict[str, dict[str, float]] = {}
-        for line in lines[1:] if lines[:1] == [header] else []:
-            if len(line) == len(header) and self._histogram_path(line[0]).exists():
-                values = [float(cell) if cell else float("nan") for cell in line[1:]]
+        for line in lines[1:] if lines[:1] == [self._header] else []:
+            sums = (self._histogram_path(line[0]), self._slices_path(line[0])) if line else ()
+            if len(line) == len(self._header) and all(path.exists() for path in sums):
+                try:
+                    values = [float(cell) if cell else float("nan") for cell in line[1:]]
+                except ValueError:
+                    raise ValueError(f"{path}: the row of {line[0]!r} holds what is no number; {_REMEDY}") from None
                 rows[line[0]] = dict(zip(self.columns, values, strict=True))
-        if complete != text or len(rows) + 1 != len(lines):
-            kept = [[name, *map(_cell, row.values())] for name, row in rows.items()]
-            _write_csv(path, [header, *kept])
         return rows
 
 
-def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], resume: bool) -> None:
-    """Begin or continue an evaluation in a folder, told apart by `run.json`.
-
-    Args:
-        out: the folder; made when it does not exist.
-        record: what the rows depend on besides the model: protocol, data, version.
-        models: fingerprint of each model of this run.
-        resume: continue what is there; otherwise the rows of these models are dropped.
-
-    Raises:
-        ValueError: the folder holds something else, or rows of another protocol, data, version or weights.
-    """
-    path = out / "run.json"
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file; give a folder for the figures")
-    out.mkdir(parents=True, exist_ok=True)
-    if not path.exists() and any(out.iterdir()):
-        raise ValueError(f"{out}: holds files that are not of an evaluation; give an empty or a new folder")
-    earlier = _read_run(path) if path.exists() else {"models": {}}
-    if not resume:
-        for name in models:
-            (out / safe_name(name) / "per_image.csv").unlink(missing_ok=True)
-            earlier["models"].pop(name, None)
-    changed = [key for key, value in record.items() if path.exists() and earlier.get(key) != value]
-    if changed and earlier["models"]:
-        raise ValueError(f"{out}: holds figures of another {changed[0]}; give another folder or start afresh")
-    for name, fingerprint in models.items():
-        if earlier["models"].get(name, fingerprint) != fingerprint:
-            raise ValueError(f"{out}: holds figures of other weights of {name}; give another folder or start afresh")
-    write_json(path, {**record, "models": {**earlier["models"], **models}})
-
-
-def _read_run(path: Path) -> dict[str, Any]:
+def _loaded(kind: type[Sums], path: Path) -> Sums:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict) or not isinstance(content.get("models"), dict):
-        raise ValueError(f"{path}: not the record of an evaluation; give an empty or a new folder")
-    return content
+        return kind.load(path)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        raise ValueError(f"{path}: cannot be read; {_REMEDY}") from None
 
 
 def fingerprint(model: Any) -> str:
@@ -153,11 +172,15 @@ def write_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-    os.replace(temporary, path)
+def write_table(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+    """Replace a CSV file as a whole; NaN becomes an empty cell."""
+    write_text(path, _as_csv([[_cell(c) if isinstance(c, float) else c for c in row] for row in rows]))
+
+
+def _as_csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _cell(value: float) -> str:

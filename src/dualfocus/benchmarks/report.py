@@ -7,11 +7,16 @@ from typing import Any
 
 from dualfocus.benchmarks.measure import COLUMNS
 from dualfocus.benchmarks.protocol import Protocol
-from dualfocus.benchmarks.published import PUBLISHED, PublishedRow
+from dualfocus.benchmarks.published import PublishedRow
+from dualfocus.benchmarks.slices import SLICES
+from dualfocus.benchmarks.tables import error_table, heading, number, numbers, presented, published_rows
+
+PICTURE = "[picture]("
+_SHOWN_COVERAGES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
-    """Tables of errors, of confidence and, apart from them, of published figures; then the conventions.
+    """Tables of errors, of confidence, of where the errors are, of published figures; then the conventions.
 
     Args:
         protocol: what was measured.
@@ -25,61 +30,134 @@ def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
         f"`{summary['command']}`",
         "## Errors",
         _table(
-            ["model", *protocol.headline, "seconds"],
-            ([name, *(_number(m["mean"][c]) for c in (*protocol.headline, "seconds"))] for name, m in models.items()),
+            ["model", *(heading(protocol, column) for column in protocol.headline), "seconds"],
+            ([name, *numbers(row), number(models[name]["mean"]["seconds"])] for name, row in _ours(protocol, summary)),
         ),
+        *_published_parts(protocol, summary),
+        *_confidence_parts(models),
+        *_slice_parts(models),
+        *_worst_parts(models),
+        "## Conventions",
+        "\n".join(f"* {key}: {value}" for key, value in protocol.conventions().items() if key not in _ALREADY_SAID),
+        "\n".join(f"* `{column}`: {COLUMNS[column]}" for column in protocol.headline if column in COLUMNS),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_ALREADY_SAID = ("name", "summary")
+
+
+def _ours(protocol: Protocol, summary: Mapping[str, Any]) -> Iterable[tuple[str, list[float | None]]]:
+    return error_table(protocol, summary).ours.items()
+
+
+def _published_parts(protocol: Protocol, summary: Mapping[str, Any]) -> list[str]:
+    """Published rows of the same protocol with ours above them; rows of other protocols in a table of their own."""
+    same, other = published_rows(protocol)
+    if not same and not other:
+        return []
+    parts = ["## Published by others", "Not measured here. Rows of different protocols cannot be compared."]
+    if same:
+        table = error_table(protocol, summary)
+        columns = [k for k, _ in enumerate(table.columns) if any(row[k] is not None for _, row in table.published)]
+        rows = [
+            [name, "measured here", *(number(row[k]) for k in columns), "", ""] for name, row in table.ours.items()
+        ] + [
+            [row.method, "published", *(number(figures[k]) for k in columns), row.protocol, row.source]
+            for row, figures in table.published
+        ]
+        header = ["model", "", *(heading(protocol, table.columns[k]) for k in columns), "protocol", "source"]
+        parts.append(_table(header, rows))
+    if other:
+        parts += ["Measured otherwise, **not comparable with the figures above**:", _other_table(protocol, other)]
+    return parts
+
+
+def _other_table(protocol: Protocol, rows: Sequence[PublishedRow]) -> str:
+    columns = [column for column in COLUMNS if any(row.figure(column) is not None for row in rows)]
+    return _table(
+        ["method", "input", *(heading(protocol, column) for column in columns), "protocol", "source"],
+        (
+            [row.method, row.kind]
+            + numbers([presented(protocol, column, row.figure(column)) for column in columns])
+            + [row.protocol, row.source]
+            for row in rows
+        ),
+    )
+
+
+def _confidence_parts(models: Mapping[str, Any]) -> list[str]:
+    known = {name: m for name, m in models.items() if m["error_by_confidence"]}
+    if not known:
+        return []
+    columns = ("confidence", "confidence_textured", "confidence_flat", "within_half_plane", "ause")
+    return [
         "## Confidence",
-        "Probability of an error below half a plane spacing. `ECE` is the expected calibration error over 15 bins.",
+        "Probability of an error below half a plane spacing. `ECE` is the expected calibration error over 15 bins, "
+        "`AUSE` the area under the sparsification error as a share of the mean error (0: perfect order).",
         _table(
-            ["model", "ECE", "mean", "textured", "flat", "within half a plane"],
+            ["model", "ECE", "mean", "textured", "flat", "within half a plane", "AUSE"],
             (
-                [name, _number(m["calibration_error"])]
-                + [
-                    _number(m["mean"][c])
-                    for c in ("confidence", "confidence_textured", "confidence_flat", "within_half_plane")
-                ]
-                for name, m in models.items()
+                [name, number(m["calibration_error"]), *(number(m["mean"][c]) for c in columns)]
+                for name, m in known.items()
             ),
         ),
         "Mean error in focus ranges, in ten bins of equal count from the least to the most confident pixels:",
         _table(
             ["model", *map(str, range(1, 11)), "falls"],
             (
-                [name, *map(_number, m["error_by_confidence"]), "yes" if m["error_falls"] else "no"]
-                for name, m in models.items()
-                if m["error_by_confidence"]
+                [name, *map(number, m["error_by_confidence"]), "yes" if m["error_falls"] else "no"]
+                for name, m in known.items()
             ),
         ),
+        "Mean error in focus ranges of the most confident part of the pixels (risk and coverage):",
+        _table(
+            ["model", *(f"{100 * part:g} %" for part in _SHOWN_COVERAGES)],
+            ([name, *numbers(_risks(m["risk_coverage"]))] for name, m in known.items()),
+        ),
     ]
-    if protocol.published in PUBLISHED:
-        parts += [
-            "## Published by others",
-            "Not measured here. Protocols as far as they are known; rows of different protocols cannot be compared.",
-            _table(
-                ["method", "input", "rmse", "abs_rel", "delta1", "protocol", "source"],
-                map(_published, PUBLISHED[protocol.published]),
-            ),
-        ]
-    conventions = protocol.conventions()
-    shown = [c for c in protocol.headline if c in COLUMNS]
-    parts += [
-        "## Conventions",
-        "\n".join(f"* {key}: {value}" for key, value in conventions.items() if key not in ("name", "summary")),
-        "\n".join(f"* `{column}`: {COLUMNS[column]}" for column in shown),
+
+
+def _risks(curve: Sequence[float]) -> list[float]:
+    return [curve[round(part * len(curve)) - 1] for part in _SHOWN_COVERAGES]
+
+
+def _slice_parts(models: Mapping[str, Any]) -> list[str]:
+    """One table for each slice that has pixels: mean error in plane spacings, models as rows."""
+    parts = []
+    for name, rule in SLICES.items():
+        rows = {model: m["slices"][name] for model, m in models.items() if name in m["slices"]}
+        if rows:
+            first = next(iter(rows.values()))
+            total = sum(group["pixels"] for group in first)
+            shares = [f"{100 * group['pixels'] / total:.3g} %" for group in first]
+            parts += [
+                f"By {rule.what}:",
+                _table(
+                    ["model", *rule.groups],
+                    [
+                        ["*share of pixels*", *shares],
+                        *([model, *(number(group["plane_mae"]) for group in groups)] for model, groups in rows.items()),
+                    ],
+                ),
+            ]
+    if not parts:
+        return []
+    return ["## Where the errors are", "Mean error in mean plane spacings, pixels of all images pooled.", *parts]
+
+
+def _worst_parts(models: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [name, row["name"], number(row["value"]), f"{PICTURE}{m['folder']}/{row['file']})"]
+        for name, m in models.items()
+        for row in m.get("worst", ())
     ]
-    return "\n\n".join(parts) + "\n"
+    if not rows:
+        return []
+    column = next(m["worst_by"] for m in models.values() if m.get("worst"))
+    return ["## Worst images", _table(["model", "image", column, ""], rows)]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [list(header), ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _number(value: float | None) -> str:
-    """Four significant digits; empty when there is none."""
-    return "" if value is None or value != value else f"{value:.4g}"
-
-
-def _published(row: PublishedRow) -> list[str]:
-    figures = [_number(value) for value in (row.rmse, row.abs_rel, row.delta1)]
-    return [row.method, row.kind, *figures, row.protocol, row.source]

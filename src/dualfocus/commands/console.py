@@ -34,7 +34,7 @@ def status(text: str) -> contextlib.AbstractContextManager[Any]:
 
 
 @contextlib.contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
+def progress_bar(title: str, shown: bool = True) -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar where someone is looking; the block gets a function of (done, total, what is being done)."""
     console = Console(stderr=True)
     columns = (
@@ -44,6 +44,6 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[what]}"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
         task = progress.add_task(title, total=None, what="")
         yield lambda done, total, what: progress.update(task, completed=done, total=total, what=what)

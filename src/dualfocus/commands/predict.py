@@ -29,6 +29,7 @@ class Settings:
         load: keyword arguments of `load_stack`.
         also: further files, see `DepthResult.save`.
         fov: field of view in degrees, for them.
+        align: how to register the frames, see `dualfocus.align`.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Settings:
     load: dict[str, Any] = field(default_factory=dict)
     also: tuple[str, ...] = ()
     fov: float | None = None
+    align: str = "auto"
 
 
 def parse_formats(texts: Iterable[str] | None, points: bool) -> tuple[str, ...]:
@@ -70,9 +72,11 @@ def predict_stack(
     Raises:
         ValueError: one line that names what is wrong.
     """
+    from dualfocus.alignment import align, check_choice
     from dualfocus.outputs import check_formats, check_output
     from dualfocus.readers import load_stack
 
+    check_choice(settings.align)
     check_apart(source if isinstance(source, list) else [source], out)
     stack = load_stack(source, **settings.load)
     check_formats(settings.also, stack.result_unit, stack.pixel_size_um, settings.fov)
@@ -81,7 +85,7 @@ def predict_stack(
         from dualfocus.inference import load_model
 
         model = load_model(settings.model, device=settings.device)
-    result = model.predict(stack)
+    result = model.predict(align(stack, settings.align))
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
     result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=stack)
     return result

@@ -131,6 +131,7 @@ def _record(result: DepthResult, scale: float, offset: float) -> dict[str, Any]:
         "valid_fraction": float(result.valid.mean()),
         "focus_distances": distances,
         "focus_unit": None if distances is None else result.focus_unit or result.unit,
+        "alignment": result.alignment,
         "timings": {name: round(float(seconds), 4) for name, seconds in result.timings.items()},
         "warnings": list(result.warnings),
     }

@@ -33,6 +33,7 @@ class DepthResult:
         camera: the camera of the stack, for a point cloud.
         order: "near_to_far" or "far_to_near" for an `index` stack whose order is known.
         pixel_size_um: width of a pixel in micrometres, of a microscope's stack.
+        alignment: how the frames were registered, as `result.json` has it; None when `align` was not asked.
     """
 
     depth: NDArray[np.float32]
@@ -49,6 +50,7 @@ class DepthResult:
     camera: Camera | None = None
     order: str | None = None
     pixel_size_um: float | None = None
+    alignment: dict[str, Any] | None = None
 
     @property
     def depth_range(self) -> tuple[float, float] | None:

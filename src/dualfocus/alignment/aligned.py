@@ -1,0 +1,175 @@
+"""`align`: a focal stack whose frames moved, as one whose frames lie on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dualfocus.alignment.estimate import Estimate, Placed, estimate
+from dualfocus.alignment.exposure import apply_gain
+from dualfocus.alignment.motion import MOTIONS
+from dualfocus.alignment.region import common_region
+from dualfocus.stack import FocalStack
+
+CHOICES = ("auto", "none", *MOTIONS)
+
+_EVEN = 0.003  # a gain nearer to 1 than this is not worth a step of rounding
+
+
+def check_choice(motion: str) -> None:
+    """Refuse what is not one of `CHOICES`."""
+    if motion not in CHOICES:
+        raise ValueError(f"alignment {motion!r} is not one of {', '.join(CHOICES)}")
+
+
+def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] | None = None) -> FocalStack:
+    """Register the frames of a focal stack: focus breathing and the motion of a hand.
+
+    Frames are read once, one at a time, and registered at a reduced size; those of the stack returned are warped when
+    they are asked for, in the frame of one of the planes, the reference. Their exposure is evened out.
+
+    Args:
+        stack: the photographs; not changed.
+        motion: "translation", "similarity" (shift, turn, scale), "affine" or "homography"; "auto" finds out which is
+            needed, if any, and leaves a stack alone that says it is aligned; "none" does nothing.
+        progress: called after each plane read.
+
+    Returns:
+        `stack` itself when nothing is to be done, else an `AlignedStack`, without the frames that could not be aligned
+        (its ``warnings`` name them). ``alignment`` of either is what `result.json` says of it.
+
+    Raises:
+        ValueError: an unknown motion, or fewer than half of the frames (or than two) can be aligned.
+
+    >>> stack = FocalStack(np.zeros((3, 48, 64), np.uint8), [1, 2, 3])
+    >>> align(stack, "none") is stack
+    True
+    """
+    check_choice(motion)
+    if motion == "none" or (motion == "auto" and stack.aligned):
+        reason = "not asked for" if motion == "none" else "the stack says that it is aligned"
+        stack.alignment = {"requested": motion, "motion": "none", "reason": reason}
+        return stack
+    found = estimate(stack, motion, progress or (lambda: None))
+    if found.motion == "none" and len(found.placed) == len(stack):
+        stack.alignment = _record(stack, motion, found)
+        return stack
+    return AlignedStack(stack, motion, found)
+
+
+class AlignedStack(FocalStack):
+    """A focal stack seen from its reference frame; made by `align`.
+
+    It behaves like any stack of the planes that are left. Depth of a stack without distances still counts the planes
+    of the original. Pixels that a frame does not have are those of the reference: `common_region` says where all
+    frames have their own, and only there a result is valid.
+
+    Attributes:
+        source: the stack as it was.
+        kept: indices of the planes in it.
+        transforms: for every plane the 3 x 3 motion from pixels of the reference to pixels of its photograph.
+    """
+
+    def __init__(self, source: FocalStack, requested: str, found: Estimate) -> None:
+        self.source = source
+        self.kept = sorted(found.placed)
+        self.transforms = [found.placed[n].pixels for n in self.kept]
+        distances = source.focus_distances
+        super().__init__(
+            _WarpedFrames(source, found),
+            None if distances is None else distances[self.kept],
+            source.unit,
+            source.camera,
+            names=[source.names[n] for n in self.kept],
+            order=source.order,
+            aligned=True,
+            pixel_size_um=source.pixel_size_um,
+        )
+        self.extra = source.extra
+        self.common_region = common_region(self.transforms, self.size)
+        self.alignment = _record(source, requested, found)
+        self.warnings += [*source.warnings, *_left_out(source, found)]
+
+    @property
+    def coordinates(self) -> NDArray[np.float64]:
+        """(N,) focus coordinate of each plane left; the index in the original stack when distances are unknown."""
+        if self.focus_distances is None:
+            return np.array(self.kept, np.float64)
+        return super().coordinates
+
+
+class _WarpedFrames:
+    """Lazy frames for `FocalStack`: decoded, warped to the reference and of its exposure, when asked for."""
+
+    def __init__(self, source: FocalStack, found: Estimate) -> None:
+        self.shape, self.dtype = source.size, source.dtype
+        self._source = source
+        self._placed = [(n, found.placed[n]) for n in sorted(found.placed)]
+        self._reference = found.reference
+        self._background: NDArray[Any] | None = None  # the reference frame, once it is needed
+
+    def __len__(self) -> int:
+        return len(self._placed)
+
+    def __getitem__(self, k: int) -> NDArray[Any]:
+        n, place = self._placed[k]
+        frame = self._source[n]
+        if np.abs(place.gain - 1).max() > _EVEN:
+            frame = apply_gain(frame, place.gain)
+        if np.array_equal(place.pixels, np.eye(3)):
+            return frame
+        return self._warp(frame, place)
+
+    def _warp(self, frame: NDArray[Any], place: Placed) -> NDArray[Any]:
+        if self._background is None:
+            self._background = self._source[self._reference]
+        size = (self.shape[1], self.shape[0])
+        flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpPerspective(frame, place.pixels, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        if moved.dtype.kind == "f":
+            np.clip(moved, 0, 1, out=moved)
+        outside = ~common_region([place.pixels], self.shape)
+        moved[outside] = self._background[outside]
+        return moved
+
+
+def _left_out(stack: FocalStack, found: Estimate) -> list[str]:
+    names = [f"{stack.names[n]} ({reason})" for n, reason in sorted(found.reasons.items())]
+    return (
+        [f"{len(names)} of {len(stack)} planes are left out, they cannot be aligned: {', '.join(names)}"]
+        if names
+        else []
+    )
+
+
+def _record(stack: FocalStack, requested: str, found: Estimate) -> dict[str, Any]:
+    """The alignment as plain numbers and words, for `result.json`."""
+    planes: list[dict[str, Any]] = []
+    for n, name in enumerate(stack.names):
+        place = found.placed.get(n)
+        if place is None:
+            planes.append({"name": name, "used": False, "reason": found.reasons[n]})
+            continue
+        planes.append(
+            {
+                "name": name,
+                "used": True,
+                "transform": [[float(f"{value:.9g}") for value in row] for row in place.pixels],
+                "gain": [round(float(value), 4) for value in place.gain],
+                "moved_px": round(place.moved, 3),
+                "residual_px": None if place.residual is None else round(place.residual, 3),
+            }
+        )
+    return {
+        "requested": requested,
+        "motion": found.motion,
+        "reference": found.reference,
+        "reference_name": stack.names[found.reference],
+        "transforms": "pixel (x, y) of the reference plane, in which all maps are, to pixel of the photograph",
+        "common_share": round(found.common_share, 4),
+        "planes": planes,
+    }

@@ -1,0 +1,78 @@
+"""Exposure and white balance of frames: compared on small copies in linear light, evened out by a gain a channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_WIDTH = 48  # of a thumbnail: blur leaves its pixels as they are
+_DARKEST, _BRIGHTEST = 0.003, 0.95  # linear light that is compared: neither noise nor clipped
+_LEAST_PIXELS = 20
+_FLAT = 0.02  # deviation of the logarithm of light: nothing to tell two pictures apart by
+
+
+def thumbnail(image: NDArray[Any]) -> NDArray[Any]:
+    """A small copy in linear light of (H, W, 3) uint8, uint16 or float in [0, 1]; NaN where it is clipped."""
+    light: NDArray[Any] = to_linear(_unit(image))
+    size = (_WIDTH, max(8, round(_WIDTH * image.shape[0] / image.shape[1])))
+    small = cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+    bright = np.asarray((light > _BRIGHTEST).any(axis=2), np.float32)
+    clipped = cv2.resize(bright, size, interpolation=cv2.INTER_AREA)
+    return np.where(clipped[..., None] > 0.02, np.float32(np.nan), small)
+
+
+def warp_thumbnail(small: NDArray[Any], pixels: NDArray[Any]) -> NDArray[Any]:
+    """A thumbnail in the frame of the reference, by the motion in its pixels; NaN outside."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpPerspective(small, pixels, small.shape[1::-1], flags=flags, borderValue=(np.nan,) * 3)
+
+
+def gain(small: NDArray[Any], reference: NDArray[Any]) -> NDArray[Any]:
+    """(3,) factors of linear light that bring a thumbnail to the reference; ones when too little can be compared."""
+    with np.errstate(invalid="ignore"):
+        usable = ((small > _DARKEST) & (reference > _DARKEST)).all(axis=2)
+    if usable.sum() < _LEAST_PIXELS:
+        return np.ones(3)
+    return np.exp(np.median(np.log(reference[usable] / small[usable]), axis=0)).astype(np.float64)
+
+
+def likeness(small: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Correlation of the brightness of two thumbnails where both are known; 0 when too little can be compared."""
+    a, b = (np.log(np.maximum(t.mean(axis=2), _DARKEST)) for t in (small, reference))
+    usable = np.isfinite(a) & np.isfinite(b)
+    if usable.sum() < _LEAST_PIXELS:
+        return 0.0
+    a, b = a[usable] - a[usable].mean(), b[usable] - b[usable].mean()
+    if max(a.std(), b.std()) < _FLAT:
+        return 1.0
+    return float(a @ b / np.sqrt((a @ a) * (b @ b) + 1e-12))
+
+
+def apply_gain(image: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
+    """An (H, W, 3) image with its linear light multiplied by a factor a channel; type and range are kept."""
+    if image.dtype.kind == "f":
+        return np.minimum(to_display(to_linear(image) * factors.astype(np.float32)), np.float32(1))
+    top = np.iinfo(image.dtype).max
+    result = np.empty_like(image)
+    for channel, factor in enumerate(factors):
+        light = to_linear(np.arange(top + 1, dtype=np.float32) / top) * np.float32(factor)
+        table = np.rint(np.minimum(to_display(light), 1) * top).astype(image.dtype)
+        result[..., channel] = table[image[..., channel]]
+    return result
+
+
+def to_linear(display: NDArray[Any]) -> NDArray[Any]:
+    """SRGB values in [0, 1] as linear light."""
+    return np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def to_display(light: NDArray[Any]) -> NDArray[Any]:
+    """Linear light, 0 or more, as sRGB values."""
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+def _unit(image: NDArray[Any]) -> NDArray[Any]:
+    return image.astype(np.float32) / (1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max)

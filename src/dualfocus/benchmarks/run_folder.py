@@ -1,0 +1,84 @@
+"""The folder of an evaluation: what it holds is written down in `run.json`, so that figures of two kinds never mix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dualfocus.benchmarks.records import safe_name, write_json
+
+
+def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], resume: bool) -> None:
+    """Begin or continue an evaluation in a folder, told apart by `run.json`.
+
+    Args:
+        out: the folder; made when it does not exist.
+        record: what the rows depend on besides the model: protocol, data, version.
+        models: fingerprint of each model of this run.
+        resume: continue what is there; otherwise the rows of these models are dropped.
+
+    Raises:
+        ValueError: the folder holds something else, or rows of another protocol, data, version or weights.
+    """
+    path = out / "run.json"
+    _check_folder(out)
+    earlier = _read_run(path) if path.exists() else {"models": {}}
+    if not resume:
+        for name in models:
+            for table in (out / safe_name(name)).glob("per_image*.csv"):
+                table.unlink()
+            earlier["models"].pop(name, None)
+    changed = [key for key, value in record.items() if path.exists() and earlier.get(key) != value]
+    if changed and earlier["models"]:
+        raise ValueError(f"{out}: holds figures of another {changed[0]}; give another folder or start afresh")
+    for name, fingerprint in models.items():
+        if earlier["models"].get(name, fingerprint) != fingerprint:
+            raise ValueError(f"{out}: holds figures of other weights of {name}; give another folder or start afresh")
+    write_json(path, {**record, "models": {**earlier["models"], **models}})
+
+
+def open_collection(out: Path, protocols: Sequence[str]) -> None:
+    """Begin or continue an evaluation under several protocols in a folder; each has a folder of its own inside.
+
+    Raises:
+        ValueError: the folder holds something else, or is a file.
+    """
+    path = out / "run.json"
+    _check_folder(out)
+    earlier: list[str] = []
+    if path.exists():
+        content = _read_json(path)
+        if "models" in content:
+            raise ValueError(f"{out}: holds an evaluation under one protocol; give another folder for several")
+        earlier = list(content.get("protocols", []))
+    write_json(path, {"protocols": [*dict.fromkeys([*earlier, *protocols])]})
+
+
+def _check_folder(out: Path) -> None:
+    """Make a folder for figures, or find it empty or with figures in it."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; give a folder for the figures")
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "run.json").exists() and any(out.iterdir()):
+        raise ValueError(f"{out}: holds files that are not of an evaluation; give an empty or a new folder")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: not the record of an evaluation; give an empty or a new folder")
+    return content
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    content = _read_json(path)
+    if "protocols" in content:
+        raise ValueError(f"{path.parent}: holds an evaluation under several protocols; give another folder for one")
+    if not isinstance(content.get("models"), dict):
+        raise ValueError(f"{path}: not the record of an evaluation; give an empty or a new folder")
+    return content

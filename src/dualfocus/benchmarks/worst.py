@@ -1,0 +1,175 @@
+"""Pictures of the worst answers: what went in, what is true, what was predicted, and how sure the model was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from dualfocus.benchmarks.evaluator import System, answer
+from dualfocus.benchmarks.measure import Yardstick, fill
+from dualfocus.benchmarks.protocol import Protocol
+from dualfocus.benchmarks.records import safe_name
+from dualfocus.benchmarks.tables import HIGHER_IS_BETTER, number
+from dualfocus.datasets import Dataset
+from dualfocus.outputs.colour import INVALID_GREY, colour_map
+
+PANEL_WIDTH = 320
+_FONT, _MARGIN = 12, 6
+_HEAT_AT = (0.0, 0.35, 0.65, 0.9, 1.0)
+_HEAT = np.array([(0, 0, 0), (110, 20, 110), (230, 80, 50), (255, 200, 60), (255, 255, 255)])
+
+
+def worst_images(rows: Mapping[str, Mapping[str, float]], names: Sequence[str], column: str, count: int) -> list[str]:
+    """Names of the images with the worst figures in a column, worst first; those without one are left out."""
+    known = [name for name in names if np.isfinite(rows[name][column])]
+    return sorted(known, key=lambda name: rows[name][column], reverse=column not in HIGHER_IS_BETTER)[:count]
+
+
+def draw_worst(
+    label: str, system: System, dataset: Dataset, rules: Protocol, folder: Path, worst: Mapping[str, float], column: str
+) -> list[dict[str, Any]]:
+    """Predict the worst images again and draw them, unless their pictures are there.
+
+    Args:
+        label: name of the system.
+        system: what is measured.
+        dataset: of the protocol.
+        rules: the protocol.
+        folder: of the system; pictures go to `worst/` in it, which is made to hold these alone.
+        worst: image to its figure, worst first.
+        column: what the figure is.
+
+    Returns:
+        `name`, `value` and `file`, relative to the folder, of each.
+    """
+    pictures = folder / "worst"
+    found = []
+    for place, (name, value) in enumerate(worst.items(), start=1):
+        caption = f"{label}, {name}: {column} {number(value)}"
+        file = f"{place}_{column}_{number(value)}_{safe_name(name)}.png"
+        if not (pictures / file).exists():
+            pictures.mkdir(exist_ok=True)
+            sample = dataset[dataset.names.index(name)]
+            picture = draw(Yardstick(sample, rules), answer(system, sample, rules), caption)
+            temporary = pictures / f"{file}.tmp"
+            picture.save(temporary, "PNG")
+            temporary.replace(pictures / file)
+        found.append({"name": name, "value": value, "file": f"worst/{file}"})
+    for path in pictures.glob("*.png"):
+        if f"worst/{path.name}" not in {row["file"] for row in found}:
+            path.unlink()
+    return found
+
+
+def draw(yardstick: Yardstick, result: Any, caption: str) -> Image.Image:
+    """One prediction as five panels with legends: input plane, truth, prediction, error, confidence.
+
+    Truth and prediction share their colours, even in inverse depth for a camera. The error is in mean plane spacings of
+    the focus coordinate, white from one spacing on.
+    """
+    sample, stack = yardstick.sample, yardstick.sample.stack
+    rows, columns = stack.size
+    inside, depth = yardstick.inside, np.asarray(result.depth, np.float64)[:rows, :columns]
+    shown, _ = fill(stack, depth)
+    nearness = [-stack.normalised_coordinate(values) for values in (sample.truth, shown)]
+    low, high = _limits(nearness[0][sample.mask])
+    depths = [stack.depth_from_coordinate(_coordinate(stack, -place)) for place in (high, low)]
+    ends = [_with_unit(float(d), stack.result_unit) for d in depths]
+    error = yardstick.coordinate_error(depth) * (len(stack) - 1)
+    confidence = np.asarray(result.confidence, np.float64)[:rows, :columns]
+    plane = _sharpest_plane(yardstick)
+    panels = [
+        _panel(_as_uint8(stack[plane]), f"input, plane {plane + 1} of {len(stack)}"),
+        _panel(_painted(nearness[0], low, high, sample.mask), "truth", colour_map()[::-1], ends),
+        _panel(_painted(nearness[1], low, high, np.isfinite(depth)), "prediction", colour_map()[::-1], ends),
+        _panel(_mapped(error, _heat(), inside), "error in plane spacings", _heat(), ["0", "1 and more"]),
+        _panel(_mapped(confidence, _grey(), np.isfinite(confidence)), "confidence", _grey(), ["0", "1"]),
+    ]
+    return _sheet(panels, caption)
+
+
+def _with_unit(depth: float, unit: str) -> str:
+    return f"plane {depth:.3g}" if unit == "index" else f"{depth:.3g} {unit}"
+
+
+def _coordinate(stack: Any, place: float) -> float:
+    """The focus coordinate at a normalised place, the inverse of `FocalStack.normalised_coordinate`."""
+    planes = stack.coordinates[stack.near_to_far]
+    return float(planes[0] + place * (planes[-1] - planes[0]))
+
+
+def _limits(values: NDArray[np.float64]) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, (1, 99)) if finite.size else (-1.0, 0.0)
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def _sharpest_plane(yardstick: Yardstick) -> int:
+    """The plane nearest to the median of the truth."""
+    stack = yardstick.sample.stack
+    planes = stack.normalised_coordinate(stack.depth_from_coordinate(stack.coordinates))
+    truth = yardstick.true_coordinate[yardstick.sample.mask]
+    return int(np.argmin(np.abs(planes - (np.median(truth) if truth.size else 0))))
+
+
+def _painted(nearness: NDArray[np.float64], low: float, high: float, known: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return _mapped((nearness - low) / (high - low), colour_map(), known)
+
+
+def _mapped(values: NDArray[np.float64], colours: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(H, W, 3): values from 0 to 1 in a colour map, grey where there is none."""
+    position = np.clip(np.where(known, values, 0), 0, 1)
+    picture = colours[np.round(255 * position).astype(np.uint8)]
+    picture[~known] = INVALID_GREY
+    return picture
+
+
+def _heat() -> NDArray[np.uint8]:
+    """(256, 3) from black over violet and orange to white."""
+    position = np.linspace(0, 1, 256)
+    return np.stack([np.interp(position, _HEAT_AT, channel) for channel in _HEAT.T], axis=1).astype(np.uint8)
+
+
+def _grey() -> NDArray[np.uint8]:
+    return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+
+
+def _as_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    scale = {"uint8": 1, "uint16": 1 / 257}.get(str(image.dtype), 255)
+    return np.round(image * scale).astype(np.uint8)
+
+
+def _panel(
+    picture: NDArray[np.uint8], title: str, colours: NDArray[np.uint8] | None = None, ends: Sequence[str] = ()
+) -> Image.Image:
+    """A picture with its title above, and its colours with what their ends mean below."""
+    height = max(1, round(PANEL_WIDTH * picture.shape[0] / picture.shape[1]))
+    line = _FONT + _MARGIN
+    canvas = Image.new("RGB", (PANEL_WIDTH, height + 2 * line + _MARGIN), "white")
+    canvas.paste(Image.fromarray(picture).resize((PANEL_WIDTH, height)), (0, line))
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=_FONT)
+    pen.text((0, 2), title, fill="black", font=font)
+    if colours is not None:
+        below = height + line + _MARGIN
+        widths = [round(font.getlength(end)) + _MARGIN for end in ends]
+        bar = PANEL_WIDTH - sum(widths)
+        strip = np.broadcast_to(colours[np.linspace(0, 255, bar).astype(int)][None], (_FONT, bar, 3))
+        canvas.paste(Image.fromarray(np.ascontiguousarray(strip)), (widths[0], below))
+        pen.text((0, below - 2), ends[0], fill="black", font=font)
+        pen.text((widths[0] + bar + _MARGIN, below - 2), ends[1], fill="black", font=font)
+    return canvas
+
+
+def _sheet(panels: Sequence[Image.Image], caption: str) -> Image.Image:
+    top = _FONT + 2 * _MARGIN
+    width = sum(panel.width + _MARGIN for panel in panels) + _MARGIN
+    sheet = Image.new("RGB", (width, top + panels[0].height + _MARGIN), "white")
+    ImageDraw.Draw(sheet).text((_MARGIN, _MARGIN), caption, fill="black", font=ImageFont.load_default(size=_FONT))
+    for place, panel in enumerate(panels):
+        sheet.paste(panel, (_MARGIN + place * (PANEL_WIDTH + _MARGIN), top))
+    return sheet

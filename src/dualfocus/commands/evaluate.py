@@ -1,0 +1,93 @@
+"""`dualfocus evaluate` from its words to what it prints: which data belong to which protocol, and in which process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from dualfocus.benchmarks.evaluate import Options, evaluate_all
+from dualfocus.benchmarks.processes import join, launch
+from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol, needs_data
+from dualfocus.commands.console import progress_bar
+
+
+def assign_data(protocols: Sequence[str], given: Sequence[str]) -> dict[str, Path | None]:
+    """The data of each protocol, from what `--data` was given.
+
+    Args:
+        protocols: names, in order.
+        given: `NAME=PATH`, for the protocol NAME or all protocols NAME/..., or one `PATH` for all that need data and
+            have no name of their own.
+
+    Returns:
+        protocol to path, None where nothing was given.
+
+    Raises:
+        ValueError: an unknown protocol or one named twice, data for a protocol that is not asked for, or for the same
+            protocol twice.
+    """
+    for protocol in protocols:
+        find_protocol(protocol)
+    if len(set(protocols)) != len(protocols):
+        raise ValueError(f"a protocol is named twice: {', '.join(protocols)}")
+    named: dict[str, Path] = {}
+    plain: list[Path] = []
+    for text in given:
+        name, path = _split(text)
+        if not name:
+            plain.append(path)
+        elif name in named:
+            raise ValueError(f"--data {text}: {name} has its data already")
+        elif not any(_serves(name, protocol) for protocol in protocols):
+            raise ValueError(f"--data {text}: no protocol of this run is called {name}; it has {', '.join(protocols)}")
+        else:
+            named[name] = path
+    if len(plain) > 1:
+        raise ValueError(f"--data {plain[1]}: say which protocol it is for, as NAME={plain[1]}")
+    found: dict[str, Path | None] = {}
+    for protocol in protocols:
+        fits = [known for known in named if _serves(known, protocol)]
+        takes_plain = plain and (len(protocols) == 1 or needs_data(protocol))
+        found[protocol] = named[max(fits, key=len)] if fits else plain[0] if takes_plain else None
+    if plain and plain[0] not in found.values():
+        raise ValueError(f"--data {plain[0]}: no protocol of this run is without data")
+    return found
+
+
+def _serves(name: str, protocol: str) -> bool:
+    return protocol == name or protocol.startswith(f"{name}/")
+
+
+def _split(text: str) -> tuple[str, Path]:
+    """Name and path of `NAME=PATH`; no name for a path alone, which may hold a = too."""
+    name, sign, path = text.partition("=")
+    if sign and any(_serves(name, protocol) for protocol in PROTOCOLS):
+        return name, Path(path)
+    if sign and not Path(text).exists():
+        raise ValueError(f"--data {text}: {name!r} is no protocol; use one of {', '.join(PROTOCOLS)}")
+    return "", Path(text)
+
+
+def run(models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options) -> None:
+    """Measure, and print the summary from the main process."""
+    processes = join(options.device)
+    with progress_bar("evaluating", shown=processes.is_main) as report:
+        evaluate_all(models, data, out, options, report, processes=processes)
+    if processes.is_main:
+        typer.echo((out / "summary.md").read_text(encoding="utf-8"))
+        typer.echo(f"written to {out}")
+
+
+def run_in_processes(
+    count: int, models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options
+) -> int:
+    """`run` in several processes; returns the exit code."""
+    words = ["evaluate", *models, "-o", str(out), "--device", options.device, "--worst", str(options.worst)]
+    for protocol, path in data.items():
+        words += ["--protocol", protocol, *([] if path is None else ["--data", f"{protocol}={path}"])]
+    words += [] if options.limit is None else ["--limit", str(options.limit)]
+    words += [] if options.worst_by is None else ["--worst-by", options.worst_by]
+    words += [] if options.resume else ["--no-resume"]
+    return launch(count, words)

@@ -1,0 +1,75 @@
+"""What `dualfocus plan` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from rich.table import Table
+
+from dualfocus.planning import Plan, plan_camera, plan_microscope
+
+_FAINT_PX, _WIDE_PX = 1.0, 8.0  # neighbours nearer or farther apart than the network is at home with
+
+
+def make_plan(
+    camera: Mapping[str, float | None],
+    microscope: Mapping[str, float | None],
+    planes: int | None,
+    spacing_px: float,
+    error: float,
+) -> Plan:
+    """Of the camera or of the microscope, whichever was described, by option names in the order of the command line.
+
+    Raises:
+        ValueError: both, neither or half of one described, or values out of range.
+    """
+    given = [any(value is not None for value in options.values()) for options in (camera, microscope)]
+    if given[0] == given[1]:
+        raise ValueError(f"describe either a camera ({' '.join(camera)}) or a microscope ({' '.join(microscope)})")
+    options = camera if given[0] else microscope
+    missing = [name for name, value in options.items() if value is None]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing; needed are {' '.join(options)}")
+    values = [float(value) for value in options.values() if value is not None]
+    if not 0 < error < float("inf"):
+        raise ValueError(f"--error must be above 0 plane spacings, not {error:g}")
+    if given[1]:
+        return plan_microscope(*values, planes=planes, spacing_px=spacing_px, error=error)
+    focal, f_number, width, columns, near, far = values
+    return plan_camera(
+        focal, f_number, width, int(columns), near, far, planes=planes, spacing_px=spacing_px, error=error
+    )
+
+
+def to_table(plan: Plan) -> Table:
+    """One row for every plane."""
+    camera = plan.unit == "m"
+    table = Table(caption=f"error: {plan.error:g} plane spacings; it takes texture")
+    for heading in ("plane", f"focus ({plan.unit})", *(["dioptres"] if camera else []), f"depth error ({plan.unit})"):
+        table.add_column(heading, justify="right")
+    for number, (focus, error) in enumerate(zip(plan.focus, plan.depth_error, strict=True), start=1):
+        dioptres = [f"{1 / focus:.3f}"] if camera else []
+        table.add_row(str(number), f"{focus:.4g}", *dioptres, f"{error:.2g}" if np.isfinite(error) else "no limit")
+    return table
+
+
+def advice(plan: Plan) -> list[str]:
+    """In sentences: how far apart the planes are, and what to change."""
+    lines = [
+        f"{len(plan.focus)} planes; a point sharp in one is blurred over {plan.spacing_px:.2g} px in the next, and over"
+        f" {plan.total_px:.3g} px from the first to the last."
+    ]
+    if plan.total_px < 2 * _FAINT_PX:
+        lines.append("The blur hardly changes over the stack: open the aperture, go nearer or use a longer lens.")
+    elif plan.spacing_px < _FAINT_PX:
+        lines.append("Neighbouring planes hardly differ: fewer planes would do.")
+    elif plan.spacing_px > _WIDE_PX:
+        lines.append("A point can be blurred in every plane: take more planes.")
+    values = ",".join(f"{value:.4g}" for value in plan.focus)
+    if np.isfinite(plan.focus).all():
+        lines.append(f"For predict: --focus {values} --unit {plan.unit}")
+    else:
+        dioptres = ",".join(f"{1 / value:.4g}" for value in plan.focus)
+        lines.append(f"For predict: --focus {dioptres} --unit dioptre")
+    return lines
