@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.all_in_focus import compose
 from dualfocus.axis import FocusAxis
-from dualfocus.baselines import is_baseline, open_baseline
+from dualfocus.baselines import find_baseline
 from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.classical import Classical
 from dualfocus.models.layers import fold_norms, use_channels_last
@@ -140,8 +140,8 @@ def load_model(name: str = "dualfocus-s", device: str = "auto", weights: str | N
     if weights not in (None, "default"):
         raise ValueError(f"weights must be 'default' or None, not {weights!r}; give the path of a file as the model")
     target = choose_device(device)
-    if isinstance(name, str) and is_baseline(name):
-        return open_baseline(name, target)
+    if isinstance(name, (str, os.PathLike)) and (baseline := find_baseline(name, target)) is not None:
+        return baseline
     if name == "classical":
         return DepthModel(name, Classical(), target, None)
     if name not in NETWORKS:

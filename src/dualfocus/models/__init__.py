@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from torch import nn
@@ -37,7 +37,7 @@ def build_network(name: str, options: dict[str, Any] | None = None) -> nn.Module
 def network_options(network: nn.Module) -> dict[str, Any]:
     """The configuration of a network as plain values, as :func:`build_network` takes it."""
     config = getattr(network, "config", None)
-    if not isinstance(config, SmallConfig | VolumetricConfig):
+    if not is_dataclass(config) or isinstance(config, type):
         raise ValueError(f"{type(network).__name__} is not one of this package's networks")
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
 

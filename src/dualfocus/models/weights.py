@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,14 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_weights(
+    path: Path, build: Callable[[str, dict[str, Any]], nn.Module] = build_network
+) -> tuple[nn.Module, dict[str, Any]]:
     """Build the network a weights file was made for and load it (float32, evaluation mode).
+
+    Args:
+        path: of the file.
+        build: makes the network of a name and its options.
 
     Returns:
         the network and its record.
@@ -84,7 +91,7 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     record = read_record(path)
     try:
-        network = build_network(record["model"], record["options"])
+        network = build(record["model"], record["options"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}; update dualfocus, or export the file again") from None
     with safe_open(path, framework="pt") as file:

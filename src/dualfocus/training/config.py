@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 
 class _Strict(BaseModel):
@@ -161,8 +170,12 @@ class TrainConfig(_Strict):
     validation: ValidationConfig = ValidationConfig()
 
 
-def read_config(path: Path) -> TrainConfig:
+def read_config(path: Path, kind: Any = TrainConfig) -> Any:
     """Read and check a YAML file; relative paths inside are taken from the working directory.
+
+    Args:
+        path: of the file.
+        kind: what it configures, a pydantic type.
 
     Raises:
         ValueError: naming the file, the key and what is wrong with it.
@@ -178,7 +191,7 @@ def read_config(path: Path) -> TrainConfig:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a mapping of settings; see configs/ for examples")
     try:
-        return TrainConfig.model_validate(content)
+        return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

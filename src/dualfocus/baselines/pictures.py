@@ -1,0 +1,66 @@
+"""Pictures with dense depth to train single-image networks on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_DEPTH_M, MAX_DEPTH_M = 0.001, 10.0
+
+
+class Pictures(Protocol):
+    """Pictures by index, each with depth in metres, 0 where unknown."""
+
+    names: list[str]
+
+    def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """(H, W, 3) uint8 and (H, W)."""
+        ...
+
+
+class RgbdFolder:
+    """``rgb/NAME.jpg`` beside ``depth/NAME.npy`` (metres) or ``.png`` (16-bit millimetres).
+
+    Raises:
+        ValueError: a missing folder, no pictures, or a picture without depth.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from dualfocus.training.rgbd_source import RgbdSource
+
+        self._pairs = RgbdSource(folder).pairs
+        self.names = [image.stem for image, _ in self._pairs]
+
+    def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """See :class:`Pictures`."""
+        from dualfocus.training.rgbd_source import read_depth, read_image
+
+        image, depth = read_image(self._pairs[index][0]), read_depth(self._pairs[index][1])
+        return image, np.where(np.isfinite(depth), depth, 0).astype(np.float64)
+
+
+def open_pictures(path: Path) -> Pictures:
+    """The training images of NYU (its folder or a pack), or a folder with ``rgb`` and ``depth``."""
+    from dualfocus.datasets import NyuLabelled
+    from dualfocus.datasets.pack import unpacked
+
+    folder = unpacked(path)
+    if (folder / "splits.json").exists():
+        return NyuLabelled(folder, "train", planes=2)  # of the stacks it could make, nothing is used
+    return RgbdFolder(folder)
+
+
+def shrunk(picture: NDArray[np.uint8], depth: NDArray[np.float64], size: tuple[int, int]) -> tuple[NDArray, NDArray]:
+    """Both at ``size``: colours averaged, depth picked, because it must not be averaged across edges.
+
+    Returns:
+        (h, w, 3) uint8 and (h, w) float32 metres, 0 where unknown or not between ``MIN_DEPTH_M`` and ``MAX_DEPTH_M``.
+    """
+    middles = [(np.arange(new) + 0.5) * old / new for new, old in zip(size, depth.shape, strict=True)]
+    picked = depth[np.ix_(*(middle.astype(int) for middle in middles))].astype(np.float32)
+    known = (picked > MIN_DEPTH_M) & (picked < MAX_DEPTH_M)
+    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.where(known, picked, 0)
