@@ -13,7 +13,7 @@ import typer
 
 from dualfocus import __version__
 from dualfocus.commands.console import fail, progress_bar, status
-from dualfocus.commands.predict import Settings, parse_formats, predict_one
+from dualfocus.commands.predict import Settings, calibration_settings, parse_formats, predict_one
 
 DEFAULT_MODEL = "dualfocus-s"
 DEMO_STACK = Path(__file__).parent / "samples" / "desk"
@@ -149,6 +149,30 @@ def predict(
     z_step: Annotated[
         float | None, typer.Option(help="Micrometres from plane to plane, instead.", rich_help_panel=_FOCUS)
     ] = None,
+    order: Annotated[
+        str,
+        typer.Option(
+            help="Of images without distances: as given, found from the images (auto), or near_to_far or far_to_near.",
+            metavar="given|auto|...",
+            rich_help_panel=_FOCUS,
+        ),
+    ] = "given",
+    calibrate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pixels of known distance, two or more, which make a relative depth metric; in --unit.",
+            metavar="'X,Y=DISTANCE ...'",
+            rich_help_panel=_FOCUS,
+        ),
+    ] = None,
+    calibrate_in: Annotated[
+        str | None,
+        typer.Option(
+            help="inverse_depth (a lens moved in equal steps) or depth (a stage).",
+            metavar="COORDINATE",
+            rich_help_panel=_FOCUS,
+        ),
+    ] = None,
     channel: Annotated[
         int | None, typer.Option(min=0, help="Channel of a microscope's TIFF, from 0.", rich_help_panel=_INPUT)
     ] = None,
@@ -176,16 +200,17 @@ def predict(
     fov: FovOption = None,
 ) -> None:
     """Depth, confidence and an all-in-focus image of a focal stack."""
+    calibration = calibration_settings(calibrate, unit, calibrate_in, (focus, z_step))
     reading = {
         "focus": focus,
-        "unit": unit,
+        "unit": "index" if calibration else unit,
         "channel": channel,
         "time": time,
         "z_step": z_step,
         "pixel_size": pixel_size,
         "frames": frames,
     }
-    settings = Settings(model, device, reading, parse_formats(also, points), fov, align)
+    settings = Settings(model, device, reading, parse_formats(also, points), fov, align, order, **calibration)
     predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
 
 

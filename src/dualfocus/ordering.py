@@ -17,7 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.stack import FocalStack
+from dualfocus.stack import ORDERS, FocalStack
+
+CHOICES = ("given", "auto", *ORDERS)
 
 _LONGEST_SIDE = 1280  # of the picture in which sharpness is measured
 _CELLS = 24  # along the longer side
@@ -116,10 +118,52 @@ def order_of(patterns: NDArray[np.floating[Any]]) -> FoundOrder:
     return FoundOrder(best, agreement, max(0.0, excess))
 
 
+def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
+    """The stack in the order that is wanted, with warnings for what cannot be known; only for one without distances.
+
+    Args:
+        stack: gets the warnings. One with distances stays as it is: they state the order.
+        wanted: "given" looks whether focus moves one way through the images, and warns when it does not; "auto" puts
+            them in the order found; "near_to_far" and "far_to_near" say what the order given is.
+
+    Returns:
+        The stack, or one with the same planes in another order. A result counts its planes in that order.
+
+    Raises:
+        ValueError: another word.
+    """
+    if wanted not in CHOICES:
+        raise ValueError(f"order {wanted!r} is not one of {', '.join(CHOICES)}")
+    if stack.focus_distances is not None:
+        if wanted != "given":
+            stack.warnings.append(f"the order {wanted} is not used: the focus distances state the order")
+        return stack
+    if wanted in ORDERS:
+        stack.order = wanted
+        return stack
+    found = find_order(stack)
+    if not found.is_as_given:
+        names = ", ".join(stack.names[n] for n in found.planes)
+        if wanted == "auto":
+            stack = reorder(stack, found.planes)
+            stack.warnings.append(f"the images are put in the order of focus that was found: {names}")
+        else:
+            stack.warnings.append(
+                "focus does not move one way through the images in the order given, so their depth is not in order; "
+                f"found was {names}: use it with --order auto"
+            )
+    if stack.order is None:
+        stack.warnings.append(
+            "which end of the stack is near cannot be told from the images; say it with --order near_to_far or "
+            "far_to_near"
+        )
+    return stack
+
+
 def reorder(stack: FocalStack, planes: Sequence[int] | NDArray[np.intp]) -> FocalStack:
     """The stack with its planes in another order (a permutation), still lazy."""
     order = [int(n) for n in planes]
-    return FocalStack(
+    found = FocalStack(
         _Reordered(stack, order),
         None if stack.focus_distances is None else stack.focus_distances[order],
         stack.unit,
@@ -129,6 +173,8 @@ def reorder(stack: FocalStack, planes: Sequence[int] | NDArray[np.intp]) -> Foca
         aligned=stack.aligned,
         pixel_size_um=stack.pixel_size_um,
     )
+    found.extra, found.warnings = stack.extra, list(stack.warnings)
+    return found
 
 
 class _Reordered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import typer
 from dualfocus.commands.console import status, warn
 
 if TYPE_CHECKING:
+    from dualfocus.calibration import Point
     from dualfocus.inference import DepthModel
     from dualfocus.outputs import DepthResult
 
@@ -30,6 +32,10 @@ class Settings:
         also: further files, see `DepthResult.save`.
         fov: field of view in degrees, for them.
         align: how to register the frames, see `dualfocus.align`.
+        order: see `ordering.settle_order`.
+        points: for `calibration.calibrate`, with
+        points_unit: the unit of their distances, and
+        points_coordinate: the coordinate of the fit.
     """
 
     model: str
@@ -38,6 +44,10 @@ class Settings:
     also: tuple[str, ...] = ()
     fov: float | None = None
     align: str = "auto"
+    order: str = "given"
+    points: tuple[Point, ...] = ()
+    points_unit: str = "m"
+    points_coordinate: str | None = None
 
 
 def parse_formats(texts: Iterable[str] | None, points: bool) -> tuple[str, ...]:
@@ -51,6 +61,8 @@ def predict_one(source: Source, out: Path, settings: Settings, overwrite: bool) 
     with status(f"predicting with {settings.model}"):
         result = predict_stack(source, out, settings, overwrite)
     warn(result.warnings)
+    if result.calibration is not None and len(settings.points) > 2:
+        typer.echo(residuals(result.calibration))
     typer.echo(f"{summary(result)}; written to {out}")
 
 
@@ -73,20 +85,29 @@ def predict_stack(
         ValueError: one line that names what is wrong.
     """
     from dualfocus.alignment import align, check_choice
+    from dualfocus.calibration import calibrate, check_points
+    from dualfocus.ordering import settle_order
     from dualfocus.outputs import check_formats, check_output
     from dualfocus.readers import load_stack
 
     check_choice(settings.align)
     check_apart(source if isinstance(source, list) else [source], out)
     stack = load_stack(source, **settings.load)
-    check_formats(settings.also, stack.result_unit, stack.pixel_size_um, settings.fov)
+    unit = stack.result_unit
+    if settings.points:
+        check_points(settings.points, stack.size, settings.points_unit, settings.points_coordinate)
+        unit = "m" if settings.points_unit == "dioptre" else settings.points_unit
+    check_formats(settings.also, unit, stack.pixel_size_um, settings.fov)
     check_output(out, overwrite)
+    stack = settle_order(stack, settings.order)
     if model is None:
         from dualfocus.inference import load_model
 
         model = load_model(settings.model, device=settings.device)
     result = model.predict(align(stack, settings.align))
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
+    if settings.points:
+        result = calibrate(result, settings.points, settings.points_unit, settings.points_coordinate)
     result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=stack)
     return result
 
@@ -112,3 +133,36 @@ def summary(result: DepthResult) -> str:
     if result.unit == "index":
         return f"depth from plane {low:.2f} to {high:.2f} (fractional plane index), {share}"
     return f"depth from {low:.4g} to {high:.4g} {result.unit}, {share}"
+
+
+def residuals(calibration: dict[str, Any]) -> str:
+    """One line for people: how far each calibration point is from the fit."""
+    far = [
+        "infinity" if point["fitted"] is None else f"{point['fitted']:.4g} for {point['given'] or math.inf:.4g}"
+        for point in calibration["points"]
+    ]
+    return f"calibration: the fit gives {', '.join(far)} {calibration['unit']}"
+
+
+def calibration_settings(
+    texts: Sequence[str] | None, unit: str | None, coordinate: str | None, given: Sequence[Any]
+) -> dict[str, Any]:
+    """The settings of `--calibrate`, none without it.
+
+    Args:
+        texts: points as text.
+        unit: of their distances; m when none is given.
+        coordinate: of the fit.
+        given: values of the options that state focus distances, which do not go with it.
+    """
+    from dualfocus.calibration import parse_points
+    from dualfocus.readers.distances import normalise_unit
+
+    if not texts:
+        if coordinate is not None:
+            raise ValueError("--calibrate-in goes with --calibrate: give points of known distance, or leave it out")
+        return {}
+    if any(value is not None for value in given):
+        raise ValueError("focus distances and calibration points are both given: leave one out")
+    points = tuple(parse_points(texts))
+    return {"points": points, "points_unit": normalise_unit(unit) or "m", "points_coordinate": coordinate}

@@ -129,9 +129,12 @@ def _record(result: DepthResult, scale: float, offset: float) -> dict[str, Any]:
         "confidence_png": {"scale": 1 / 255},
         "depth_range": [float(finite.min()), float(finite.max())] if finite.size else None,
         "valid_fraction": float(result.valid.mean()),
+        "images": list(result.images),
+        "order": result.order,
         "focus_distances": distances,
         "focus_unit": None if distances is None else result.focus_unit or result.unit,
         "alignment": result.alignment,
+        "calibration": result.calibration,
         "timings": {name: round(float(seconds), 4) for name, seconds in result.timings.items()},
         "warnings": list(result.warnings),
     }

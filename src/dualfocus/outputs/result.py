@@ -34,6 +34,8 @@ class DepthResult:
         order: "near_to_far" or "far_to_near" for an `index` stack whose order is known.
         pixel_size_um: width of a pixel in micrometres, of a microscope's stack.
         alignment: how the frames were registered, as `result.json` has it; None when `align` was not asked.
+        images: (N,) names of the images in the order in which an `index` counts them.
+        calibration: how depth was made metric, see `calibration.calibrate`; None when it was not.
     """
 
     depth: NDArray[np.float32]
@@ -51,6 +53,8 @@ class DepthResult:
     order: str | None = None
     pixel_size_um: float | None = None
     alignment: dict[str, Any] | None = None
+    images: list[str] = field(default_factory=list)
+    calibration: dict[str, Any] | None = None
 
     @property
     def depth_range(self) -> tuple[float, float] | None:
