@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -130,11 +131,13 @@ def optional_module(name: str, package: str, extra: str, file: File) -> Any:
 
 @contextmanager
 def naming(path: File, what: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one ValueError line that names the file."""
+    """Turn whatever a decoder raises into one ValueError line that names the file; what it only warns of is dropped."""
     try:
-        yield
-    except MemoryError:
-        raise
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except MemoryError as error:
+        raise ValueError(f"{path}: the image is too large for the memory that is free") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, cv2.error and more
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise

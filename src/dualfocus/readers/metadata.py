@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +13,9 @@ from PIL import Image
 from dualfocus.stack import Camera
 
 EXIF, XMP, MAKER_NOTE = "the EXIF subject distance", "the XMP focus distance", "the maker notes"
+# What ExifRead logs of a damaged file has no place on the command line.
+logging.getLogger("exifread").addHandler(logging.NullHandler())
+
 SOURCES = (EXIF, XMP, MAKER_NOTE)  # the first that every frame has is used
 
 _MODEL, _EXIF_IFD = 0x0110, 0x8769
