@@ -92,7 +92,8 @@ def _texture(rng: np.random.Generator, rows: int, columns: int, grain: int) -> N
 
     small = -(-rows // grain), -(-columns // grain)
     colour = rng.uniform(0.3, 0.7, 3)[:, None, None]
-    pattern = np.stack([fractal(rng, *small, 0.6) for _ in range(3)]) * 0.18 + colour
+    # fine detail in brightness alone: JPEG halves the resolution of colour
+    pattern = colour * (1 + 0.4 * fractal(rng, *small, 0.6) + 0.1 * fractal(rng, *small, 1.5))
     light = srgb_to_linear(np.clip(pattern, 0.02, 0.98)).astype(np.float32)
     return light.repeat(grain, axis=1).repeat(grain, axis=2)[:, :rows, :columns]
 

@@ -136,7 +136,7 @@ def _write_ddff12(path: Path, size: tuple[int, int], stack_type: Any, truth_type
 
     with h5py.File(path, "w") as file:
         for split in ("train", "val"):
-            scenes = [make_fixture_scene(_rng(path.name, split, n), *size, 0.52, 6.5) for n in range(2)]
+            scenes = [make_fixture_scene(_rng(path.name, split, n), *size, 0.48, 8.0) for n in range(2)]
             stacks = np.stack([scene.stack(_light_field_blur(scene)) for scene in scenes])
             truths = np.stack([_with_holes(ddff12.DISPARITY_M / scene.visible_depth()) for scene in scenes])
             chunk: dict[str, Any] = {"compression": "lzf", "shuffle": True}
