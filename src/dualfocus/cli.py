@@ -362,6 +362,7 @@ def bench(
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for speed.json and speed.md.")] = None,
     training: Annotated[Path | None, typer.Option(help="Time this training configuration instead.")] = None,
+    projection: Annotated[bool, typer.Option("--projection", help="Time ways to solve the projection instead.")] = False,
 ) -> None:
     """Time and peak memory of models, interleaved (needs no weights), or the pace of a training."""
     if training is not None:
@@ -370,6 +371,12 @@ def bench(
         with status("training a few steps"):
             found = throughput.measure(training)
         return typer.echo(throughput.to_text(found))
+    if projection:
+        from dualfocus.benchmarks import projection as solvers
+
+        with status("timing the integrable projection"):
+            table = solvers.to_markdown(solvers.measure(out=out))
+        return typer.echo(table)
     from dualfocus.benchmarks import speed
 
     with status("timing"):
