@@ -362,7 +362,7 @@ def bench(
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for speed.json and speed.md.")] = None,
     training: Annotated[Path | None, typer.Option(help="Time this training configuration instead.")] = None,
-    projection: Annotated[bool, typer.Option("--projection", help="Time ways to solve the projection instead.")] = False,
+    projection: Annotated[bool, typer.Option("--projection", help="Time solvers of the projection instead.")] = False,
 ) -> None:
     """Time and peak memory of models, interleaved (needs no weights), or the pace of a training."""
     if training is not None:

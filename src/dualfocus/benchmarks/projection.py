@@ -1,4 +1,4 @@
-"""What the integrable projection costs, solved in four ways: DCT by matrix products (ours), DCT by FFT, dense, iterative.
+"""What the integrable projection costs, solved in four ways: DCT by products (ours), DCT by FFT, dense, iterative.
 
 All solve the same least squares problem on the same random gradient fields, interleaved in one run.
 """
