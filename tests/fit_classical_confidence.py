@@ -53,7 +53,7 @@ def collect(folders: list[Path], pixels: int = 4000) -> tuple[np.ndarray, np.nda
     for folder in folders:
         images, coordinates, truth = read_stack(folder)
         for chosen in thinned(len(images)):
-            peak, evidence = model.analyse(images[chosen], coordinates[chosen])
+            peak, evidence = model.analyse(images[chosen].__getitem__, coordinates[chosen])
             error = np.abs(peak.coordinate.numpy() - truth) * (len(chosen) - 1)
             pick = rng.choice(np.flatnonzero(np.isfinite(truth.ravel())), pixels)
             rows.append(evidence.flatten(1).numpy()[:, pick].T)

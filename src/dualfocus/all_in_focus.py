@@ -1,40 +1,145 @@
-"""The all-in-focus image: every pixel from the planes in which it is probably sharp."""
+"""The all-in-focus image: every detail from the planes in which it is sharp.
+
+The planes are blended scale by scale, in a Laplacian pyramid (Burt and Kolczynski 1993), one plane in memory at a time.
+The estimated depth says which planes come into question at a pixel, the sharpness of each scale which of them count
+there: depth alone is too coarse along edges, and sharpness alone takes noise and the rims of blurred things for detail.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.resizing import enlarge
-from dualfocus.staged import Estimate
+_LEVELS = 4
+_TILE = 1024  # pixels of a side without halo; a multiple of 2^_LEVELS, as is the halo
+_HALO = 64  # what a coefficient of the coarsest level depends on
+_SHARPNESS = 2  # power of the energy of the detail: the sharpest plane prevails, near ones may still average noise out
+_NOISE = 4.0  # grey levels of 255: detail weaker than this says nothing
+_REACH = 4.0  # deviations from the estimated place beyond which a plane does not come into question
+_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
-_SHARPEN = 3.0  # power of the probability: neighbours of the best plane may help, blurred planes may not
+Map = NDArray[np.float32]
 
 
-def compose(
-    frames: Callable[[int], NDArray], planes: int, estimate: Estimate, size: tuple[int, int], dtype: np.dtype
-) -> NDArray:
+class Place(NamedTuple):
+    """Where pixels are in focus, both (H, W) in plane spacings.
+
+    Attributes:
+        plane: fractional plane index.
+        spread: deviation of the planes that come into question.
+    """
+
+    plane: Map
+    spread: Map
+
+
+class _Tile(NamedTuple):
+    """A box of pixels: with halo (rows, columns) and without."""
+
+    outer: tuple[slice, slice]
+    core: tuple[slice, slice]
+
+
+def spread(std: NDArray) -> Map:
+    """Deviation of the planes that come into question, from that of the estimate, in plane spacings."""
+    return np.float32(0.5) * np.hypot(np.float32(1), std.astype(np.float32))
+
+
+def compose(frames: Callable[[int], NDArray], planes: int, place: Place, dtype: np.dtype) -> NDArray:
     """Blend the planes at full size, one in memory at a time.
 
     Args:
-        frames: n -> (H, W, 3) full-size plane, planes near to far.
+        frames: n -> (H, W, 3) full-size plane, planes near to far; called once for each, in order.
         planes: N.
-        estimate: focus probabilities at the working size.
-        size: H, W.
+        place: of every pixel, (H, W).
         dtype: of the photographs; uint16 stays, everything else becomes uint8.
 
     Returns:
         (H, W, 3) uint8 or uint16.
     """
-    scale = 1.0 if dtype.kind == "u" else 255.0
-    total = np.zeros((*size, 3), np.float32)
-    weights = np.full(size, 1e-12, np.float32)
+    size = place.plane.shape
+    levels = min(_LEVELS, max(0, min(size).bit_length() - 3))  # the coarsest level keeps a few pixels
+    sizes = [tuple(-(-side >> level) for side in size) for level in range(levels + 1)]
+    total = [np.zeros((*s, 3), np.float32) for s in sizes]
+    weights = [np.full(s, 1e-12, np.float32) for s in sizes]
+    tiles = list(_tiles(*size))
+    first, last = (_range(place, tiles, sign) for sign in (-1, 1))
     for n in range(planes):
-        weight = enlarge(estimate.plane_weight(n).clamp(min=0).pow(_SHARPEN).cpu().numpy(), size)
-        total += weight[..., None] * (frames(n).astype(np.float32) * scale)
-        weights += weight
-    limit = 65535 if dtype == np.uint16 else 255
-    blended = np.rint(np.clip(total / weights[..., None], 0, limit))
-    return blended.astype(np.uint16 if dtype == np.uint16 else np.uint8)
+        frame = frames(n)
+        for number, tile in enumerate(tiles):
+            if first[number] <= n <= last[number]:
+                details, shares = _plane_tile(frame[tile.outer], _prior(place, tile, n), levels)
+                for level in range(levels + 1):
+                    whole, part = _at_level(tile, level)
+                    total[level][whole] += details[level][part]
+                    weights[level][whole] += shares[level][part]
+    return _collapse(total, weights, dtype)
+
+
+def _plane_tile(pixels: NDArray, prior: Map, levels: int) -> tuple[list[Map], list[Map]]:
+    """Weighted coefficients (h, w, 3) of every level of a plane, and their weights (h, w), coarsest last."""
+    scale = {"uint8": 1.0, "uint16": 255 / 65535}.get(str(pixels.dtype), 255.0)
+    image = pixels.astype(np.float32)
+    image *= np.float32(scale)
+    details, shares = [], []
+    for _ in range(levels):
+        below: Map = np.asarray(cv2.pyrDown(image), np.float32)
+        image -= cv2.pyrUp(below, dstsize=image.shape[1::-1])
+        energy = cv2.GaussianBlur(cv2.transform(image, _LUMA) ** 2, (5, 5), 1)
+        share = prior * (energy + np.float32(_NOISE**2)) ** _SHARPNESS
+        image *= share[..., None]
+        details.append(image)
+        shares.append(share)
+        image, prior = below, np.asarray(cv2.pyrDown(prior), np.float32)
+    image *= prior[..., None]
+    return [*details, image], [*shares, prior]
+
+
+def _prior(place: Place, tile: _Tile, n: int) -> Map:
+    """How much plane n comes into question, (h, w): a Gaussian that ends at ``_REACH``."""
+    offset = (place.plane[tile.outer] - np.float32(n)) / place.spread[tile.outer]
+    return np.maximum(np.exp(np.float32(-0.5) * offset * offset) - np.float32(np.exp(-0.5 * _REACH**2)), 0)
+
+
+def _range(place: Place, tiles: list[_Tile], sign: int) -> list[float]:
+    """First (sign -1) or last (1) plane that comes into question in each tile."""
+    ends = (sign * place.plane[tile.outer] + _REACH * place.spread[tile.outer] for tile in tiles)
+    return [sign * float(end.max()) for end in ends]
+
+
+def _tiles(height: int, width: int) -> Iterator[_Tile]:
+    """Tiles that cover the image."""
+    for top, left in itertools.product(range(0, height, _TILE), range(0, width, _TILE)):
+        bottom, right = min(top + _TILE, height), min(left + _TILE, width)
+        outer = (
+            slice(max(0, top - _HALO), min(height, bottom + _HALO)),
+            slice(max(0, left - _HALO), min(width, right + _HALO)),
+        )
+        yield _Tile(outer, (slice(top, bottom), slice(left, right)))
+
+
+def _at_level(tile: _Tile, level: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The core of a tile at a level of the pyramid: in the whole map, and in the tile's own."""
+    whole = tuple(slice(s.start >> level, -(-s.stop >> level)) for s in tile.core)
+    starts = [s.start >> level for s in tile.outer]
+    part = tuple(slice(s.start - start, s.stop - start) for s, start in zip(whole, starts, strict=True))
+    return (whole[0], whole[1]), (part[0], part[1])
+
+
+def _collapse(total: list[Map], weights: list[Map], dtype: np.dtype) -> NDArray:
+    """The image of a pyramid of weighted sums; both are used up."""
+    image = total.pop() / weights.pop()[..., None]
+    while total:
+        finer = total.pop()
+        finer /= weights.pop()[..., None]
+        finer += cv2.pyrUp(image, dstsize=finer.shape[1::-1])
+        image = finer
+    if dtype == np.uint16:
+        image *= np.float32(65535 / 255)
+    np.clip(image, 0, 65535 if dtype == np.uint16 else 255, out=image)
+    return np.rint(image, out=image).astype(np.uint16 if dtype == np.uint16 else np.uint8)

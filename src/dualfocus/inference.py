@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dualfocus.all_in_focus import compose
+from dualfocus.all_in_focus import Place, compose, spread
 from dualfocus.axis import FocusAxis
 from dualfocus.baselines import find_baseline
 from dualfocus.models import NETWORKS, build_network
@@ -23,11 +23,13 @@ from dualfocus.models.weights import load_weights
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.staged import Estimate, estimate
+from dualfocus.staged import Estimate, estimate, local_spacing, plane_position, reads, working_pixels
 
 MODELS = ("dualfocus-s", "classical", "dualfocus-paper", "dfv")
 WEIGHTS = Path(__file__).parent / "weights"
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
+
+Progress = Callable[[int, int, str], None]  # planes read, planes to read in all, for what
 
 
 class DepthModel:
@@ -41,12 +43,13 @@ class DepthModel:
         self.network.to(device)
         use_channels_last(self.network)
 
-    def predict(self, stack: FocalStack, progress: Callable[[], None] | None = None) -> DepthResult:
+    def predict(self, stack: FocalStack, progress: Progress | None = None) -> DepthResult:
         """Estimate depth; the same answer every time.
 
         Args:
             stack: at least two planes, in any order.
-            progress: called after each plane read (twice a plane: for depth and for the all-in-focus image).
+            progress: called after each plane read, with the number read, the number that will be read in all (planes
+                are read two to three times, so that few are in memory) and what they are read for.
 
         Returns:
             maps of the size of the photographs, depth in ``stack.result_unit``.
@@ -59,24 +62,20 @@ class DepthModel:
                 f"predict takes a focal stack, not {type(stack).__name__}: make one with load_stack(files) or"
                 " FocalStack(images)"
             )
-        tick = progress or (lambda: None)
-        order = stack.near_to_far
         axis = FocusAxis(stack, self.record.get("coordinate", "focus"))
-        size, work = stack.size, working_size(stack.size, len(stack))
+        size, work = stack.size, working_size(stack.size, working_pixels(self.network, len(stack)))
+        planes = _Reader(stack, reads(self.network, len(stack)) + 1, progress)
         started = time.perf_counter()
 
-        def working(n: int) -> Tensor:
-            return to_tensor(shrink(stack[int(order[n])], work)).to(self.device)
-
-        def full(n: int) -> np.ndarray:
-            plane = stack[int(order[n])]
-            tick()
-            return plane
+        def working(n: int, wanted: tuple[int, int]) -> Tensor:
+            return to_tensor(shrink(planes.read(n, "depth"), wanted)).to(self.device)
 
         with torch.inference_mode():
-            found = estimate(self.network, working, axis.planes, tick)
-            estimated = time.perf_counter()
-            image = compose(full, len(stack), found, size, stack.dtype)
+            found = estimate(self.network, working, axis.planes, work)
+            place = _place(found, torch.as_tensor(axis.planes, dtype=torch.float32), size)
+        estimated = time.perf_counter()
+        image = compose(lambda n: planes.read(n, "all-in-focus image"), len(stack), place, stack.dtype)
+        del place
         coordinate, std, confidence = self._full_size(found, image)
         depth = np.asarray(axis.depth(coordinate), np.float32)
         spread = np.asarray(axis.depth_std(coordinate, std), np.float32)
@@ -192,6 +191,31 @@ def describe_models() -> list[dict[str, Any]]:
         shipped = "none needed" if name == "classical" else _shipped(name)
         rows.append({"name": name, "parameters": parameters, "gflop": gflop, "weights": shipped})
     return rows
+
+
+class _Reader:
+    """Reads the planes of a stack near to far and says how far it has come."""
+
+    def __init__(self, stack: FocalStack, times: int, progress: Progress | None) -> None:
+        self.stack, self.order = stack, stack.near_to_far
+        self.total, self.done, self.progress = times * len(stack), 0, progress
+
+    def read(self, n: int, purpose: str) -> np.ndarray:
+        """Plane n, near to far, at full size."""
+        plane = self.stack[int(self.order[n])]
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.total, purpose)
+        return plane
+
+
+def _place(found: Estimate, u: Tensor, size: tuple[int, int]) -> Place:
+    """Where the pixels of the photographs are in focus, for the all-in-focus image."""
+    coordinate = found.coordinate.clamp(0, 1)
+    u = u.to(coordinate.device)
+    maps = plane_position(coordinate, u), found.std / local_spacing(coordinate, u)
+    position, std = (enlarge(values.float().cpu().numpy(), size) for values in maps)
+    return Place(position, spread(std))
 
 
 def to_tensor(image: np.ndarray) -> Tensor:

@@ -6,19 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-WORKING_PIXELS = 2_100_000  # of one plane
-WORKING_PLANE_PIXELS = 40_000_000  # of the whole stack
 
-
-def working_size(size: tuple[int, int], planes: int) -> tuple[int, int]:
-    """Height and width to work at: that of the photographs unless memory or time would not allow it.
-
-    Args:
-        size: H, W of the photographs.
-        planes: N.
-    """
+def working_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+    """Height and width to work at: that of the photographs unless they have more than ``pixels``."""
     height, width = size
-    pixels = min(WORKING_PIXELS, WORKING_PLANE_PIXELS / planes)
     scale = min(1.0, (pixels / (height * width)) ** 0.5)
     return max(min(16, height), round(height * scale)), max(min(16, width), round(width * scale))
 

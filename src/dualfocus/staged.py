@@ -1,10 +1,12 @@
-"""Running a network on stacks of any length and size: planes encoded once, fused in tiles and in windows.
+"""Running a model on stacks of any length and size in bounded memory.
 
-Only what works on every plane runs in tiles: the projection and the context see the whole image.
+``dualfocus-s`` encodes each plane once and fuses in tiles where the image is large. Only what works on every plane runs
+in tiles: the projection and the context see the whole image.
 
-A network is at home with up to a dozen planes. A longer stack is read twice: interleaved parts of it give a
-coarse answer from all planes, then overlapping windows of neighbouring planes give the fine one, every pixel
-taking its answer from the windows around its coarse peak.
+It is at home with up to a dozen planes. A longer stack is read twice: at a reduced size, interleaved parts of it give a
+coarse answer from all planes; then overlapping windows of neighbouring planes give the fine one, every pixel taking its
+answer from the windows around its coarse peak. Only the planes of one window are in memory, and a window is run only
+where the scene needs it.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dualfocus.models.classical import Classical
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.small import DualFocusSmall
-from dualfocus.models.upsampling import convex_upsample
 
 LONGEST = 12  # planes a network takes at once
 WINDOW = 10
@@ -30,144 +32,168 @@ TILE = 512  # pixels of a side, without halo
 HALO = 128
 PLANE_PIXELS = 7_000_000  # planes x pixels fused at once before tiles are used: about 1.5 GB
 
+WORKING_PIXELS = 2_100_000  # of one plane
+COARSE_PIXELS = 80_000  # of one plane, for the coarse answer: at least this, else half the side
+COARSE_PLANE_PIXELS = 40_000_000  # planes x pixels of the coarse answer, whose features are all in memory
+SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels that ``classical`` holds, 4 bytes each
+WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once
+
+Size = tuple[int, int]
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; top and left multiples of 16
-Frames = Callable[[int], Tensor]  # n -> (3, h, w) in [0, 1] at the working size, planes near to far
+Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
 
 
 @dataclass
 class Estimate:
-    """What is known about every pixel at the working size.
+    """What is known about every pixel at the working size, (h, w) each.
 
     Attributes:
-        coordinate: (h, w) normalised focus coordinate.
-        std: (h, w), same unit.
-        confidence: (h, w) in [0, 1], as the network says it, before calibration.
-        probability: (N, h', w') focus probability of every plane.
-        upsampling: (9, 16, h', w') weights for maps of the size of ``probability``, or None.
+        coordinate: normalised focus coordinate.
+        std: same unit.
+        confidence: in [0, 1], as the model says it, before calibration.
     """
 
     coordinate: Tensor
     std: Tensor
     confidence: Tensor
-    probability: Tensor
-    upsampling: Tensor | None = None
-
-    def plane_weight(self, n: int) -> Tensor:
-        """Focus probability of plane n at the working size, (h, w)."""
-        small = self.probability[None, n : n + 1]
-        height, width = self.coordinate.shape
-        if self.upsampling is not None:
-            return convex_upsample(small, self.upsampling[None], 4)[0, 0, :height, :width]
-        return F.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)[0, 0]
 
 
-def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, progress: Callable[[], None]) -> Estimate:
+def working_pixels(network: nn.Module, planes: int) -> int:
+    """Most pixels of a plane that the model works at, for memory or time."""
+    if isinstance(network, DualFocusSmall):
+        return WORKING_PIXELS
+    held = SCORE_PLANE_PIXELS if isinstance(network, Classical) else WHOLE_PLANE_PIXELS
+    return min(WORKING_PIXELS, held // planes)
+
+
+def reads(network: nn.Module, planes: int) -> int:
+    """How often :func:`estimate` reads each plane."""
+    if isinstance(network, DualFocusSmall):
+        return 1 if planes <= LONGEST else 2
+    return Classical.reads if isinstance(network, Classical) else 1
+
+
+def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, size: Size) -> Estimate:
     """Estimate the focus of every pixel.
 
     Args:
         network: any model of this package, in evaluation mode, on the device of the frames.
-        frames: planes at the working size.
+        frames: planes at the size asked for.
         coordinates: (N,) normalised, increasing.
-        progress: called after every plane read.
+        size: h, w to work at.
 
     Returns:
-        maps of the size of the frames. Only ``dualfocus-s`` works in tiles and windows; the other models take the whole
-        stack at once.
+        maps of the working size. ``dualfocus-paper`` and ``dfv`` take the whole stack at once.
     """
     planes = len(coordinates)
     u = torch.as_tensor(coordinates, dtype=torch.float32)
+    if isinstance(network, Classical):
+        return Estimate(*network.estimate(lambda n: frames(n, size), u))
     if not isinstance(network, DualFocusSmall):
-        images = torch.stack([_read(frames, n, progress) for n in range(planes)])
+        images = torch.stack([frames(n, size) for n in range(planes)])
         return _from_output(network(images[None], u[None].to(images.device)))
-    stack = EncodedStack(network, frames, u, progress)
-    if planes <= LONGEST:
-        return _from_output(stack.run(list(range(planes))))
-    return long_stack(stack)
+    if planes > LONGEST:
+        return long_stack(network, frames, u, size)
+    stack = EncodedPlanes(network, u, size)
+    for n in range(planes):
+        stack.add(n, frames(n, size))
+    return _from_output(stack.run(range(planes)))
 
 
-class EncodedStack:
-    """Features of every plane, computed once; any choice of planes can then be fused."""
+class EncodedPlanes:
+    """Features of some planes of a stack, computed once each; any choice of them can then be fused."""
 
-    def __init__(self, network: DualFocusSmall, frames: Frames, u: Tensor, progress: Callable[[], None]) -> None:
-        self.network = network
-        images, features = [], []
-        for n in range(len(u)):
-            image = _read(frames, n, progress)
-            images.append((image * 255).round().byte())  # for the context alone: 8 bits save memory
-            features.append(network.encoder(pad_to_multiple(image[None], network.stride)))
-        self.images = torch.stack(images)
-        self.size = (int(self.images.shape[-2]), int(self.images.shape[-1]))
-        self.features = [torch.cat(level) for level in zip(*features, strict=True)]
-        self.u = u.to(self.images.device)
+    def __init__(self, network: DualFocusSmall, u: Tensor, size: Size) -> None:
+        self.network, self.u, self.size = network, u, size
+        self.images: dict[int, Tensor] = {}
+        self.features: dict[int, tuple[Tensor, ...]] = {}
 
-    def run(self, index: Sequence[int]) -> FocusOutput:
-        """The network's answer from the planes of ``index`` (increasing) alone, coordinates spanning [0, 1]."""
+    def add(self, n: int, image: Tensor) -> None:
+        """Encode plane n, (3, h, w)."""
+        self.images[n] = (image * 255).round().byte()  # for the context alone: 8 bits save memory
+        self.features[n] = self.network.encoder(pad_to_multiple(image[None], self.network.stride))
+
+    def drop(self, before: int) -> None:
+        """Forget the planes before ``before``."""
+        for n in [n for n in self.images if n < before]:
+            del self.images[n], self.features[n]
+
+    def run(self, index: Sequence[int], box: Box | None = None) -> FocusOutput:
+        """The network's answer from the planes of ``index`` (increasing) alone, coordinates spanning [0, 1].
+
+        Args:
+            index: planes that were added.
+            box: what of the image the fusion and the context see; None for all of it.
+
+        Returns:
+            maps of the size of the box.
+        """
         chosen = list(index)
-        u = self.u[chosen]
+        box = box or (0, self.size[0], 0, self.size[1])
+        u = self.u[chosen].to(self.images[chosen[0]].device)
         u = ((u - u[0]) / (u[-1] - u[0]))[None]
-        features = [level[chosen] for level in self.features]
-        height, width = self.size
-        inside = (-(-height // 4), -(-width // 4))
         # the projection is over the whole image, also when fusion runs in tiles
-        surface, _ = self.network.surfaces(features[0], len(chosen), inside)
-        boxes = [(0, height, 0, width)] if len(chosen) * height * width <= PLANE_PIXELS else _tiles(height, width)
-        score, evidence = self._fuse_tiles(chosen, features, surface, u, boxes)
-        return self.network.read_out([score], evidence, u, self.size)
+        inside = (-(-self.size[0] // 4), -(-self.size[1] // 4))
+        quarter = torch.cat([self.features[n][0] for n in chosen])
+        surface, _ = self.network.surfaces(quarter, len(chosen), inside)
+        del quarter
+        height, width = box[1] - box[0], box[3] - box[2]
+        cores = [box] if len(chosen) * height * width <= PLANE_PIXELS else _tiles(box)
+        score, evidence = self._fuse_tiles(chosen, surface, u, box, cores)
+        return self.network.read_out([score], evidence, u, (height, width))
 
     def _fuse_tiles(
-        self, chosen: list[int], features: list[Tensor], surface: Tensor | None, u: Tensor, cores: list[Box]
+        self, chosen: list[int], surface: Tensor | None, u: Tensor, box: Box, cores: list[Box]
     ) -> tuple[Tensor, Tensor]:
-        """Scores and evidence of the padded image; each tile sees a halo of its neighbours and keeps its core."""
-        height, width = self.size
+        """Scores and evidence of the padded box; each tile sees a halo of its neighbours and keeps its core."""
         whole: list[Tensor] = []
         for core in cores:
-            box = (
-                max(0, core[0] - HALO),
-                min(height, core[1] + HALO),
-                max(0, core[2] - HALO),
-                min(width, core[3] + HALO),
-            )
-            parts = self._fuse(chosen, features, surface, u, box)
+            outer = _with_halo(core, box)
+            parts = self._fuse(chosen, surface, u, outer)
             if len(cores) == 1:
                 return parts
             if not whole:
-                rows, columns = features[0].shape[-2:]
+                rows, columns = (-(-(stop - start) // 16) * 4 for start, stop in (box[:2], box[2:]))
                 whole = [part.new_zeros(*part.shape[:2], rows, columns) for part in parts]
             for target, part in zip(whole, parts, strict=True):
-                _paste(target, part, core, box)
+                _paste(target, part, _moved(core, box), _moved(outer, box))
         return whole[0], whole[1]
 
-    def _fuse(
-        self, chosen: list[int], features: list[Tensor], surface: Tensor | None, u: Tensor, box: Box
-    ) -> tuple[Tensor, Tensor]:
+    def _fuse(self, chosen: list[int], surface: Tensor | None, u: Tensor, box: Box) -> tuple[Tensor, Tensor]:
         """Scores (N, 1, h, w) and evidence (1, C, h, w) of one box of pixels, at 1/4."""
         top, bottom, left, right = box
-        levels = [_cut(level, box, stride) for level, stride in zip(features, (4, 8, 16), strict=True)]
+        quarter, eighth, sixteenth = (
+            torch.cat([_cut(self.features[n][level], box, stride) for n in chosen])
+            for level, stride in enumerate((4, 8, 16))
+        )
         part = None if surface is None else _cut(surface, box, 4)
-        fused, scores = self.network.fuse((levels[0], levels[1], levels[2]), part, u)
-        images = pad_to_multiple(self.images[chosen, :, top:bottom, left:right].float() / 255, self.network.stride)
+        fused, scores = self.network.fuse((quarter, eighth, sixteenth), part, u)
+        pixels = torch.stack([self.images[n][:, top:bottom, left:right] for n in chosen])
+        images = pad_to_multiple(pixels.float() / 255, self.network.stride)
         return scores[-1], self.network.collapse(fused, scores[-1], images, u)
 
 
-def _tiles(height: int, width: int) -> list[Box]:
-    """Boxes of at most ``TILE`` pixels a side that cover the image."""
-    starts = itertools.product(range(0, height, TILE), range(0, width, TILE))
-    return [(top, min(top + TILE, height), left, min(left + TILE, width)) for top, left in starts]
-
-
-def long_stack(stack: EncodedStack) -> Estimate:
+def long_stack(network: DualFocusSmall, frames: Frames, u: Tensor, size: Size) -> Estimate:
     """Coarse answer from interleaved parts, fine answer from windows around the coarse peak; N > ``LONGEST``."""
-    planes = len(stack.u)
+    planes = len(u)
+    coarse_size = _coarse_size(size, planes)
+    stack = EncodedPlanes(network, u, coarse_size)
+    for n in range(planes):
+        stack.add(n, frames(n, coarse_size))
     coarse = torch.stack([stack.run(part).coordinate[0] for part in interleaved(planes)]).mean(dim=0)
+    place = plane_position(_resize(coarse, size), u.to(coarse.device))
     starts = window_starts(planes)
     centres = torch.tensor([start + (WINDOW - 1) / 2 for start in starts], device=coarse.device)
-    place = _plane_position(coarse, stack.u)
-    total: Estimate | None = None
+    total = Estimate(*(torch.zeros_like(place) for _ in range(3)))
+    stack = EncodedPlanes(network, u, size)
     for number, start in enumerate(starts):
-        output = stack.run(range(start, start + WINDOW))
+        stack.drop(before=start)
+        for n in range(max(stack.images, default=-1) + 1, start + WINDOW):
+            stack.add(n, frames(n, size))
         share = _window_share(place, centres, number)
-        total = _add_window(total, output, share, stack.u, start)
-    assert total is not None
+        box = _needed(share)
+        if box is not None:
+            _add_window(total, stack.run(range(start, start + WINDOW), box), share, u[start : start + WINDOW], box)
     return total
 
 
@@ -178,9 +204,37 @@ def interleaved(planes: int) -> list[list[int]]:
 
 
 def window_starts(planes: int) -> list[int]:
-    """First planes of windows that overlap by more than half and cover every plane."""
+    """First planes of windows that overlap and cover every plane."""
     count = -(-(planes - WINDOW) // WINDOW_STEP) + 1
     return [round(start) for start in np.linspace(0, planes - WINDOW, count)]
+
+
+def plane_position(coordinate: Tensor, u: Tensor) -> Tensor:
+    """Fractional plane index of a coordinate, by linear interpolation between the planes."""
+    upper = _upper_plane(coordinate, u)
+    low, high = u[upper - 1], u[upper]
+    return upper - 1 + ((coordinate - low) / (high - low)).clamp(0, 1)
+
+
+def local_spacing(coordinate: Tensor, u: Tensor) -> Tensor:
+    """Distance between the two planes around a coordinate."""
+    upper = _upper_plane(coordinate, u)
+    return u[upper] - u[upper - 1]
+
+
+def _upper_plane(coordinate: Tensor, u: Tensor) -> Tensor:
+    return torch.searchsorted(u, coordinate.contiguous()).clamp(1, len(u) - 1)
+
+
+def _coarse_size(size: Size, planes: int) -> Size:
+    """Half the side, more for small images and less for very long stacks."""
+    pixels = size[0] * size[1]
+    scale = min(1.0, (min(max(pixels / 4, COARSE_PIXELS), COARSE_PLANE_PIXELS / planes) / pixels) ** 0.5)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _resize(values: Tensor, size: Size) -> Tensor:
+    return F.interpolate(values[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
 
 
 def _window_share(place: Tensor, centres: Tensor, number: int) -> Tensor:
@@ -193,49 +247,52 @@ def _window_share(place: Tensor, centres: Tensor, number: int) -> Tensor:
     return share
 
 
-def _add_window(total: Estimate | None, output: FocusOutput, share: Tensor, u: Tensor, start: int) -> Estimate:
+def _needed(share: Tensor) -> Box | None:
+    """The part of the image that a window answers, with a halo; None when no pixel needs it."""
+    height, width = share.shape
+    ends = []
+    for axis in (1, 0):
+        used = torch.nonzero(share.amax(dim=axis)).flatten()
+        if len(used) == 0:
+            return None
+        ends += [int(used[0]) // 16 * 16, (int(used[-1]) // 16 + 1) * 16]
+    return _with_halo((ends[0], ends[1], ends[2], ends[3]), (0, height, 0, width))
+
+
+def _add_window(total: Estimate, output: FocusOutput, share: Tensor, u: Tensor, box: Box) -> None:
     """Add a window's answer, carried from its own coordinate to that of the stack."""
-    first, last = u[start], u[start + WINDOW - 1]
-    extent = last - first
-    if total is None:
-        zero = torch.zeros_like(share)
-        rows, columns = output.probability.shape[-2:]
-        probability = torch.zeros(len(u), rows, columns, device=share.device)
-        upsampling = torch.zeros_like((output.aux or {})["upsampling_weights"][0])
-        total = Estimate(zero, zero.clone(), zero.clone(), probability, upsampling)
-    total.coordinate += share * (first + output.coordinate[0] * extent)
-    total.std += share * output.std[0] * extent
-    total.confidence += share * output.confidence[0]
-    rows, columns = output.probability.shape[-2:]
-    small = F.interpolate(share[None, None], size=(rows, columns), mode="area")[0, 0]
-    total.probability[start : start + WINDOW] += small * output.probability[0]
-    assert total.upsampling is not None
-    total.upsampling += small * (output.aux or {})["upsampling_weights"][0]
-    return total
-
-
-def _plane_position(coordinate: Tensor, u: Tensor) -> Tensor:
-    """Fractional plane index of a coordinate, by linear interpolation between the planes."""
-    upper = torch.searchsorted(u, coordinate.contiguous()).clamp(1, len(u) - 1)
-    low, high = u[upper - 1], u[upper]
-    return upper - 1 + ((coordinate - low) / (high - low)).clamp(0, 1)
+    first, extent = float(u[0]), float(u[-1] - u[0])
+    inside = (slice(box[0], box[1]), slice(box[2], box[3]))
+    part = share[inside]
+    total.coordinate[inside] += part * (first + output.coordinate[0] * extent)
+    total.std[inside] += part * output.std[0] * extent
+    total.confidence[inside] += part * output.confidence[0]
 
 
 def _from_output(output: FocusOutput) -> Estimate:
-    upsampling = (output.aux or {}).get("upsampling_weights")
-    return Estimate(
-        output.coordinate[0],
-        output.std[0],
-        output.confidence[0],
-        output.probability[0],
-        None if upsampling is None else upsampling[0],
+    return Estimate(output.coordinate[0], output.std[0], output.confidence[0])
+
+
+def _tiles(box: Box) -> list[Box]:
+    """Boxes of at most ``TILE`` pixels a side that cover ``box``."""
+    top, bottom, left, right = box
+    starts = itertools.product(range(top, bottom, TILE), range(left, right, TILE))
+    return [(y, min(y + TILE, bottom), x, min(x + TILE, right)) for y, x in starts]
+
+
+def _with_halo(core: Box, within: Box) -> Box:
+    top, bottom, left, right = within
+    return (
+        max(top, core[0] - HALO),
+        min(bottom, core[1] + HALO),
+        max(left, core[2] - HALO),
+        min(right, core[3] + HALO),
     )
 
 
-def _read(frames: Frames, n: int, progress: Callable[[], None]) -> Tensor:
-    frame = frames(n)
-    progress()
-    return frame
+def _moved(box: Box, origin: Box) -> Box:
+    """A box as seen from the top left of another."""
+    return (box[0] - origin[0], box[1] - origin[0], box[2] - origin[2], box[3] - origin[2])
 
 
 def _cut(level: Tensor, box: Box, stride: int) -> Tensor:

@@ -44,12 +44,12 @@ class Baseline(ABC):
 
     name: str
 
-    def predict(self, stack: FocalStack, progress: Callable[[], None] | None = None) -> DepthResult:
+    def predict(self, stack: FocalStack, progress: Callable[[int, int, str], None] | None = None) -> DepthResult:
         """Depth of a stack; a single-image model sees the all-in-focus image that ``classical`` composes of it.
 
         Args:
             stack: at least two planes, in any order.
-            progress: called twice a plane.
+            progress: see `DepthModel.predict`.
 
         Raises:
             ValueError: no focal stack, or one whose unit the system cannot answer in.
@@ -80,7 +80,9 @@ class Baseline(ABC):
         """Short hash of everything that can change its answers, so that a resumed evaluation notices."""
 
 
-def composed_picture(stack: FocalStack, progress: Callable[[], None] | None = None) -> tuple[NDArray[np.uint8], str]:
+def composed_picture(
+    stack: FocalStack, progress: Callable[[int, int, str], None] | None = None
+) -> tuple[NDArray[np.uint8], str]:
     """The all-in-focus image of a stack by ``classical``, (H, W, 3) uint8, and its source in words."""
     from dualfocus.inference import load_model
 
@@ -128,7 +130,6 @@ def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings:
         focus_unit=stack.unit,
         camera=stack.camera,
         order=stack.order,
-        pixel_size_um=stack.pixel_size_um,
     )
 
 

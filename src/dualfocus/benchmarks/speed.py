@@ -212,7 +212,7 @@ def _machine(device: str) -> dict[str, Any]:
     return {
         "device": chosen.type,
         "gpu": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else None,
-        "processor": processor_name(),
+        "processor": _processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -220,7 +220,7 @@ def _machine(device: str) -> dict[str, Any]:
     }
 
 
-def processor_name() -> str:
+def _processor() -> str:
     """Name of the CPU, as far as the system gives one."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

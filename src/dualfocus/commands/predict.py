@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dualfocus.commands.console import status, warn
+from dualfocus.commands.console import progress_bar, warn
 
 if TYPE_CHECKING:
     from dualfocus.calibration import Point
-    from dualfocus.inference import DepthModel
+    from dualfocus.inference import DepthModel, Progress
     from dualfocus.outputs import DepthResult
 
 Source = Path | list[Path]
@@ -58,8 +58,8 @@ def parse_formats(texts: Iterable[str] | None, points: bool) -> tuple[str, ...]:
 
 def predict_one(source: Source, out: Path, settings: Settings, overwrite: bool) -> None:
     """Predict one stack, write the result, and say what came out."""
-    with status(f"predicting with {settings.model}"):
-        result = predict_stack(source, out, settings, overwrite)
+    with progress_bar(settings.model) as report:
+        result = predict_stack(source, out, settings, overwrite, progress=report)
     warn(result.warnings)
     if result.calibration is not None and len(settings.points) > 2:
         typer.echo(residuals(result.calibration))
@@ -67,7 +67,12 @@ def predict_one(source: Source, out: Path, settings: Settings, overwrite: bool) 
 
 
 def predict_stack(
-    source: Source, out: Path, settings: Settings, overwrite: bool = False, model: DepthModel | None = None
+    source: Source,
+    out: Path,
+    settings: Settings,
+    overwrite: bool = False,
+    model: DepthModel | None = None,
+    progress: Progress | None = None,
 ) -> DepthResult:
     """Predict one stack and write the result; everything that can be refused is, before anything is computed.
 
@@ -77,6 +82,7 @@ def predict_stack(
         settings: of the command.
         overwrite: write among files that are not ours.
         model: the one of the settings where it is loaded already.
+        progress: see `DepthModel.predict`.
 
     Returns:
         The result, as it was written.
@@ -104,7 +110,7 @@ def predict_stack(
         from dualfocus.inference import load_model
 
         model = load_model(settings.model, device=settings.device)
-    result = model.predict(align(stack, settings.align))
+    result = model.predict(align(stack, settings.align), progress=progress)
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
     if settings.points:
         result = calibrate(result, settings.points, settings.points_unit, settings.points_coordinate)

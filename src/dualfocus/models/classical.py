@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .edge_aware import edge_aware_smooth
-from .focus_measure import equalise_exposure, luma, score_volume
+from .focus_measure import NoiseScale, luma, plane_energies, plane_score
 from .output import FocusOutput
+
+_PART = 16_000_000  # planes x pixels of the volume worked on at once
 
 
 class ConfidenceCoefficients(NamedTuple):
@@ -55,7 +58,8 @@ def fit_peak(score: Tensor, coordinates: Tensor, share: float = 0.4) -> Peak:
     The parabola is fitted to the planes around the maximum whose score lies in the upper ``share`` of the peak, with
     weights that fall to 0 there: with coarse spacing this is the parabola through three planes, with fine spacing many
     planes vote. At the first and last plane the window moves inwards. The result stays between the neighbours of the
-    best plane. Two planes determine no parabola; see :func:`_two_planes`.
+    best plane,
+    or a few planes beyond where the spacing is fine. Two planes determine no parabola; see :func:`_two_planes`.
 
     Args:
         score: (N, H, W), mean 0 over the planes.
@@ -85,7 +89,8 @@ def fit_peak(score: Tensor, coordinates: Tensor, share: float = 0.4) -> Peak:
     slope, quadratic = _solve_parabola(moments)
     concave = quadratic < -1e-6 * height.clamp(min=1e-9)
     vertex = origin - slope / torch.where(concave, 2 * quadratic, -1.0)
-    low, high = u[(index - 1).clamp(min=0)], u[(index + 1).clamp(max=planes - 1)]
+    slack = max(1, reach // 2)
+    low, high = u[(index - slack).clamp(min=0)], u[(index + slack).clamp(max=planes - 1)]
     vertex = torch.where(concave, torch.minimum(torch.maximum(vertex, low), high), u[index])
     silent = height <= 1e-6  # no plane is sharper than another: the middle is the best guess
     vertex = torch.where(silent, 0.5 * (planes - 1), vertex)
@@ -114,13 +119,12 @@ def _two_planes(score: Tensor, height: Tensor, index: Tensor) -> Peak:
     return Peak(position, index, height, (0.5 * scale).expand_as(height))
 
 
-def _evidence(score: Tensor, raw_peak: Tensor, raw_height: Tensor, pooled: Tensor, peak: Peak) -> Tensor:
-    """What the confidence is estimated from, (7, H, W).
+def _evidence(raw_peak: Tensor, raw_height: Tensor, pooled: Tensor, peak: Peak) -> Tensor:
+    """What the confidence is estimated from, all but the last two of :class:`ConfidenceCoefficients`, (5, H, W).
 
     In order: log contrast of the pixel's own score (signal to noise); log contrast of the pooled score; separation of
     the peak from the next best plane that is not its neighbour; curvature of the peak relative to its height;
-    disagreement of own and pooled peak where the own one is strong; roughness of the depth, in planes per pixel;
-    log number of planes.
+    disagreement of own and pooled peak where the own one is strong.
     """
     planes = pooled.shape[0]
     rival = torch.full_like(peak.height, -math.inf)
@@ -134,10 +138,6 @@ def _evidence(score: Tensor, raw_peak: Tensor, raw_height: Tensor, pooled: Tenso
     separation = ((peak.height - rival) / span).clamp(0, 1)
     position = peak.coordinate * (planes - 1)
     disagreement = (position - raw_peak).abs().clamp(max=3) * raw_height / (1 + raw_height)
-    roughness = torch.zeros_like(position)
-    roughness[:, 1:] += (position[:, 1:] - position[:, :-1]).abs()
-    roughness[1:] += (position[1:] - position[:-1]).abs()
-    count = torch.full_like(position, math.log(planes))
     return torch.stack(
         [
             raw_height.clamp(min=1e-3).log(),
@@ -145,10 +145,17 @@ def _evidence(score: Tensor, raw_peak: Tensor, raw_height: Tensor, pooled: Tenso
             separation,
             (peak.curvature / span).clamp(max=1),
             disagreement,
-            roughness.clamp(max=1),
-            count,
         ]
     )
+
+
+def _roughness(coordinate: Tensor, planes: int) -> Tensor:
+    """Steps of the depth to the pixels before, (H, W), in planes, at most 1."""
+    position = coordinate * (planes - 1)
+    roughness = torch.zeros_like(position)
+    roughness[:, 1:] += (position[:, 1:] - position[:, :-1]).abs()
+    roughness[1:] += (position[1:] - position[:-1]).abs()
+    return roughness.clamp_(max=1)
 
 
 def _confidence(evidence: Tensor, height: Tensor, coefficients: ConfidenceCoefficients) -> Tensor:
@@ -230,6 +237,8 @@ class Classical(nn.Module):
         self.trust = trust
         self.confidence = confidence
 
+    reads = 2
+
     @torch.no_grad()
     def forward(self, images: Tensor, coordinates: Tensor) -> FocusOutput:
         """Depth of a batch of focal stacks.
@@ -255,28 +264,118 @@ class Classical(nn.Module):
 
     def _one(self, images: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Probability, coordinate, std and confidence of one stack (N, 3, H, W)."""
-        peak, evidence = self.analyse(images, coordinates)
+        peak, evidence = self.analyse(images.__getitem__, coordinates)
         confidence = _confidence(evidence, peak.height, self.confidence)
         error = _expected_error(confidence, len(coordinates))
         probability = focus_probability(peak.coordinate, error, coordinates)
-        variance = torch.zeros_like(error)
-        for n, u in enumerate(coordinates):
-            variance += probability[n] * (u - peak.coordinate).square()
-        return probability, peak.coordinate, variance.sqrt(), confidence
+        return probability, peak.coordinate, _deviation(probability, peak.coordinate, coordinates), confidence
 
     @torch.no_grad()
-    def analyse(self, images: Tensor, coordinates: Tensor) -> tuple[Peak, Tensor]:
-        """Peak and evidence (7, H, W) of one stack (N, 3, H, W); what the confidence is fitted on."""
-        planes = equalise_exposure(luma(images))
-        contrast = max(float(planes.std()), 1e-7)
-        score = score_volume(planes)
-        del planes
-        raw_height, raw_index = score.max(0)
-        raw_height = raw_height.clamp(min=0)  # rounding puts it just below where all planes are alike
-        guide = images.gather(0, raw_index[None, None].expand(1, *images.shape[1:]))[0]
-        score *= raw_height**self.trust
-        strength = self.smoothness * math.hypot(*images.shape[-2:]) / 480
-        pooled = edge_aware_smooth(score, guide, strength, self.edge * contrast)
-        peak = fit_peak(pooled, coordinates)
-        raw_position = coordinates[raw_index] * (len(coordinates) - 1)
-        return peak, _evidence(score, raw_position, raw_height, pooled, peak)
+    def estimate(self, read: Callable[[int], Tensor], coordinates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Coordinate, std and confidence, (H, W) each, of a stack that is read plane by plane.
+
+        The same as :meth:`forward`, with one volume of N maps in memory.
+
+        Args:
+            read: n -> plane n, (3, H, W), near to far; called ``reads`` times for each.
+            coordinates: (N,) increasing from 0 to 1.
+        """
+        peak, evidence = self.analyse(read, coordinates)
+        confidence = _confidence(evidence, peak.height, self.confidence)
+        error = _expected_error(confidence, len(coordinates))
+        u = coordinates.to(error.device)
+        strips = [
+            _deviation(focus_probability(place, width, u), place, u)
+            for place, width in zip(*(m.split(_strip(len(u), m)) for m in (peak.coordinate, error)), strict=True)
+        ]
+        return peak.coordinate, torch.cat(strips), confidence
+
+    @torch.no_grad()
+    def analyse(self, read: Callable[[int], Tensor], coordinates: Tensor) -> tuple[Peak, Tensor]:
+        """Peak and evidence (7, H, W) of one stack; what the confidence is fitted on.
+
+        Args:
+            read: n -> plane n, (3, H, W), called ``reads`` times for each.
+            coordinates: (N,).
+        """
+        volume, sharpest = _score_stack(read, len(coordinates))
+        u = coordinates.to(volume.device)
+        strength = self.smoothness * math.hypot(*volume.shape[1:]) / 480
+        trust = sharpest.height**self.trust
+        for part in volume.split(max(1, _PART // trust.numel())):  # smoothed in place: there is room for one volume
+            part *= trust
+            part.copy_(edge_aware_smooth(part, sharpest.image, strength, self.edge * sharpest.contrast))
+        raw_position = u[sharpest.plane] * (len(u) - 1)
+        rows = _strip(len(u), trust)
+        peaks, evidence = [], []
+        for pooled, place, height in zip(
+            volume.split(rows, dim=1), raw_position.split(rows), sharpest.height.split(rows), strict=True
+        ):
+            peaks.append(fit_peak(pooled, u))
+            evidence.append(_evidence(place, height, pooled, peaks[-1]))
+        peak = Peak(*(torch.cat(maps) for maps in zip(*peaks, strict=True)))
+        count = torch.full_like(trust, math.log(len(u)))
+        return peak, torch.cat(
+            (*torch.cat(evidence, dim=1).split(1), _roughness(peak.coordinate, len(u))[None], count[None])
+        )
+
+
+class _Sharpest(NamedTuple):
+    """Of every pixel's own score, before pooling.
+
+    Attributes:
+        height: (H, W) its maximum over the planes, less its mean.
+        plane: (H, W) where that is.
+        image: (3, H, W) the provisional all-in-focus image.
+        contrast: standard deviation of the stack's luma.
+    """
+
+    height: Tensor
+    plane: Tensor
+    image: Tensor
+    contrast: float
+
+
+def _score_stack(read: Callable[[int], Tensor], planes: int) -> tuple[Tensor, _Sharpest]:
+    """Score volume (N, H, W), its mean over the planes removed, and what is sharpest, from two readings."""
+    noise = NoiseScale()
+    kept: dict[int, list[Tensor]] = {}
+    for n in range(planes):
+        plane = luma(read(n).float())
+        kept[n] = plane_energies(plane)
+        noise.add(plane, kept[n])
+        if planes * plane.numel() > _PART:
+            del kept[n]
+    gains, floors, contrast = noise.measure()
+    volume: Tensor | None = None
+    for n in range(planes):
+        image = read(n).float()
+        score = plane_score(kept.pop(n) if n in kept else plane_energies(luma(image)), gains[n], floors)
+        if volume is None:
+            volume = score.new_empty(planes, *score.shape)
+            height, guide = score.clone(), image.clone()
+            best = torch.zeros_like(score, dtype=torch.long)
+        else:
+            better = score > height
+            height = torch.where(better, score, height)
+            best[better] = n
+            guide = torch.where(better, image, guide)
+        volume[n] = score
+    assert volume is not None
+    mean = volume.mean(dim=0)
+    volume -= mean
+    # rounding puts the height just below the mean where all planes are alike
+    return volume, _Sharpest((height - mean).clamp(min=0), best, guide, contrast)
+
+
+def _strip(planes: int, like: Tensor) -> int:
+    """Rows of (H, W) maps that are worked on at once."""
+    return max(1, _PART // (planes * like.shape[1]))
+
+
+def _deviation(probability: Tensor, coordinate: Tensor, coordinates: Tensor) -> Tensor:
+    """Standard deviation of the focus coordinate around ``coordinate``, (H, W)."""
+    variance = torch.zeros_like(coordinate)
+    for n, u in enumerate(coordinates):
+        variance += probability[n] * (u - coordinate).square()
+    return variance.sqrt()

@@ -23,12 +23,6 @@ def luma(images: Tensor) -> Tensor:
     return _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b
 
 
-def equalise_exposure(planes: Tensor) -> Tensor:
-    """Remove exposure drift: scale each plane of (N, H, W) to the mean brightness of the stack (defocus keeps it)."""
-    mean = planes.mean((1, 2), keepdim=True).clamp(min=1e-6)
-    return planes * (mean.mean() / mean)
-
-
 def _separable(image: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
     """Filter (N, H, W) with a symmetric odd 1-D kernel along both axes, border repeated."""
     radius = kernel.numel() // 2
@@ -66,54 +60,80 @@ def modified_laplacian_energy(image: Tensor) -> Tensor:
     return xx.square().add_(yy.square())
 
 
-def noise_floor(energies: list[Tensor], contrast: float, quantile: float = 0.2) -> float:
-    """Energy of the noise at one scale: the emptiest fifth of the emptiest plane.
-
-    The most defocused plane of a textured scene, or the textureless parts of any, hold nothing but noise.
+def plane_energies(plane: Tensor, levels: int = 4, window: float = 1.5) -> list[Tensor]:
+    """Windowed focus energy of one plane at every level of its pyramid, finest first, (h, w) each.
 
     Args:
-        energies: windowed energy (h, w) of each plane.
-        contrast: standard deviation of the stack's luma; bounds the floor from below.
-        quantile: share of the pixels taken as empty.
+        plane: (H, W) luma.
+        levels: scales of the pyramid; fewer are used when the image is too small.
+        window: sigma, in pixels of each level, of the Gaussian window that gathers the energy.
     """
-    lowest = math.inf
-    for energy in energies:
-        sample = energy.flatten()
-        sample = sample[:: max(1, sample.numel() // 50_000)]
-        lowest = min(lowest, float(torch.quantile(sample, quantile)))
-    return max(lowest, (_LEAST_NOISE * contrast) ** 2, 1e-14)
+    image, energies = plane[None], []
+    for _ in range(levels):
+        energies.append(gaussian_blur(modified_laplacian_energy(image), window)[0])
+        if min(image.shape[-2:]) < 8:
+            break
+        image = halve(image)
+    return energies
 
 
-def score_volume(planes: Tensor, levels: int = 4, window: float = 1.5, softening: float = 4.0) -> Tensor:
-    """Log focus measure of every plane, summed over a pyramid, its mean over the planes removed.
+class NoiseScale:
+    """What the scores of a stack are measured against, gathered plane by plane: exposure, contrast and noise."""
 
-    score_n = Σ_levels log(E_n / E_noise + softening). In the log, a factor common to all planes (the texture's
+    def __init__(self) -> None:
+        self._means: list[float] = []
+        self._squares: list[float] = []
+        self._quiet: list[list[float]] = []
+
+    def add(self, plane: Tensor, energies: list[Tensor]) -> None:
+        """Take in the luma (H, W) of a plane and what :func:`plane_energies` makes of it."""
+        double = plane.double()
+        self._means.append(float(double.mean()))
+        self._squares.append(float(double.square().mean()))
+        self._quiet.append([_quiet_energy(energy) for energy in energies])
+
+    def measure(self) -> tuple[list[float], list[float], float]:
+        """Gain of every plane, energy of the noise at every level, and the contrast of the stack.
+
+        The gains remove exposure drift: they bring each plane to the mean brightness of the stack (defocus keeps it).
+        The noise at a level is the emptiest fifth of the emptiest plane: the most defocused plane of a textured scene,
+        or the textureless parts of any, hold nothing else. The contrast is the standard deviation of the luma.
+        """
+        mean = sum(self._means) / len(self._means)
+        gains = [mean / max(own, 1e-6) for own in self._means]
+        square = sum(gain**2 * own for gain, own in zip(gains, self._squares, strict=True)) / len(gains)
+        level_mean = sum(gain * own for gain, own in zip(gains, self._means, strict=True)) / len(gains)
+        contrast = max(square - level_mean**2, 0.0) ** 0.5
+        least = max((_LEAST_NOISE * contrast) ** 2, 1e-14)
+        quiet = [[gain**2 * q for q in levels] for gain, levels in zip(gains, self._quiet, strict=True)]
+        return gains, [max(min(level), least) for level in zip(*quiet, strict=True)], max(contrast, 1e-7)
+
+
+def _quiet_energy(energy: Tensor, quantile: float = 0.2) -> float:
+    sample = energy.flatten()
+    return float(torch.quantile(sample[:: max(1, sample.numel() // 50_000)], quantile))
+
+
+def plane_score(energies: list[Tensor], gain: float, floors: list[float], softening: float = 4.0) -> Tensor:
+    """Log focus measure of one plane, summed over its pyramid.
+
+    score = Σ_levels log(E / E_noise + softening). In the log, a factor common to all planes (the texture's
     strength) drops out and the peak of a blurred texture is near a parabola; the noise floor makes the score flat,
     hence silent, where a scale sees only noise, so fine scales rule where they can and coarse ones elsewhere.
 
     Args:
-        planes: (N, H, W) luma.
-        levels: scales of the pyramid; fewer are used when the image is too small.
-        window: sigma, in pixels of each level, of the Gaussian window that gathers the energy.
+        energies: of :func:`plane_energies`.
+        gain: of the plane, see :class:`NoiseScale`.
+        floors: energy of the noise at every level.
         softening: noise floors added to the measure; larger trusts weak texture less.
 
     Returns:
-        (N, H, W), mean 0 over the planes; 0 everywhere for images without content.
+        (H, W).
     """
-    size = planes.shape[-2:]
-    contrast = float(planes.std())
-    score = torch.zeros_like(planes)
-    # Plane by plane: only the pyramid image of each plane is kept between levels.
-    current = list(planes.unsqueeze(1))
-    for level in range(levels):
-        energies = [gaussian_blur(modified_laplacian_energy(plane), window) for plane in current]
-        floor = noise_floor([energy[0] for energy in energies], contrast)
-        for n, energy in enumerate(energies):
-            term = torch.log(energy / floor + softening)
-            if level:
-                term = F.interpolate(term[None], size=size, mode="bilinear", align_corners=False)[0]
-            score[n] += term[0]
-        if level + 1 == levels or min(current[0].shape[-2:]) < 8:
-            break
-        current = [halve(plane) for plane in current]
-    return score.sub_(score.mean(0))
+    score = torch.zeros_like(energies[0])
+    for energy, floor in zip(energies, floors, strict=True):
+        term = torch.log(energy * (gain**2 / floor) + softening)
+        if term.shape != score.shape:
+            term = F.interpolate(term[None, None], size=score.shape, mode="bilinear", align_corners=False)[0, 0]
+        score += term
+    return score

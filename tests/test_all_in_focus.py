@@ -1,0 +1,94 @@
+"""The all-in-focus image on stacks whose sharp image is known."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dualfocus import all_in_focus
+from dualfocus.all_in_focus import Place, compose, spread
+
+SIZE = (150, 210)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """A textured colour picture, 8 bits."""
+    rng = np.random.default_rng(5)
+    noise = sum(
+        cv2.resize(rng.normal(0, 30, (SIZE[0] // c, SIZE[1] // c, 3)).astype(np.float32), SIZE[::-1])
+        for c in (1, 3, 10)
+    )
+    tint = np.linspace([200, 90, 40], [60, 120, 220], SIZE[1])[None]
+    return np.clip(noise + tint, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def halves(picture):
+    """Planes of which the left half is sharp in plane 1 and the right half in plane 3, and where that is."""
+    left = np.arange(SIZE[1]) < SIZE[1] // 2
+    sharp_in = np.where(left, 1, 3)
+    planes = []
+    for n in range(5):
+        versions = {d: cv2.GaussianBlur(picture, (0, 0), 0.01 + 1.5 * d) for d in range(4)}
+        planes.append(np.stack([versions[abs(n - k)][:, x] for x, k in enumerate(sharp_in)], axis=1))
+    where = np.broadcast_to(sharp_in.astype(np.float32), SIZE)
+    return planes, Place(np.ascontiguousarray(where), spread(np.full(SIZE, 0.3)))
+
+
+def composed(planes, place, dtype="uint8"):
+    return compose(lambda n: planes[n].copy(), len(planes), place, np.dtype(dtype))
+
+
+def test_sharp_parts_are_taken_and_colours_kept(picture, halves):
+    image = composed(*halves)
+    assert image.dtype == np.uint8 and image.shape == picture.shape
+    error = np.abs(image.astype(int) - picture)
+    middle = np.abs(np.arange(SIZE[1]) - SIZE[1] // 2) < 8  # there a photograph has the blur of the other half
+    assert error[:, ~middle].mean() < 0.7
+    assert np.abs(image.mean((0, 1)) - picture.mean((0, 1))).max() < 0.5
+    assert all(np.abs(plane.astype(int) - picture).mean() > 5 * error.mean() for plane in halves[0])
+
+
+def test_wrong_depth_is_mended_by_sharpness(picture, halves):
+    planes, place = halves
+    off = composed(planes, Place(place.plane + 0.9, place.spread))
+    nearest = np.where(np.arange(SIZE[1])[None, :, None] < SIZE[1] // 2, planes[2], planes[4])
+    assert np.abs(off.astype(int) - picture).mean() < 0.5 * np.abs(nearest.astype(int) - picture).mean()
+
+
+def test_tiles_change_nothing(halves, monkeypatch):
+    planes, place = halves
+    rng = np.random.default_rng(0)
+    rough = Place(cv2.resize(rng.uniform(0, 4, (5, 7)).astype(np.float32), SIZE[::-1]), place.spread)
+    whole = composed(planes, rough)
+    monkeypatch.setattr(all_in_focus, "_TILE", 64)
+    assert np.array_equal(composed(planes, rough), whole)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 5), (33, 2)])
+def test_small_and_equal_planes_come_back_as_they_are(size):
+    plane = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    place = Place(np.full(size, 0.4, np.float32), np.full(size, 0.5, np.float32))
+    assert np.array_equal(composed([plane, plane, plane], place), plane)
+
+
+def test_sixteen_bits_and_floats(halves):
+    planes, place = halves
+    narrow = composed(planes, place)
+    wide = composed([plane.astype(np.uint16) * 250 + 60 for plane in planes], place, "uint16")
+    assert wide.dtype == np.uint16 and len(np.unique(wide % 250)) > 200  # steps finer than those of 8 bits
+    assert np.abs((wide.astype(float) - 60) / 250 - narrow).max() < 1.5
+    floats = composed([plane.astype(np.float32) / 255 for plane in planes], place, "float32")
+    assert floats.dtype == np.uint8 and np.abs(floats.astype(int) - narrow).max() <= 1
+
+
+def test_every_plane_is_read_once_in_order(halves):
+    planes, place = halves
+    asked = []
+
+    def read(n):
+        asked.append(n)
+        return planes[n]
+
+    compose(read, len(planes), place, np.dtype("uint8"))
+    assert asked == [0, 1, 2, 3, 4]

@@ -1,0 +1,109 @@
+"""Stacks that are read plane by plane: what is in memory at once, progress, and that long ones lose nothing."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from dualfocus import staged
+from dualfocus.inference import load_model
+from dualfocus.rendering.capture import render_stack
+from dualfocus.rendering.textures import TexturePool
+from dualfocus.stack import FocalStack
+
+MODELS = ("dualfocus-s", "classical")
+
+
+class CountingFrames:
+    """Lazy planes that know how many of those they handed out are alive, and the most there ever were."""
+
+    def __init__(self, images):
+        self.images, self.shape, self.dtype = images, images.shape[1:3], images.dtype
+        self.alive, self.most, self.asked = weakref.WeakSet(), 0, []
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, n):
+        frame = self.images[n].copy().view(Frame)
+        self.asked.append(n)
+        self.alive.add(frame)
+        self.most = max(self.most, len(self.alive))
+        return frame
+
+
+class Frame(np.ndarray):
+    """An array that can be referred to weakly, and hashed by identity."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+class CountingStack(FocalStack):
+    """A stack whose planes are those of its lazy frames, not copies."""
+
+    def __getitem__(self, n):
+        return self._planes[n]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: load_model(name, device="cpu") for name in MODELS}
+
+
+@pytest.mark.parametrize("planes", [5, 16])
+@pytest.mark.parametrize("name", MODELS)
+def test_few_full_planes_are_alive(name, planes, models, monkeypatch):
+    scene = render_stack(3, TexturePool(None), size=96, planes=planes)
+    frames = CountingFrames(scene.images)
+    monkeypatch.setattr("dualfocus.inference.working_size", lambda size, pixels: (48, 48))
+    gc.collect()
+    models[name].predict(CountingStack(frames))
+    assert frames.most <= 2
+    again = staged.reads(models[name].network, planes) + 1
+    assert sorted(frames.asked) == sorted(list(range(planes)) * again)
+
+
+@pytest.mark.parametrize(("name", "planes"), [("dualfocus-s", 4), ("dualfocus-s", 14), ("classical", 4)])
+def test_progress_counts_every_read(name, planes, models):
+    scene = render_stack(4, TexturePool(None), size=64, planes=planes)
+    seen = []
+    models[name].predict(FocalStack(scene.images), progress=lambda done, total, what: seen.append((done, total, what)))
+    total = planes * (staged.reads(models[name].network, planes) + 1)
+    assert [done for done, _, _ in seen] == list(range(1, total + 1))
+    assert {t for _, t, _ in seen} == {total}
+    assert [what for _, _, what in seen][-planes:] == ["all-in-focus image"] * planes and seen[0][2] == "depth"
+
+
+def test_classical_is_the_same_read_plane_by_plane(models, monkeypatch):
+    scene = render_stack(5, TexturePool(None), size=80, planes=7)
+    stack = FocalStack(scene.images, scene.focus_distances, "m")
+    whole = models["classical"].predict(stack)
+    monkeypatch.setattr("dualfocus.models.classical._PART", 9000)  # strips of a few rows, energies not kept
+    parts = models["classical"].predict(stack)
+    np.testing.assert_allclose(parts.depth, whole.depth, rtol=1e-4)
+    np.testing.assert_allclose(parts.confidence, whole.confidence, atol=1e-3)
+    np.testing.assert_allclose(parts.std, whole.std, rtol=1e-3)
+
+
+def test_windows_are_run_where_they_are_needed():
+    share = np.zeros((400, 700), np.float32)
+    assert staged._needed(staged.torch.from_numpy(share)) is None
+    share[200:230, 330:340] = 0.2
+    box = staged._needed(staged.torch.from_numpy(share))
+    assert box == (192 - staged.HALO, 240 + staged.HALO, 320 - staged.HALO, 352 + staged.HALO)
+
+
+@pytest.mark.parametrize(("name", "factor"), [("dualfocus-s", 1.05), ("classical", 0.9)])
+def test_more_planes_of_a_scene_lose_nothing(name, factor, models):
+    errors = {5: [], 40: []}
+    for seed in (45, 47):
+        scene = render_stack(seed, TexturePool(None), size=112, planes=41)
+        truth, inside = scene.truth, scene.valid
+        for count, every in ((5, 10), (40, 1)):
+            chosen = np.arange(0, 41, every)
+            result = models[name].predict(FocalStack(scene.images[chosen], scene.focus_distances[chosen], "m"))
+            u = 1 / scene.focus_distances
+            errors[count].append(np.abs((1 / result.depth - u[0]) / (u[-1] - u[0]) - truth)[inside].mean())
+    assert np.mean(errors[40]) < factor * np.mean(errors[5])
