@@ -75,22 +75,28 @@ def join(device: str) -> Processes:
     return Processes(state.process_index, state.num_processes, state)
 
 
-def launch(count: int, arguments: Sequence[str]) -> int:
+def launch(count: int, device: str, arguments: Sequence[str]) -> int:
     """Run `dualfocus` with these arguments in several processes on this machine; wait for all of them.
 
     The first shows its progress and result as usual. When one fails, the others are stopped and its message is shown.
 
     Args:
         count: of processes; on a CPU the cores are divided between them.
+        device: that the arguments name.
         arguments: of the command line.
 
     Returns:
         the exit code: 0, or that of the process that failed.
 
     Raises:
-        ValueError: a process was killed.
+        ValueError: more processes than GPUs, or a process was killed.
     """
     import accelerate  # noqa: F401  # missing, it is named here, once
+    import torch
+
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    if 0 < gpus < count:
+        raise ValueError(f"{count} processes need a GPU each, this machine has {gpus}: use fewer, or --device cpu")
 
     with tempfile.TemporaryDirectory() as folder:
         logs = [os.path.join(folder, f"{rank}.log") for rank in range(count)]

@@ -90,4 +90,4 @@ def run_in_processes(
     words += [] if options.limit is None else ["--limit", str(options.limit)]
     words += [] if options.worst_by is None else ["--worst-by", options.worst_by]
     words += [] if options.resume else ["--no-resume"]
-    return launch(count, words)
+    return launch(count, options.device, words)
