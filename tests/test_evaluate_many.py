@@ -19,16 +19,12 @@ from dualfocus import cli
 from dualfocus.benchmarks import evaluate as evaluation
 from dualfocus.benchmarks.evaluate import Options, evaluate_all
 from dualfocus.benchmarks.latex import to_latex
-from dualfocus.benchmarks.measure import Yardstick
 from dualfocus.benchmarks.protocols import PROTOCOLS
 from dualfocus.benchmarks.published import PUBLISHED, beside
 from dualfocus.benchmarks.report import to_markdown
-from dualfocus.benchmarks.slices import SLICES, SliceSums, edge_distance
 from dualfocus.benchmarks.tables import error_table
 from dualfocus.benchmarks.worst import worst_images
 from dualfocus.commands.evaluate import assign_data
-from dualfocus.datasets import Sample
-from dualfocus.stack import FocalStack
 
 HEIGHT, WIDTH = 24, 32
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
@@ -271,56 +267,6 @@ def test_worst_images_are_drawn_once(stacks, tmp_path):
     assert model.calls == 7
     rows = {"a": {"delta1": 0.9}, "b": {"delta1": 0.2}, "c": {"delta1": float("nan")}}
     assert worst_images(rows, ["a", "b", "c"], "delta1", 3) == ["b", "a"]  # the least accuracy is the worst
-
-
-def test_slices_against_loops():
-    rng = np.random.default_rng(0)
-    truth = truth_of(2)
-    image = rng.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    camera = {"focal_length_mm": 50, "f_number": 8, "sensor_width_mm": 6.4}
-    stack = FocalStack(np.zeros((3, HEIGHT, WIDTH), np.uint8), [1, 2, 4], camera=camera)
-    mask = rng.random(truth.shape) > 0.2
-    sample = Sample("a", stack, truth, mask, image)
-    depth = (truth * np.exp(rng.normal(0, 0.1, truth.shape))).astype(np.float32)
-    confidence = rng.random(truth.shape).astype(np.float32)
-    result = SimpleNamespace(depth=depth, valid=mask, confidence=confidence, std=depth, unit="m")
-    got = Yardstick(sample).measure(result).slices.table()
-    assert set(got) == {"texture", "edge", "blur", "blur_change", "place"}
-    place = (1 - 1 / truth.astype(float)) / (1 - 1 / 4)
-    error = np.abs(1 / depth.astype(float) - 1 / truth) / (1 - 1 / 4)
-    pitch = 6.4e-3 / WIDTH
-    coc = np.abs(1 / truth.astype(float)[..., None] - 1 / np.array([1, 2, 4])) * 0.05 * 0.05 / 8 / pitch
-    values = {"place": place, "blur": coc.min(axis=2), "blur_change": coc.max(axis=2) - coc.min(axis=2)}
-    for name, value in values.items():
-        bounds = [-np.inf, *SLICES[name].bounds, np.inf]
-        for group, low, high in zip(got[name], bounds, bounds[1:], strict=False):
-            there = mask & (value >= low) & (value < high)
-            assert group["pixels"] == there.sum()
-            if there.any():
-                assert group["plane_mae"] == pytest.approx(2 * error[there].mean())
-                assert group["range_rmse"] == pytest.approx(np.sqrt(np.mean(error[there] ** 2)))
-                assert group["within_half_plane"] == pytest.approx(np.mean(error[there] < 0.25))
-                assert group["confidence"] == pytest.approx(confidence[there].mean())
-    plain = Sample("a", FocalStack(np.zeros((3, HEIGHT, WIDTH), np.uint8), [1, 2, 4]), truth, mask)
-    without_camera = Yardstick(plain).measure(result).slices.table()
-    assert set(without_camera) == {"texture", "edge", "plane_distance", "place"}
-    pooled = SliceSums()
-    for _ in range(2):
-        pooled.merge(Yardstick(sample).measure(result).slices)
-    assert pooled.table()["edge"][0]["pixels"] == 2 * got["edge"][0]["pixels"]
-    assert pooled.table()["edge"][0]["plane_mae"] == pytest.approx(got["edge"][0]["plane_mae"])
-
-
-def test_distance_to_depth_edges():
-    place = np.zeros((5, 20))
-    place[:, 10:] = 0.06
-    expected = np.abs(np.arange(20) - 9.5) - 0.5  # both sides of the step are at 0
-    np.testing.assert_allclose(edge_distance(place, np.ones(place.shape, bool))[2], expected, atol=1e-3)
-    known = np.ones(place.shape, bool)
-    known[:, 10] = False  # the step lies at a pixel that nobody knows
-    assert np.isinf(edge_distance(place, known)).all()
-    place[:, 10:] = 0.04
-    assert np.isinf(edge_distance(place, np.ones(place.shape, bool))).all()
 
 
 def test_published_rows_stand_beside_their_own_protocol_only():
