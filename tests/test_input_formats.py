@@ -3,7 +3,6 @@
 import io
 import json
 import struct
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -453,12 +452,24 @@ def test_a_focus_sweep_is_sampled_by_focus_not_by_time(tmp_path):
         load_stack(path, frames=80)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
-def test_bad_videos(tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
-    for data in (b"", b"no video at all" * 20):
-        path.write_bytes(data)
-        with pytest.raises(ValueError, match=f"a{suffix}: not a video that can be read"):
-            load_stack(path)
-    code = f"from dualfocus.readers import load_stack\ntry: load_stack({str(path)!r})\nexcept ValueError: pass"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr == b""
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv", "a.dng", "jpeg.tif", "lzw.tif"])
+def test_damaged_files_say_nothing_but_the_error(tmp_path, name, capfd):
+    """C libraries would print to stderr what they find."""
+    buffer = io.BytesIO()
+    if name.endswith(".tif"):
+        Image.fromarray(smooth()).save(buffer, "TIFF", compression={"jpeg.tif": "jpeg"}.get(name, "tiff_lzw"))
+    elif name == "a.dng":
+        pytest.importorskip("rawpy")
+        write_dng(tmp_path / name, np.zeros((H, W), np.uint16))
+        buffer.write((tmp_path / name).read_bytes())
+    elif name == "a.avi":
+        write_video(tmp_path / name, np.linspace(0, 1, 12))
+        buffer.write((tmp_path / name).read_bytes())
+    good = buffer.getvalue()
+    spoilt = good[:100] + bytes(len(good) // 2) + good[100 + len(good) // 2 :]
+    for data in (b"", b"no picture at all" * 20, spoilt, good[: len(good) // 2]):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ValueError, match=name) as caught:
+            list(load_stack([tmp_path / name]))
+        assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from dualfocus.readers.archive import File
 from dualfocus.stack import Camera
 
+_STDERR = 2
 _MOST_PIXELS = 2**30  # of an image, as in OpenCV
 
 
@@ -144,3 +146,20 @@ def naming(path: File, what: str) -> Iterator[None]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         detail = "" if isinstance(error, UnidentifiedImageError) else f" ({reason})"  # it only repeats the path
         raise ValueError(f"{path}: {what}{detail}") from error
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep what a C library prints of a damaged file (LibRaw, libtiff, FFmpeg) off stderr: our error says it."""
+    try:
+        saved = os.dup(_STDERR)
+    except OSError:  # there is no stderr
+        yield
+        return
+    with open(os.devnull, "w") as nowhere:
+        try:
+            os.dup2(nowhere.fileno(), _STDERR)
+            yield
+        finally:
+            os.dup2(saved, _STDERR)
+            os.close(saved)

@@ -14,7 +14,7 @@ from PIL import features
 
 from dualfocus.readers import metadata
 from dualfocus.readers.archive import File
-from dualfocus.readers.frames import naming, open_image, orient, oriented_size
+from dualfocus.readers.frames import naming, open_image, orient, oriented_size, silence
 from dualfocus.readers.profile import image_to_srgb, pixels_to_srgb
 from dualfocus.stack import Camera
 
@@ -115,7 +115,8 @@ def _decode_png_16(path: File) -> NDArray[Any]:
     with open_image(io.BytesIO(data), _FORMATS) as image:
         profile = image.info.get("icc_profile")
         image.verify()  # checksums and the end mark: OpenCV would return a partly decoded image
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    with silence():
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("cannot be decoded")
     return pixels_to_srgb(pixels[..., None] if pixels.ndim == 2 else pixels[..., 2::-1], profile)

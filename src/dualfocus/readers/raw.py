@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dualfocus.readers import metadata
 from dualfocus.readers.archive import File
-from dualfocus.readers.frames import naming, optional_module
+from dualfocus.readers.frames import naming, optional_module, silence
 from dualfocus.readers.photo import PhotoFrame
 
 SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw")
@@ -28,7 +28,8 @@ class RawFrame(PhotoFrame):
 
         White balance as the camera had it, and no automatic brightness: that would differ from frame to frame.
         """
-        with naming(self.path, "the RAW file is damaged or cut off; copy it again"), _open(self.path) as raw:
+        damaged = "the RAW file is damaged or cut off; copy it again"
+        with naming(self.path, damaged), silence(), _open(self.path) as raw:
             pixels = raw.postprocess(use_camera_wb=True, no_auto_bright=True, output_bps=16, gamma=_SRGB_GAMMA)
             if pixels.shape[:2] != self.size:
                 raise ValueError(f"is {pixels.shape[1]} x {pixels.shape[0]} pixels, other than its header says")
@@ -37,7 +38,7 @@ class RawFrame(PhotoFrame):
 
 def read_raw_header(path: File) -> RawFrame:
     """Read size and metadata without developing (ValueError naming the file when LibRaw does not know it)."""
-    with naming(path, "not a RAW file that can be read; convert it to DNG or TIFF"), _open(path) as raw:
+    with naming(path, "not a RAW file that can be read; convert it to DNG or TIFF"), silence(), _open(path) as raw:
         height, width = raw.sizes.iheight, raw.sizes.iwidth
         turned = raw.sizes.flip in _QUARTER_TURNS
         with path.open("rb") as file:

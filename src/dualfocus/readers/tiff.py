@@ -16,7 +16,7 @@ from PIL import Image
 
 from dualfocus.readers import metadata
 from dualfocus.readers.archive import File
-from dualfocus.readers.frames import naming, open_image, orient, oriented_size
+from dualfocus.readers.frames import naming, open_image, orient, oriented_size, silence
 from dualfocus.readers.microscope import channel_names
 from dualfocus.readers.profile import pixels_to_srgb
 from dualfocus.stack import Camera
@@ -250,7 +250,8 @@ def _as_colour(pixels: NDArray[Any], page: Any) -> NDArray[Any]:
 def _decode_by_opencv(path: File, page: int) -> NDArray[Any]:
     """16-bit and float pages of compressions that tifffile alone cannot decode, upright."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    ok, images = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(page, page + 1))
+    with silence():
+        ok, images = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(page, page + 1))
     if not ok or len(images) != 1:
         raise ValueError("its compression cannot be decoded; save it without compression")
     pixels = np.asarray(images[0])
@@ -259,7 +260,7 @@ def _decode_by_opencv(path: File, page: int) -> NDArray[Any]:
 
 def _decode_by_pillow(path: File, page: int) -> NDArray[np.uint8]:
     """8-bit pages in compressions or colours left over, upright: Pillow applies the orientation."""
-    with path.open("rb") as file, open_image(file, ("TIFF",)) as image:
+    with silence(), path.open("rb") as file, open_image(file, ("TIFF",)) as image:
         image.seek(page)
         if image.mode in ("1", "L", "LA"):
             return np.asarray(image.convert("L"))[..., None]

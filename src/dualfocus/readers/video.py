@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.ordering import pattern_distances, sharpness_pattern
-from dualfocus.readers.frames import naming
+from dualfocus.readers.frames import naming, silence
 from dualfocus.stack import Camera
 
 DEFAULT_FRAMES = 10  # as many planes as a network is at home with
@@ -79,7 +77,7 @@ class VideoFrame:
 
     def decode(self) -> NDArray[Any]:
         """Upright pixels, (H, W, 3)."""
-        with naming(self.path, f"frame {self.number} cannot be decoded"):
+        with naming(self.path, f"frame {self.number} cannot be decoded"), silence():
             return self.video.frame(self.number)
 
 
@@ -91,7 +89,7 @@ def read_sweep(path: Path, count: int) -> list[VideoFrame]:
     """
     if count < 2:
         raise ValueError(f"{path}: {count} frames are no focal stack; use two or more")
-    with naming(path, "not a video that can be read; is it damaged, or of another kind?"):
+    with naming(path, "not a video that can be read; is it damaged, or of another kind?"), silence():
         patterns, size = _patterns(path)
     if len(patterns) < count:
         raise ValueError(f"{path}: has {len(patterns)} frames and {count} are asked for; choose fewer")
@@ -150,20 +148,7 @@ def _images(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def _open(path: Path) -> Any:
-    with _quiet():
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise ValueError("cannot be opened")
     return capture
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What OpenCV and FFmpeg print of a damaged file is said in our error."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(before)
