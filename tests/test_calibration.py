@@ -8,8 +8,9 @@ from PIL import Image
 from test_cli import assert_refused, names, run
 from test_ordering import sweep
 
-from dualfocus.calibration import calibrate, parse_points
+from dualfocus.calibration import calibrate, metric_stack, parse_points
 from dualfocus.outputs import DepthResult
+from dualfocus.stack import FocalStack
 
 H, W, N = 30, 40, 9
 
@@ -91,6 +92,19 @@ def test_points_close_together_warn():
     assert calibrate(relative(), [(5, 10, 1), (35, 10, 2)]).warnings == []
     (text,) = calibrate(relative(), [(20, 10, 1), (26, 10, 2)]).warnings
     assert "extrapolated" in text
+
+
+@pytest.mark.parametrize("unit", ["m", "mm", "um"])
+def test_planes_get_the_distances_too(unit):
+    """What shows the planes (report.html) needs their depth in the unit of the result."""
+    stack = FocalStack(np.zeros((N, H, W), np.uint8))
+    found = calibrate(relative(), [(4, 10, 1.0), (35, 10, 3.0)], unit)
+    metric = metric_stack(stack, found)
+    assert metric.result_unit == unit and stack.unit == "index"
+    at_planes = [metric.depth_from_coordinate(u) for u in metric.coordinates]
+    columns = np.arange(N) * (W - 1) / (N - 1)
+    rows = [np.interp(column, np.arange(W), found.depth[10].astype(float)) for column in columns]
+    np.testing.assert_allclose(at_planes[1:-1], rows[1:-1], rtol=0.02)
 
 
 @pytest.mark.parametrize(

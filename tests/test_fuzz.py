@@ -1,4 +1,4 @@
-"""Broken and odd files: whatever comes, a stack or one sentence. DUALFOCUS_FUZZ=5000 is the full run, of new examples."""
+"""Broken and odd files: whatever comes, a stack or one sentence. DUALFOCUS_FUZZ=5000 is the full run."""
 
 import contextlib
 import faulthandler

@@ -99,6 +99,17 @@ def test_a_stated_order_and_distances_are_believed():
     assert moved.focus_distances.tolist() == [1, 3, 2, 4] and moved.unit == "dioptre"
 
 
+def test_an_index_counts_the_images_given_also_without_those_left_out():
+    from dualfocus import load_model
+    from dualfocus.alignment import align
+
+    planes = np.stack([np.roll(plane, 3 * (n == 2), axis=1) for n, plane in enumerate(sweep(5))])
+    planes[4] = np.random.default_rng(0).integers(0, 255, planes[4].shape)  # another scene
+    aligned = align(FocalStack(planes, names=list("abcde")), "translation")
+    assert aligned.names == list("abcd")
+    assert load_model("classical").predict(aligned).images == list("abcde")
+
+
 def test_command_line(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

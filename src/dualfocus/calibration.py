@@ -7,6 +7,7 @@ distance itself in equal steps. So depth follows from the fractional plane index
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.outputs.result import DepthResult
+from dualfocus.stack import FocalStack
 
 COORDINATES = ("inverse_depth", "depth")
 UNITS = ("m", "mm", "um", "dioptre")
@@ -131,6 +133,16 @@ def calibrate(
             "rms_residual": float(np.sqrt(np.mean((fitted - wanted) ** 2))) if len(points) > 2 else None,
         },
     )
+
+
+def metric_stack(stack: FocalStack, result: DepthResult) -> FocalStack:
+    """The stack with the distances that a calibration gave its planes, for showing them; still lazy."""
+    found = copy.copy(stack)
+    found.focus_distances, found.unit = result.focus_distances, result.focus_unit or result.unit
+    if found.unit == "dioptre" and result.unit == "mm" and found.focus_distances is not None:
+        with np.errstate(divide="ignore"):  # infinity
+            found.focus_distances, found.unit = 1000 / found.focus_distances, "mm"
+    return found
 
 
 def _index_at(result: DepthResult, x: float, y: float) -> float:

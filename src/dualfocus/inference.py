@@ -99,7 +99,7 @@ class DepthModel:
             order=stack.order,
             pixel_size_um=stack.pixel_size_um,
             alignment=stack.alignment,
-            images=list(stack.names),
+            images=list(stack.index_names if stack.unit == "index" else stack.names),
         )
 
     def _full_size(self, found: Estimate, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -97,6 +97,7 @@ class FocalStack:
         self.common_region: NDArray[np.bool_] | None = None  # (H, W) where all planes have pixels; None for everywhere
         self._planes = _as_planes(images)
         self.names = _check_names(names, len(self))
+        self.index_names = self.names  # what a plane index counts; more than `names` where planes were left out
         self._read_header()
         self.focus_distances, self.unit = _check_distances(focus_distances, unit, len(self))
         self.camera = _as_camera(camera)

@@ -89,7 +89,7 @@ class AlignedStack(FocalStack):
             aligned=True,
             pixel_size_um=source.pixel_size_um,
         )
-        self.extra = source.extra
+        self.extra, self.index_names = source.extra, source.index_names
         self.common_region = common_region(self.transforms, self.size)
         self.alignment = _record(source, requested, found)
         self.warnings += [*source.warnings, *_left_out(source, found)]

@@ -91,7 +91,7 @@ def predict_stack(
         ValueError: one line that names what is wrong.
     """
     from dualfocus.alignment import align, check_choice
-    from dualfocus.calibration import calibrate, check_points
+    from dualfocus.calibration import calibrate, check_points, metric_stack
     from dualfocus.ordering import settle_order
     from dualfocus.outputs import check_formats, check_output
     from dualfocus.readers import load_stack
@@ -114,6 +114,7 @@ def predict_stack(
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
     if settings.points:
         result = calibrate(result, settings.points, settings.points_unit, settings.points_coordinate)
+        stack = metric_stack(stack, result)
     result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=stack)
     return result
 

@@ -34,7 +34,7 @@ class DepthResult:
         order: "near_to_far" or "far_to_near" for an `index` stack whose order is known.
         pixel_size_um: width of a pixel in micrometres, of a microscope's stack.
         alignment: how the frames were registered, as `result.json` has it; None when `align` was not asked.
-        images: (N,) names of the images in the order in which an `index` counts them.
+        images: names of the images, in the order of `focus_distances`, or in which an `index` counts them.
         calibration: how depth was made metric, see `calibration.calibrate`; None when it was not.
     """
 
