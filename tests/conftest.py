@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,4 +36,20 @@ def tiny_stack_folder(tmp_path: Path) -> Path:
         left, right = (_blurred(texture, 0.3 + 1.2 * abs(n - sharp)) for sharp in (1, 3))
         plane = np.concatenate([left[:, :32], right[:, 32:]], axis=1)
         Image.fromarray(np.clip(255 * plane, 0, 255).astype(np.uint8)).save(folder / f"img{n}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function of a name of `FIXTURES` that gives the folder of that tiny data set, made once."""
+    from dualfocus.datasets.fixtures import write_fixture
+
+    made: dict[str, Path] = {}
+
+    def folder(name: str) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp("data") / name
+            write_fixture(name, made[name])
+        return made[name]
+
     return folder

@@ -277,8 +277,12 @@ def compare(
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
     kind: Annotated[
-        str, typer.Argument(help="procedural, or fod: path-traced in the manner of FoD500.")
+        str,
+        typer.Argument(
+            help="procedural; fod: path-traced in the manner of FoD500; fixture: a tiny data set to test with."
+        ),
     ] = "procedural",
+    name: Annotated[str | None, typer.Argument(help="fixture: nyu-bts, fod500, ddff12, ... of which data set.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Number of stacks; procedural: rounded up to whole shards.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, help="Of the data set.")] = 0,
     textures: Annotated[Path | None, typer.Option(help="Folder of images; noise textures without.")] = None,
@@ -295,8 +299,15 @@ def render(
     """Render focal stacks to train on."""
     from dualfocus.outputs import check_output
 
-    if kind not in ("procedural", "fod"):
-        raise ValueError(f"kind {kind!r} is not one of procedural, fod")
+    if kind not in ("procedural", "fod", "fixture"):
+        raise ValueError(f"kind {kind!r} is not one of procedural, fod, fixture")
+    if kind == "fixture":
+        from dualfocus.datasets.fixtures import write_fixture
+
+        write_fixture(name or "", out)
+        return typer.echo(f"fixture of {name} in {out}")
+    if name is not None:
+        raise ValueError(f"{name!r}: only fixture takes a name")
     check_output(out, overwrite=True)
     with progress_bar("rendering") as report:
         if kind == "fod":
@@ -351,6 +362,7 @@ def bench(
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for speed.json and speed.md.")] = None,
     training: Annotated[Path | None, typer.Option(help="Time this training configuration instead.")] = None,
+    projection: Annotated[bool, typer.Option("--projection", help="Time solvers of the projection instead.")] = False,
 ) -> None:
     """Time and peak memory of models, interleaved (needs no weights), or the pace of a training."""
     if training is not None:
@@ -359,6 +371,12 @@ def bench(
         with status("training a few steps"):
             found = throughput.measure(training)
         return typer.echo(throughput.to_text(found))
+    if projection:
+        from dualfocus.benchmarks import projection as solvers
+
+        with status("timing the integrable projection"):
+            table = solvers.to_markdown(solvers.measure(out=out))
+        return typer.echo(table)
     from dualfocus.benchmarks import speed
 
     with status("timing"):
@@ -419,6 +437,24 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fal
         typer.echo(json.dumps(record, indent=2))
     else:
         show(record)
+
+
+@app.command("check-data")
+def check_data(
+    name: Annotated[str, typer.Argument(help="nyu, fod500, ddff12, arkitscenes or stacks.")],
+    path: Annotated[Path, typer.Argument(help="Its file or folder.")],
+) -> None:
+    """Say whether a data set is complete."""
+    from dualfocus.datasets.checks import check_data as check
+
+    found, problems = check(name, path)
+    for line in found:
+        typer.echo(line)
+    if problems:
+        for problem in problems:
+            fail(problem)
+        raise typer.Exit(2)
+    typer.echo(f"{name} is complete")
 
 
 if __name__ == "__main__":

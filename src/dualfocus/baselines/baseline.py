@@ -130,6 +130,7 @@ def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings:
         focus_unit=stack.unit,
         camera=stack.camera,
         order=stack.order,
+        pixel_size_um=stack.pixel_size_um,
     )
 
 

@@ -176,8 +176,6 @@ def load_models(
         samples: names of the samples that will be measured, of which every file must be there.
         loaded: models by name that need not be loaded again; those that are loaded join it.
     """
-    from dualfocus.inference import load_model
-
     loaded = {} if loaded is None else loaded
     found: dict[str, System] = {}
     for name in names:
@@ -189,6 +187,8 @@ def load_models(
         if name.startswith(PREFIX):
             found[label] = Files(path, rules, samples)
         else:
+            from dualfocus.inference import load_model
+
             found[label] = loaded[name] = loaded[name] if name in loaded else load_model(name, device=device)
     return found
 

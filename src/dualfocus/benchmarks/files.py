@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from dualfocus.benchmarks.protocol import Protocol
 from dualfocus.datasets import Sample
 from dualfocus.outputs import DepthResult
+from dualfocus.stack import FocalStack
 
 PREFIX = "files:"
+NOTE = "predictions.json"
+_PER_METRE = {"m": 1.0, "mm": 1000.0}
+
+
+class Reading(NamedTuple):
+    """What the numbers of a folder mean, from its `predictions.json`.
+
+    Attributes:
+        scale: a number times this is a value; None where it is not stated, which 16-bit images need.
+        unit: "m" or "mm" for depth; "protocol" for values in the space of the protocol.
+    """
+
+    scale: float | None = None
+    unit: str = "protocol"
 
 
 class Files:
-    """A folder with one `NAME.npy` for each sample: an (H, W) map in the space of the protocol.
+    """A folder with one `NAME.npy`, or 16-bit `NAME.png`, for each sample: an (H, W) map in the space of the protocol.
 
     So it holds depth in the stack's result unit (metres for NYU), but disparity in pixels for `ddff12`, as the
-    networks of that protocol's authors write it. H x W is the size of the sample, not of a padded stack. A sample name
-    with a `/` is a file in a folder. Values that are not finite, and values of 0 or less, count as missing. There is
-    no confidence: its columns stay empty.
+    networks of that protocol's authors write it. A `predictions.json` in the folder may say otherwise:
+    `{"scale": 0.001, "unit": "m"}`, a number times `scale` being depth in `unit` (m, mm, or "protocol": its space);
+    images need one. H x W is the size of the sample, not of a padded stack. A sample name with a `/` is a file in a
+    folder. Values that are not finite, and values of 0 or less, count as missing. There is no confidence: its columns
+    stay empty.
 
     Args:
         folder: the predictions.
@@ -29,31 +50,32 @@ class Files:
         names: of the samples that will be asked for.
 
     Raises:
-        ValueError: no such folder, or a sample without its file.
+        ValueError: no such folder, a bad `predictions.json`, images without a scale, or samples without their files.
     """
 
     def __init__(self, folder: Path, protocol: Protocol, names: Sequence[str]) -> None:
         self.folder, self.protocol, self.names = folder, protocol, list(names)
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder of predictions")
+        self.reading = _read_note(folder / NOTE)
         missing = [name for name in names if not self._path(name).is_file()]
         if missing:
             raise ValueError(
                 f"{folder}: {len(missing)} of {len(names)} predictions are missing, first {missing[0]}.npy; "
-                f"one .npy for each sample name"
+                f"one .npy or .png for each sample name"
             )
+        if self.reading.scale is None and any(self._path(name).suffix == ".png" for name in names):
+            example = '{"scale": 0.001, "unit": "m"}'
+            raise ValueError(f"{folder}: images need a scale; write {NOTE} into the folder, e.g. {example}")
 
     def predict_sample(self, sample: Sample) -> DepthResult:
         """The prediction for a sample, as depth (ValueError naming a file that cannot be used)."""
         path, stack = self._path(sample.name), sample.stack
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path}: cannot be read as a .npy array ({error})") from None
+        values = _read_map(path)
         if values.shape != stack.size or values.dtype.kind not in "fiu":
             raise ValueError(f"{path}: is {values.shape} {values.dtype}, not numbers of the sample's {stack.size}")
         found = np.where(np.isfinite(values) & (values > 0), values, np.nan).astype(np.float64)
-        depth = self.protocol.carried(found).astype(np.float32)  # inverse / x is its own inverse
+        depth = self._depth(found * (self.reading.scale or 1.0), stack).astype(np.float32)
         unknown = np.full(stack.size, np.nan, np.float32)
         return DepthResult(
             depth=depth,
@@ -67,10 +89,53 @@ class Files:
 
     def fingerprint(self) -> str:
         """Short hash of the predictions, so that a resumed run notices other ones."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(repr(self.reading).encode())
         for name in self.names:
             digest.update(name.encode() + self._path(name).read_bytes())
         return digest.hexdigest()[:16]
 
+    def _depth(self, values: NDArray[np.float64], stack: FocalStack) -> NDArray[np.float64]:
+        """Values carried to the result unit of a stack."""
+        if self.reading.unit == "protocol":
+            return self.protocol.carried(values)  # inverse / x is its own inverse
+        if stack.result_unit not in _PER_METRE:
+            raise ValueError(f"{self.folder / NOTE}: unit {self.reading.unit!r} for a stack in {stack.result_unit!r}")
+        return values * (_PER_METRE[stack.result_unit] / _PER_METRE[self.reading.unit])
+
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.npy"
+        """The .npy of a sample; its .png where there is only that."""
+        array, image = (self.folder / f"{name}{suffix}" for suffix in (".npy", ".png"))
+        return image if image.is_file() and not array.is_file() else array
+
+
+def _read_note(path: Path) -> Reading:
+    """What the numbers mean; the defaults without the file (ValueError naming it when it is bad)."""
+    if not path.exists():
+        return Reading()
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(content, dict) or not set(content) <= set(Reading._fields):
+        raise ValueError(f'{path}: must be an object with "scale" and "unit", not {str(content)[:60]}')
+    reading = Reading(**content)
+    scale, known = reading.scale, ("protocol", *_PER_METRE)
+    if reading.unit not in known:
+        raise ValueError(f"{path}: unit {reading.unit!r} is not one of {', '.join(known)}")
+    if scale is not None and (type(scale) not in (int, float) or not 0 < scale < float("inf")):
+        raise ValueError(f"{path}: scale must be a number above 0, not {scale!r}")
+    return reading
+
+
+def _read_map(path: Path) -> NDArray[Any]:
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        with Image.open(path) as image:
+            values = np.array(image)
+    except (OSError, ValueError, EOFError, UnidentifiedImageError) as error:
+        kind = "a .npy array" if path.suffix == ".npy" else "an image"
+        raise ValueError(f"{path}: cannot be read as {kind} ({error})") from None
+    if values.ndim != 2 or values.dtype.kind not in "iu" or values.dtype.itemsize < 2:
+        raise ValueError(f"{path}: must be a 16-bit image of one channel, not {values.shape} {values.dtype}")
+    return values

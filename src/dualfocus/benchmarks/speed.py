@@ -212,7 +212,7 @@ def _machine(device: str) -> dict[str, Any]:
     return {
         "device": chosen.type,
         "gpu": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else None,
-        "processor": _processor(),
+        "processor": processor_name(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -220,7 +220,7 @@ def _machine(device: str) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """Name of the CPU, as far as the system gives one."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

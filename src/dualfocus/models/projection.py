@@ -78,6 +78,11 @@ def integrable_projection(gradient: Tensor) -> Tensor:
 
     Returns:
         (..., H, W) surface of zero mean.
+
+    >>> surface = torch.tensor([[0.0, 1.0, 4.0], [2.0, 3.0, 6.0]])
+    >>> gradient = forward_differences(surface)  # (2, 2, 3)
+    >>> bool(torch.allclose(integrable_projection(gradient), surface - surface.mean(), atol=1e-6))
+    True
     """
     with full_precision(gradient.device):
         return solve_laplacian(adjoint_differences(gradient if gradient.dtype == torch.float64 else gradient.float()))

@@ -1,0 +1,129 @@
+"""Whether a download of a data set is complete: what `dualfocus check-data` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dualfocus.datasets import arkitscenes, ddff12, fod500, nyu_bts
+from dualfocus.datasets.nyu import SPLITS, open_nyu
+from dualfocus.datasets.nyu_bts import NyuBts
+from dualfocus.datasets.pack import unpacked
+from dualfocus.datasets.sample import Dataset
+from dualfocus.datasets.stack_folders import StackFolders
+
+MOST_PROBLEMS = 20
+
+
+def check_data(name: str, path: str | Path) -> tuple[list[str], list[str]]:
+    """Look at a data set as `evaluate` and `train` would read it; only the first and last sample of a split are read.
+
+    Args:
+        name: one of `CHECKS`.
+        path: its file or folder.
+
+    Returns:
+        what is there, and what is wrong, a sentence each; at most 20 of what is wrong.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in CHECKS:
+        raise ValueError(f"no data set {name!r}: use one of {', '.join(CHECKS)}")
+    found: list[str] = []
+    problems: list[str] = []
+    try:
+        for problem in CHECKS[name](unpacked(Path(path)), found):
+            if problem in problems:  # of both splits
+                continue
+            problems.append(problem)
+            if len(problems) == MOST_PROBLEMS:
+                problems[-1] = f"and more; only the first {MOST_PROBLEMS - 1} problems are listed"
+                break
+    except ValueError as error:
+        problems.append(str(error))
+    return found, problems
+
+
+def _nyu(root: Path, found: list[str]) -> Iterator[str]:
+    for split in SPLITS:
+        try:
+            images = open_nyu(root, split, planes=2)
+        except ValueError as error:
+            yield str(error)
+            continue
+        expected = nyu_bts.COUNTS[split] if isinstance(images, NyuBts) else SPLITS[split]
+        if isinstance(images, NyuBts):
+            yield from _missing(images.folder, [name for pair in images.pairs for name in pair])
+        yield from _split(images, split, expected, found, read=images.rgbd)
+
+
+def _fod500(root: Path, found: list[str]) -> Iterator[str]:
+    folder = fod500.find_folder(root)
+    samples = fod500.list_samples(folder)
+    problems = [fod500.incomplete(number, files) for number, files in samples.items()]
+    yield from (f"{folder}: {problem}" for problem in problems if problem)
+    if any(problems):
+        return
+    for split, expected in (("train", fod500.FIRST_TEST), ("test", fod500.COUNT - fod500.FIRST_TEST)):
+        try:
+            yield from _split(fod500.Fod500(root, split), split, expected, found)
+        except ValueError as error:
+            yield str(error)
+
+
+def _ddff12(root: Path, found: list[str]) -> Iterator[str]:
+    path = ddff12.find_file(root)
+    form = "official" if path.name == "ddff-dataset-trainval.h5" else "dfv"
+    for split, expected in ddff12.COUNTS[form].items():
+        try:
+            yield from _split(ddff12.Ddff12(path, split), split, expected, found)
+        except ValueError as error:
+            yield str(error)
+
+
+def _arkitscenes(root: Path, found: list[str]) -> Iterator[str]:
+    frames = arkitscenes.ArkitScenes(root)
+    paths = [str(path) for name in frames.frames for path in (name, name.replace("/wide/", "/highres_depth/"))]
+    yield from _missing(frames.folder, paths)
+    yield from _split(frames, "validation", arkitscenes.COUNT, found)
+
+
+def _stacks(root: Path, found: list[str]) -> Iterator[str]:
+    stacks = StackFolders(root)
+    found.append(f"{len(stacks)} stacks with truth, {len(stacks.without_truth)} without")
+    for index in range(len(stacks)):  # folders of one's own: each may be wrong in its own way
+        try:
+            sample = stacks[index]
+            for plane in sample.stack:
+                del plane
+        except ValueError as error:
+            yield str(error)
+
+
+CHECKS: dict[str, Callable[[Path, list[str]], Iterator[str]]] = {
+    "nyu": _nyu,
+    "fod500": _fod500,
+    "ddff12": _ddff12,
+    "arkitscenes": _arkitscenes,
+    "stacks": _stacks,
+}
+
+
+def _split(
+    data: Dataset, split: str, expected: int, found: list[str], read: Callable[[int], Any] | None = None
+) -> Iterator[str]:
+    """The count of a split, and whether its first and last sample can be read."""
+    found.append(f"{split}: {len(data)} samples")
+    if len(data) != expected:
+        yield f"{split}: {len(data)} samples, not {expected}"
+    for index in {0, len(data) - 1}:
+        try:
+            (read or data.__getitem__)(index)
+        except ValueError as error:
+            yield str(error)
+
+
+def _missing(folder: Path, names: list[str]) -> Iterator[str]:
+    return (f"{folder / name}: missing" for name in names if not (folder / name).is_file())
