@@ -12,7 +12,7 @@ from PIL import Image
 import dualfocus
 from dualfocus.outputs.files import RESULT_FILES
 
-COMMANDS = ("demo", "predict", "evaluate", "train", "render", "bench", "info")
+COMMANDS = ("demo", "predict", "evaluate", "train", "render", "bench", "export", "info")
 
 
 def run(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -29,6 +29,8 @@ _EXTRAS = {
     "trimesh": "render",
     "pyoidn": "render",
     "transformers": "depth-anything",
+    "onnx": "export",
+    "onnxruntime": "export",
 }
 
 _INPUT, _FOCUS = "Input", "Focus distances"  # headings in the help of predict
@@ -382,6 +384,20 @@ def bench(
     with status("timing"):
         report = speed.bench(models or [DEFAULT_MODEL, "dfv"], planes, height, width, repeats, device, out)
     typer.echo(speed.to_markdown(report))
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
+    model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")] = DEFAULT_MODEL,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+) -> None:
+    """Write a model as an ONNX file for any number of planes and image size."""
+    from dualfocus.export import export_onnx
+
+    with status(f"exporting {model}"):
+        path = export_onnx(model, out, precision)
+    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()

@@ -69,7 +69,7 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
         mean and deviation of the probability, its maximum.
     """
     p = probability.detach()[:, :, None]
-    cells = F.pixel_unshuffle(images.flatten(0, 1), _CELL).unflatten(0, images.shape[:2])
+    cells = F.pixel_unshuffle(images.flatten(0, 1), _CELL).unflatten(0, (-1, coordinates.shape[1]))
     first, second = focus_moments(p[:, :, 0], coordinates)
     deviation = (second - first.square()).clamp(min=0).sqrt()
     peak = p[:, :, 0].amax(dim=1)
@@ -89,7 +89,7 @@ def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
         (B, 2, H, W): the mean coordinate under a softmax of the log energy of the Laplacian, and that energy's
         maximum over the planes less its mean.
     """
-    energy = log_sharpness(images.flatten(0, 1)).unflatten(0, images.shape[:2])[:, :, 0]
+    energy = log_sharpness(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
     place, _ = focus_moments((_DETAIL_SHARPNESS * energy).softmax(dim=1), coordinates)
     return torch.stack((place, energy.amax(dim=1) - energy.mean(dim=1)), dim=1)
 

@@ -218,7 +218,7 @@ class DualFocusSmall(nn.Module):
         coordinate = up[:, 0]
         std = (up[:, 1] - coordinate.square()).clamp(min=0).sqrt()
         logit = self.context.confidence(hidden, evidence, prior, probability, u)[:, : size[0], : size[1]]
-        rows, columns = -(-size[0] // 4), -(-size[1] // 4)
+        rows, columns = (size[0] + 3) // 4, (size[1] + 3) // 4  # graphs round divisions towards 0
         aux = {"confidence_logit": logit, "upsampling_weights": weights[..., :rows, :columns]}
         if self.training:
             coarse = [_over_planes(score, planes).softmax(dim=1) for score in reversed(scores)]

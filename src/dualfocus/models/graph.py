@@ -1,0 +1,98 @@
+"""``dualfocus-s`` as one graph for export: any batch, number of planes and image size, nothing computed beforehand.
+
+The network itself caches the cosines of the projection and asks Python about sizes; a graph with free sizes cannot.
+Here both are operations of the graph.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dualfocus.models.projection import adjoint_differences
+from dualfocus.models.small import DualFocusSmall, normalise_surfaces, stack_differences
+
+OUTPUTS = ("coordinate", "std", "confidence", "probability")
+
+
+class ExportGraph(nn.Module):
+    """The network with padding, bases of the projection and confidence inside."""
+
+    def __init__(self, network: DualFocusSmall) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, images: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As :meth:`DualFocusSmall.forward`.
+
+        Args:
+            images: (B, N, 3, H, W) in [0, 1], planes near to far.
+            coordinates: (B, N), increasing from 0 to 1.
+
+        Returns:
+            coordinate, std and confidence, (B, H, W); probability, (B, N, ceil(H / 4), ceil(W / 4)).
+        """
+        network = self.network
+        planes, height, width = images.shape[1], images.shape[-2], images.shape[-1]
+        stride = network.stride
+        full = ((height + stride - 1) // stride * stride, (width + stride - 1) // stride * stride)
+        padded = replicate(images.flatten(0, 1), *full)
+        features = network.encoder(padded)
+        rows, columns = (height + 3) // 4, (width + 3) // 4
+        surface = self._surfaces(features[0], planes, rows, columns)
+        fused, scores = network.fuse(features, surface, coordinates)
+        evidence = network.collapse(fused, scores[-1], padded, coordinates)
+        output = network.read_out(scores, evidence, coordinates, (height, width))
+        return output.coordinate, output.std, output.confidence, output.probability
+
+    def _surfaces(self, quarter: Tensor, planes: int, rows: int, columns: int) -> Tensor | None:
+        """What fusion reads, see :meth:`DualFocusSmall.surfaces`."""
+        network = self.network
+        if network.config.spatial == "off":
+            return None
+        field = network.gradient_head(stack_differences(quarter, planes))
+        if network.config.spatial == "no_projection":
+            return field.flatten(1, 2)
+        surface = project(field[..., :rows, :columns].float())
+        return normalise_surfaces(replicate(surface, quarter.shape[-2], quarter.shape[-1]), planes)
+
+
+def replicate(maps: Tensor, height: int, width: int) -> Tensor:
+    """Repeat the last row and column until maps (M, C, h, w) have this size; a pad by nothing is no special case."""
+    return F.pad(maps, (0, width - maps.shape[-1], 0, height - maps.shape[-2]), mode="replicate")
+
+
+def project(gradient: Tensor) -> Tensor:
+    """The integrable projection in float32, of a size that only the graph's input tells.
+
+    Args:
+        gradient: (..., 2, H, W) float32.
+
+    Returns:
+        (..., H, W).
+    """
+    height, width = gradient.shape[-2:]
+    rows, row_eigenvalues = _basis(height, gradient.device)
+    columns, column_eigenvalues = _basis(width, gradient.device)
+    # the constant, whose eigenvalue is 0, stays 0: its numerator is the sum of differences, 0 up to rounding
+    eigenvalues = row_eigenvalues[:, None] + column_eigenvalues[None, :]
+    inverse = torch.where(eigenvalues > 0, 1 / eigenvalues.clamp(min=1e-12), torch.zeros_like(eigenvalues))
+    spectrum = (rows @ adjoint_differences(gradient)) @ columns.T
+    return (rows.T @ (spectrum * inverse)) @ columns
+
+
+def _basis(length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Orthonormal DCT-II matrix (length, length) and the eigenvalues (length,) of P^T P along one side.
+
+    The angle is pi (2n + 1) k / 2 length: its index is reduced modulo one turn, 4 length, as an integer, because
+    float32 would lose the phase of large products.
+    """
+    k = torch.arange(length, device=device)
+    count = k[-1] + 1  # the length as a tensor: exporters take it as a divisor where they refuse a size
+    index = ((2 * k[None, :] + 1) * k[:, None]) % (4 * count)
+    step = math.pi / 2 / count.float()
+    scale = torch.where(k > 0, 2.0, 1.0).div(count).sqrt()
+    return torch.cos(index.float() * step) * scale[:, None], 4 * torch.sin(k.float() * step).square()
