@@ -444,20 +444,6 @@ def plan(
 
 
 @app.command()
-def export(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .onnx file to write.")],
-    model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")] = DEFAULT_MODEL,
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
-) -> None:
-    """Write a model as an ONNX file for any number of planes and image size."""
-    from dualfocus.export import export_onnx
-
-    with status(f"exporting {model}"):
-        path = export_onnx(model, out, precision)
-    typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-
-
-@app.command()
 def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Models with their size and cost at 5 planes of 480 x 640, versions and devices."""
     from dualfocus.commands.info import installation, show
