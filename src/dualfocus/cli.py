@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from dualfocus import __version__
+from dualfocus.commands.batch import predict_batch
 from dualfocus.commands.console import fail, progress_bar, status
 from dualfocus.commands.predict import Settings, calibration_settings, parse_formats, predict_one
+from dualfocus.commands.stacks import find_batch
 
 DEFAULT_MODEL = "dualfocus-s"
 DEMO_STACK = Path(__file__).parent / "samples" / "desk"
@@ -28,12 +30,13 @@ _EXTRAS = {
     "mitsuba": "render",
     "trimesh": "render",
     "pyoidn": "render",
+    "ray": "ray",
     "transformers": "depth-anything",
     "onnx": "export",
     "onnxruntime": "export",
 }
 
-_INPUT, _FOCUS = "Input", "Focus distances"  # headings in the help of predict
+_INPUT, _FOCUS, _BATCH = "Input", "Focus distances", "Several stacks"  # headings in the help of predict
 
 app = typer.Typer(
     help="Metric depth, confidence and an all-in-focus image from a focal stack.",
@@ -135,7 +138,7 @@ def predict(
         list[Path],
         typer.Argument(
             help="A folder of photographs or a ZIP of one, the photographs, a multi-page TIFF, a video of a focus "
-            "sweep, or a stack.json."
+            "sweep, or a stack.json; several of these, or a folder of them, are a batch."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
@@ -200,8 +203,21 @@ def predict(
     points: PointsOption = False,
     also: AlsoOption = None,
     fov: FovOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the results that are there.", rich_help_panel=_BATCH)
+    ] = False,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: many at once, on one or more machines.", rich_help_panel=_BATCH)
+    ] = "local",
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Address of a Ray cluster; this machine without.", rich_help_panel=_BATCH),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Most stacks at once, with Ray.", rich_help_panel=_BATCH)
+    ] = None,
 ) -> None:
-    """Depth, confidence and an all-in-focus image of a focal stack."""
+    """Depth, confidence and an all-in-focus image of a focal stack, or of several."""
     calibration = calibration_settings(calibrate, unit, calibrate_in, (focus, z_step))
     reading = {
         "focus": focus,
@@ -213,7 +229,13 @@ def predict(
         "frames": frames,
     }
     settings = Settings(model, device, reading, parse_formats(also, points), fov, align, order, **calibration)
-    predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
+    batch = find_batch(stack)
+    if batch is None:
+        if resume or engine != "local":
+            raise ValueError("--resume and --engine are for several stacks, and this is one")
+        predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
+    elif predict_batch(batch, out, settings, overwrite, resume, engine, cluster, workers):
+        raise typer.Exit(1)
 
 
 @app.command()

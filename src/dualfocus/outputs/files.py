@@ -45,7 +45,7 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
             be written.
     """
     folder = Path(folder)
-    with _plain_errors(folder):
+    with plain_errors(folder):
         ancestor = _nearest_existing(folder)
         if not ancestor.is_dir():
             raise ValueError(
@@ -57,7 +57,7 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
                 raise ValueError(
                     f"cannot write to {folder}: {blocked[0]} in it is a folder; choose another output folder"
                 )
-            foreign = _foreign_names(folder)
+            foreign = foreign_names(folder)
             if foreign and not overwrite:
                 more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
                 raise ValueError(
@@ -86,7 +86,7 @@ def write_result(
     folder = Path(folder)
     check_formats(also, result.unit, result.pixel_size_um, fov)
     check_output(folder, overwrite)
-    with _plain_errors(folder), _made_parents(folder):
+    with plain_errors(folder), _made_parents(folder):
         staging = _staging_place(folder) / _temporary_name(folder)
         try:
             staging.mkdir()
@@ -95,6 +95,16 @@ def write_result(
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return folder
+
+
+def remove_result(folder: Path) -> None:
+    """Remove an earlier result, and the folder when nothing else is in it."""
+    if not folder.is_dir() or not is_ours(folder / "result.json"):
+        return
+    for name in _OUR_NAMES:
+        (folder / name).unlink(missing_ok=True)
+    if {path.name for path in folder.iterdir()} <= _LITTER:
+        shutil.rmtree(folder)
 
 
 def _write_files(
@@ -154,7 +164,7 @@ def _put_in_place(staging: Path, folder: Path) -> None:
     if not folder.exists():
         staging.rename(folder)
         return
-    if _foreign_names(folder) or folder.resolve() == Path.cwd() or not _swap(staging, folder):
+    if foreign_names(folder) or folder.resolve() == Path.cwd() or not _swap(staging, folder):
         _replace_files(staging, folder)
 
 
@@ -183,13 +193,14 @@ def _replace_files(staging: Path, folder: Path) -> None:
         path.replace(folder / path.name)
 
 
-def _foreign_names(folder: Path) -> list[str]:
+def foreign_names(folder: Path) -> list[str]:
     """Names in a folder that are not an earlier result of ours."""
-    ours = _OUR_NAMES | _LITTER if _is_result(folder / "result.json") else _LITTER
+    ours = _OUR_NAMES | _LITTER if is_ours(folder / "result.json") else _LITTER
     return sorted(path.name for path in folder.iterdir() if path.name not in ours or not path.is_file())
 
 
-def _is_result(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether a JSON file is a record of ours."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -228,7 +239,8 @@ def _made_parents(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _plain_errors(folder: Path) -> Iterator[None]:
+def plain_errors(folder: Path) -> Iterator[None]:
+    """Turn an error of the file system into one line about the output folder."""
     try:
         yield
     except OSError as error:

@@ -1,0 +1,155 @@
+"""The output folder of a batch: one result folder for every stack, and batch.json, which says how far it has come.
+
+Only one run at a time may write there. Each result is written as a whole, so a run that was killed leaves nothing half
+done and can be resumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dualfocus import __version__
+from dualfocus.commands.stacks import name_stacks
+from dualfocus.outputs.files import check_output, foreign_names, is_ours, plain_errors, remove_result
+
+RECORD = "batch.json"
+LOCK = ".dualfocus.lock"
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+Entry = dict[str, Any]
+
+
+class BatchFolder:
+    """What is known of a batch; made by `open_batch`.
+
+    Attributes:
+        path: of the folder.
+        stacks: name to source of this run's stacks.
+        entries: name to status and what came out, of these and of earlier runs' stacks.
+    """
+
+    def __init__(self, path: Path, stacks: dict[str, Path], entries: dict[str, Entry], settings: Entry) -> None:
+        self.path, self.stacks, self.entries, self._settings = path, stacks, entries, settings
+
+    def unfinished(self) -> dict[str, Path]:
+        """This run's stacks that have no result yet."""
+        return {name: source for name, source in self.stacks.items() if not self._is_finished(name)}
+
+    def note(self, name: str, entry: Entry) -> None:
+        """Keep what became of a stack, on disk too."""
+        self.entries[name] = {"source": str(self.stacks[name]), **entry}
+        self.write()
+
+    def write(self) -> None:
+        """Write batch.json as a whole."""
+        record = {"dualfocus": __version__, "settings": self._settings, "stacks": self.entries}
+        temporary = self.path / f".{RECORD}.{secrets.token_hex(4)}.tmp"
+        text = json.dumps(record, indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        temporary.replace(self.path / RECORD)
+
+    def _is_finished(self, name: str) -> bool:
+        return self.entries.get(name, {}).get("status") == "done" and is_ours(self.path / name / "result.json")
+
+
+@contextlib.contextmanager
+def open_batch(
+    path: Path, stacks: Sequence[Path], settings: Entry, resume: bool, overwrite: bool
+) -> Iterator[BatchFolder]:
+    """Take an output folder for a batch, and keep every other run out of it.
+
+    An earlier batch there is replaced as a whole, or with `resume` gone on with.
+
+    Args:
+        path: the folder; made when it does not exist.
+        stacks: the sources.
+        settings: plain data that decide what comes out; a resumed run must have the same.
+        resume: keep the results that are there.
+        overwrite: write among files that are not ours.
+
+    Raises:
+        ValueError: another run is writing there, the folder holds files that are not ours or cannot be written, or a
+            resumed run has other settings.
+    """
+    _check(path, settings, resume, overwrite)
+    with plain_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(f"{path}: another run is writing there; wait for it, or choose another folder") from None
+    try:
+        _check(path, settings, resume, overwrite)  # again: another run may have ended just now
+        earlier = _read_record(path).get("stacks", {})
+        with plain_errors(path):
+            _remove_temporary(path)
+            remove_result(path)  # of a single stack
+            if not resume:
+                for name in earlier:
+                    remove_result(path / name)
+                earlier = {}
+        named = name_stacks(stacks, {name: entry["source"] for name, entry in earlier.items()})
+        waiting = {name: {"source": str(source), "status": "waiting"} for name, source in named.items()}
+        batch = BatchFolder(path, named, {**waiting, **earlier}, settings)
+        with plain_errors(path):
+            batch.write()
+        yield batch
+    finally:
+        with contextlib.suppress(OSError):
+            _remove_temporary(path)
+        lock.release()
+
+
+def _check(path: Path, settings: Entry, resume: bool, overwrite: bool) -> None:
+    check_output(path, overwrite=True)
+    record = _read_record(path)
+    with plain_errors(path):
+        foreign = _foreign(path, record.get("stacks", {})) if path.is_dir() else []
+    if foreign and not overwrite:
+        raise ValueError(
+            f"{path} holds files that are not an earlier result ({foreign[0]}): "
+            "choose another output folder, or say --overwrite to write among them"
+        )
+    if resume and record and record.get("settings") != settings:
+        before = record.get("settings", {})
+        changed = next(key for key in {**before, **settings} if before.get(key) != settings.get(key))
+        raise ValueError(
+            f"{path}: the earlier run had another {changed} ({before.get(changed)!r}): resume with the same options or "
+            "choose another output folder"
+        )
+
+
+def _foreign(path: Path, stacks: Mapping[str, Entry]) -> list[str]:
+    """Names in the folder that we have not made, also inside the folders of an earlier batch."""
+    found = []
+    for name in foreign_names(path):
+        if name in stacks and (path / name).is_dir():
+            found += [f"{name}/{inner}" for inner in foreign_names(path / name)]
+        elif name not in (RECORD, LOCK) and not _TEMPORARY.fullmatch(name):
+            found.append(name)
+    return found
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """batch.json of an earlier run, or nothing."""
+    if not is_ours(path / RECORD):
+        return {}
+    record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+    return record if isinstance(record.get("stacks"), dict) else {}
+
+
+def _remove_temporary(path: Path) -> None:
+    """What killed processes left."""
+    for entry in path.iterdir():
+        if _TEMPORARY.fullmatch(entry.name):
+            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)

@@ -1,0 +1,95 @@
+"""Which stacks the arguments of `dualfocus predict` are: one, or a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dualfocus.readers.files import VIDEO_SUFFIXES, folder_images, natural_key
+
+_SIDECAR = "stack.json"
+_TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+def find_batch(arguments: Sequence[Path]) -> list[Path] | None:
+    """The stacks of a batch, or None where the arguments are one stack.
+
+    A batch is several arguments that are stacks of their own (folders, sidecars, ZIPs, videos, z-stacks), or a folder
+    of such stacks. Several photographs are the planes of one stack.
+    """
+    if len(arguments) == 1:
+        return _inside(arguments[0]) or None
+    if not all(_is_stack(path) for path in arguments):
+        return None
+    return [stack for path in arguments for stack in _inside(path) or [path]]
+
+
+def name_stacks(stacks: Sequence[Path], earlier: Mapping[str, str]) -> dict[str, Path]:
+    """A folder name for every stack; a stack of an earlier run keeps its own.
+
+    Args:
+        stacks: the sources; one that is given twice counts once.
+        earlier: name to source (absolute path) of stacks that have a name.
+    """
+    known = {source: name for name, source in earlier.items()}
+    taken = {name.casefold() for name in earlier}
+    named = {}
+    for path in dict.fromkeys(stack.resolve() for stack in stacks):
+        name = known.get(str(path))
+        if name is None:
+            name = _free_name(path, taken)
+            taken.add(name.casefold())
+        named[name] = path
+    return named
+
+
+def _free_name(path: Path, taken: set[str]) -> str:
+    """The folder's name or the file's without its suffix, with a number where another stack has it."""
+    base = path.parent.name if path.name == _SIDECAR else path.name if path.is_dir() else path.stem
+    base = base.lstrip(".") or "stack"
+    number = 1
+    while (name := base if number == 1 else f"{base}-{number}").casefold() in taken:
+        number += 1
+    return name
+
+
+def _is_stack(path: Path) -> bool:
+    """Whether a path is a stack of its own, not a plane of one; so is a folder that does not exist."""
+    suffix = path.suffix.lower()
+    if path.is_dir() or path.name == _SIDECAR or suffix in (".zip", *VIDEO_SUFFIXES):
+        return True
+    return _is_multipage(path) if suffix in _TIFF_SUFFIXES else not suffix and not path.exists()
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Stacks in a folder that is not a stack itself, in natural order; none in everything else."""
+    if not folder.is_dir() or (folder / _SIDECAR).exists():
+        return []
+    images = _images(folder)
+    if images:
+        return images if len(images) > 1 and all(_is_multipage(path) for path in images) else []
+    found = [path for path in folder.iterdir() if not path.name.startswith(".") and _is_stack(path)]
+    return _natural([path for path in found if not path.is_dir() or (path / _SIDECAR).exists() or _images(path)])
+
+
+def _images(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder_images(folder) if isinstance(path, Path)]
+    except ValueError:
+        return []
+
+
+def _natural(paths: list[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: (natural_key(path.name), path.name))
+
+
+def _is_multipage(path: Path) -> bool:
+    import tifffile
+
+    if path.suffix.lower() not in _TIFF_SUFFIXES:
+        return False
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return tiff.pages.is_multipage
+    except (OSError, ValueError, tifffile.TiffFileError):
+        return False  # as a plane of a stack it is refused by its name

@@ -1,0 +1,169 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import dualfocus
+from dualfocus.cli import main
+from dualfocus.commands.stacks import find_batch, name_stacks
+from dualfocus.outputs.files import RESULT_FILES
+
+MODEL = ("--model", "classical")
+
+
+def make_stack(folder: Path, seed: int = 0) -> Path:
+    """Three small planes; where each is sharp depends on the seed."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    sharp = rng.integers(0, 256, (24, 32, 3)).astype(np.uint8)
+    for n in range(3):
+        plane = np.array(Image.fromarray(sharp).resize((8, 6)).resize((32, 24)))
+        plane[:, 10 * n : 10 * n + 12] = sharp[:, 10 * n : 10 * n + 12]
+        Image.fromarray(plane).save(folder / f"{n}.png")
+    return folder
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder of two good stacks and a bad one."""
+    for seed, name in enumerate(("a", "c")):
+        make_stack(tmp_path / "shelf" / name, seed)
+    bad = make_stack(tmp_path / "shelf" / "b")
+    Image.new("RGB", (5, 5)).save(bad / "1.png")
+    return tmp_path / "shelf"
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {".dualfocus.lock"}
+
+
+def read_record(out: Path) -> dict:
+    return json.loads((out / "batch.json").read_text(encoding="utf-8"))
+
+
+def started(*arguments: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(dualfocus.__file__).parents[1])}
+    command = [sys.executable, "-m", "dualfocus", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_what_is_a_batch(shelf: Path, tmp_path: Path) -> None:
+    photos = sorted((shelf / "a").iterdir())
+    assert find_batch([shelf / "a"]) is None and find_batch(photos) is None, "one stack"
+    assert find_batch([photos[0], shelf / "c"]) is None, "a mixture is refused by load_stack"
+    assert find_batch([tmp_path / "missing"]) is None
+    assert find_batch([shelf]) == [shelf / name for name in "abc"]
+    assert find_batch([shelf, shelf / "c", tmp_path / "gone"])[-2:] == [shelf / "c", tmp_path / "gone"]
+    for name, pages in (("z10.tif", 3), ("z9.tif", 3), ("one.tif", 1)):
+        tifffile.imwrite(tmp_path / name, np.zeros((pages, 8, 9), np.uint8), photometric="minisblack")
+    stacks = [tmp_path / "z9.tif", tmp_path / "z10.tif"]
+    assert find_batch(stacks) == stacks and find_batch([*stacks, tmp_path / "one.tif"]) is None
+    (tmp_path / "one.tif").unlink()
+    assert find_batch([tmp_path]) == stacks, "a folder of z-stacks"
+    assert find_batch([stacks[0], shelf / "a" / "stack.json"]) is not None
+
+
+def test_names_are_distinct_and_stay(tmp_path: Path) -> None:
+    stacks = [tmp_path / "x" / "desk", tmp_path / "y" / "Desk", tmp_path / "cells.tif", tmp_path / "v" / "stack.json"]
+    named = name_stacks([*stacks, stacks[0]], {})
+    assert list(named) == ["desk", "Desk-2", "cells", "v"] and list(named.values()) == stacks
+    again = name_stacks(stacks[1:], {name: str(path) for name, path in named.items()})
+    assert list(again) == ["Desk-2", "cells", "v"]
+
+
+def test_one_bad_stack_does_not_stop_the_rest(shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["predict", str(shelf), "-o", str(out), *MODEL]) == 1
+    said = capsys.readouterr()
+    assert names(out) == {"a", "c", "batch.json"} and names(out / "a") == set(RESULT_FILES)
+    assert "1.png" in said.out and "2 done, 1 failed, 0 kept" in said.out and "a: focus distances" in said.err
+    alone = tmp_path / "alone"
+    assert main(["predict", str(shelf / "c"), "-o", str(alone), *MODEL]) == 0
+    assert (alone / "depth.npy").read_bytes() == (out / "c" / "depth.npy").read_bytes()
+    stacks = read_record(out)["stacks"]
+    assert [stacks[name]["status"] for name in "abc"] == ["done", "failed", "done"] and "1.png" in stacks["b"]["error"]
+
+
+def test_resume_skips_what_is_finished(shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    main(["predict", str(shelf), "-o", str(out), *MODEL])
+    before = (out / "a" / "result.json").stat().st_mtime_ns
+    (out / ".c.0123abcd.tmp").mkdir()  # what a killed run leaves
+    for photo in (shelf / "b").iterdir():
+        photo.unlink()
+    make_stack(shelf / "b" / "new")
+    (shelf / "b" / "new").rename(tmp_path / "new")
+    for photo in (tmp_path / "new").iterdir():
+        photo.rename(shelf / "b" / photo.name)
+    capsys.readouterr()
+    assert main(["predict", str(shelf), "-o", str(out), "--resume", *MODEL]) == 0
+    assert "1 done, 0 failed, 2 kept" in capsys.readouterr().out
+    assert names(out) == {"a", "b", "c", "batch.json"}
+    assert (out / "a" / "result.json").stat().st_mtime_ns == before
+    assert main(["predict", str(shelf), "-o", str(out), "--resume", *MODEL, "--also", "tiff"]) == 2
+    said = capsys.readouterr().err
+    assert "also" in said and len(said.splitlines()) == 1
+
+
+def test_an_earlier_batch_is_replaced_as_a_whole(shelf: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main(["predict", str(shelf), "-o", str(out), *MODEL])
+    assert main(["predict", str(shelf / "c"), str(shelf / "c"), str(shelf / "a"), "-o", str(out), *MODEL]) == 0
+    assert names(out) == {"a", "c", "batch.json"} and set(read_record(out)["stacks"]) == {"a", "c"}
+    assert main(["predict", str(shelf / "c"), "-o", str(out), *MODEL]) == 2, "a batch is not a result of one stack"
+    (out / "c" / "notes.txt").write_text("mine")
+    assert main(["predict", str(shelf), "-o", str(out), *MODEL]) == 2
+    assert names(out / "c") == {*RESULT_FILES, "notes.txt"} and names(out / "a") == set(RESULT_FILES)
+    assert main(["predict", str(shelf), "-o", str(out), *MODEL, "--overwrite"]) == 1
+    assert (out / "c" / "notes.txt").read_text() == "mine" and names(out / "c") == {*RESULT_FILES, "notes.txt"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "nonsense"], "nonsense"),
+        (["--engine", "cloud"], "cloud"),
+        (["--workers", "2"], "--engine ray"),
+    ],
+)
+def test_what_is_wrong_for_every_stack_is_refused_at_once(
+    options: list[str], words: str, shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(shelf), "-o", str(tmp_path / "out"), *options]) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.splitlines()) == 1 and names(tmp_path) == {"shelf"}
+
+
+def test_results_never_go_among_the_stacks(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(shelf), "-o", str(shelf), *MODEL]) == 2
+    assert main(["predict", str(shelf), "-o", str(shelf), *MODEL, "--overwrite"]) == 1
+    assert capsys.readouterr().out.count("folder of the photographs") == 3
+    assert names(shelf / "a") == {"0.png", "1.png", "2.png"}
+
+
+def test_resume_is_for_a_batch(shelf: Path, tmp_path: Path) -> None:
+    assert main(["predict", str(shelf / "a"), "-o", str(tmp_path / "out"), "--resume", *MODEL]) == 2
+
+
+def test_two_runs_never_mix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(12):
+        make_stack(tmp_path / "shelf" / f"{seed}", seed)
+    out = tmp_path / "out"
+    with started("predict", tmp_path / "shelf", "-o", out, *MODEL) as first:
+        while not (out / "batch.json").exists() and first.poll() is None:
+            time.sleep(0.005)
+        assert main(["predict", str(tmp_path / "shelf"), "-o", str(out), *MODEL]) == 2
+        said = capsys.readouterr().err
+        assert "another run is writing there" in said and len(said.splitlines()) == 1
+        first.kill()
+    assert 0 < len(names(out)) < 13
+    assert main(["predict", str(tmp_path / "shelf"), "-o", str(out), "--resume", *MODEL]) == 0, "its lock died with it"
+    assert names(out) == {*(str(seed) for seed in range(12)), "batch.json"}
+    assert all(names(out / str(seed)) == set(RESULT_FILES) for seed in range(12))
