@@ -110,12 +110,13 @@ def predict_stack(
         from dualfocus.inference import load_model
 
         model = load_model(settings.model, device=settings.device)
-    result = model.predict(align(stack, settings.align), progress=progress)
+    aligned = align(stack, settings.align)
+    result = model.predict(aligned, progress=progress)
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
     if settings.points:
         result = calibrate(result, settings.points, settings.points_unit, settings.points_coordinate)
-        stack = metric_stack(stack, result)
-    result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=stack)
+        aligned = metric_stack(aligned, result)
+    result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=aligned)
     return result
 
 

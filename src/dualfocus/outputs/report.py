@@ -53,7 +53,7 @@ def encode_report(result: DepthResult, stack: FocalStack | None, fov: float | No
         "high": colours.high,
         "colours": colour_map().tolist(),
         "ticks": colours.depth_texts(6),
-        "planes": [] if stack is None else _planes(stack),
+        "planes": [] if stack is None else _planes(stack, result.unit),
         "camera": _camera(result, shown, fov),
         "steepest": STEEPEST,
         "facts": _facts(result),
@@ -79,13 +79,12 @@ def _nearest(part: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return part[rows.astype(int)[:, None], columns.astype(int)]
 
 
-def _planes(stack: FocalStack) -> list[dict[str, Any]]:
-    """Every plane near to far: picture, name, and depth in the unit of the result (None at infinity)."""
+def _planes(stack: FocalStack, unit: str) -> list[dict[str, Any]]:
+    """Every plane near to far: picture, name, and depth (None at infinity) if it is known in the unit of the result."""
     height, width = stack.size
     allowed = (_PLANE_PIXELS / len(stack) / (height * width)) ** 0.5 * max(height, width)
-    planes = []
+    planes: list[dict[str, Any]] = []
     for number, n in enumerate(stack.near_to_far.tolist(), 1):
-        depth = float(stack.depth_from_coordinate(stack.coordinates[n]))
         name = f"{number} of {len(stack)}: {stack.names[n]}"
         if stack.focus_distances is not None:
             name += f", focused at {stack.focus_distances[n]:.4g} {stack.unit}"
@@ -93,7 +92,10 @@ def _planes(stack: FocalStack) -> list[dict[str, Any]]:
         if plane.dtype.kind == "f":
             plane = np.round(255 * plane).astype(np.uint8)
         picture = _data_url(encode_jpeg(plane, round(min(LONGEST, allowed)), quality=80))
-        planes.append({"image": picture, "name": name, "depth": depth if np.isfinite(depth) else None})
+        planes.append({"image": picture, "name": name})
+        if stack.result_unit == unit:  # not so after a calibration
+            depth = float(stack.depth_from_coordinate(stack.coordinates[n]))
+            planes[-1]["depth"] = depth if np.isfinite(depth) else None
     return planes
 
 
