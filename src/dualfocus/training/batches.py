@@ -31,7 +31,7 @@ class BatchDataset(Dataset):
             self.sources = [open_source(source, self.config.coordinate) for source in self.config.sources]
         rng = np.random.default_rng((self.seed, step))
         planes = int(rng.integers(self.config.planes[0], self.config.planes[1] + 1))
-        count = max(1, min(12, round(self.config.planes_per_batch / planes)))
+        count = max(1, min(self.config.most_stacks, round(self.config.planes_per_batch / planes)))
         if self.config.blur == "device":
             return collate_sharp([self._sharp(rng, planes) for _ in range(count)])
         stacks = [self._augmented(self._source(rng), rng, planes) for _ in range(count)]
@@ -50,8 +50,9 @@ class BatchDataset(Dataset):
     def _augmented(self, source: Source, rng: np.random.Generator, planes: int) -> TrainingStack:
         stack = source.draw(rng, planes, self.config.crop)
         stack = choose_planes(stack, rng, planes)
-        if self.config.augmentation == "mirror":
-            return random_crop(stack, rng, self.config.crop, turn=False)
+        if self.config.augmentation != "full":
+            stack = random_crop(stack, rng, self.config.crop, turn=False)
+            return upside_down(stack) if self.config.augmentation == "flips" and rng.random() < 0.5 else stack
         return jitter(random_crop(stack, rng, self.config.crop), rng)
 
 
@@ -91,6 +92,11 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn:
     if rng.random() < 0.5:
         images, truth, known = images[:, :, ::-1], truth[:, ::-1], known[:, ::-1]
     return TrainingStack(images, stack.coordinates, truth, known)
+
+
+def upside_down(stack: TrainingStack) -> TrainingStack:
+    """Top and bottom exchanged."""
+    return stack._replace(images=stack.images[:, ::-1], truth=stack.truth[::-1], known=stack.known[::-1])
 
 
 def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:

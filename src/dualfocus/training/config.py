@@ -57,14 +57,14 @@ class SourceConfig(_Strict):
     """One source of stacks.
 
     ``kind``: ``rendered`` (packs of `dualfocus render`), ``stacks`` (folders with stack.json and truth), ``rgbd``
-    (images + depth), ``nyu`` (the labelled training images, blurred as HybridDepth does) or ``procedural`` (rendered on
-    the fly).
+    (images + depth), ``nyu`` (the training images in any form, blurred as HybridDepth does), ``fod500`` and ``ddff12``
+    (their training splits) or ``procedural`` (rendered on the fly).
     """
 
-    kind: Literal["rendered", "stacks", "rgbd", "nyu", "procedural"]
+    kind: Literal["rendered", "stacks", "rgbd", "nyu", "fod500", "ddff12", "procedural"]
     path: Path | None = None  # folder or pack; procedural: folder of textures, or null for noise textures alone
     weight: float = Field(default=1.0, gt=0)
-    include: tuple[str, ...] = ("*",)  # globs on the names (kinds stacks, nyu)
+    include: tuple[str, ...] = ("*",)  # globs on the names (stacks, nyu, fod500, ddff12)
     exclude: tuple[str, ...] = ()
     focus_distances: tuple[float, ...] | None = None  # kind nyu, in metres; null: over the depth range of each image
     licence: str = ""
@@ -109,8 +109,10 @@ class DataConfig(_Strict):
     crop: int = Field(default=128, ge=32, multiple_of=32)
     planes: PlaneRange = (2, 12)
     planes_per_batch: int = Field(default=40, ge=2)
+    most_stacks: int = Field(default=12, ge=1)  # of a batch, however few their planes
     coordinate: Literal["focus", "depth"] = "focus"  # what truth and planes are affine in, see dualfocus.axis
-    augmentation: Literal["full", "mirror"] = "full"  # mirror: crops and left-right flips alone, as the peers train
+    # mirror: crops and left-right flips alone; flips: upside-down too, as DFV trains
+    augmentation: Literal["full", "mirror", "flips"] = "full"
     blur: Literal["worker", "device"] = "worker"  # who blurs (kind nyu with mirror): device spares a GPU the waiting
     workers: int = Field(default=1, ge=0)
 
@@ -126,9 +128,10 @@ class DataConfig(_Strict):
 
 
 class OptimiserConfig(_Strict):
-    """AdamW with warm-up and a cosine that ends with the budget."""
+    """AdamW with warm-up, then a cosine that ends with the budget, or a constant rate."""
 
     learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=200, ge=0)
     clip: float = Field(default=1.0, gt=0)

@@ -122,9 +122,11 @@ class Trainer:
         return share if budget.minutes is None else max(share, self.elapsed / (60 * budget.minutes))
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine to 1 % at the end of the budget."""
+        """Linear warm-up, then a cosine to 1 % at the end of the budget, or constant."""
         optimiser = self.config.optimiser
         warm = min(1.0, (self.step + 1) / max(1, optimiser.warmup_steps))
+        if optimiser.schedule == "constant":
+            return optimiser.learning_rate * warm
         return optimiser.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, self.progress()))) / 2)
 
     def train_step(self, batch: Batch | SharpBatch) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Training stacks of the NYU protocol: labelled images, blurred on the fly as HybridDepth does."""
+"""Training stacks of the NYU protocol: images of any form, blurred on the fly as HybridDepth does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from dualfocus.training.sources import TrainingStack, select
 from dualfocus.training.unblurred import SharpStack, blurred
 
 _UNIT_M = 2e-4  # of the depth that is kept in memory: 16 bits reach 13 m
+_MOST_KEPT = 1000  # images, of 1 MB each: all of the labelled set, but not of BTS's 24 231
 
 
 class NyuSource:
-    """The 795 labelled training images, or the part of them that `include` and `exclude` leave.
+    """The training images of any form of NYU, or the part of them that `include` and `exclude` leave.
 
     Focus distances are equally spaced over the true depth range of the whole image, as the test's are, or fixed. Only
     the crop that is asked for is blurred.
@@ -59,6 +60,8 @@ class NyuSource:
         """Image and depth in metres; decoded and freed of its steps once."""
         if index not in self._kept:
             rgb, depth = self.images.rgbd(index)
+            if len(self._kept) == _MOST_KEPT:
+                return rgb, depth
             self._kept[index] = (rgb, np.rint(depth / _UNIT_M).astype(np.uint16))
         rgb, units = self._kept[index]
         return rgb, units * _UNIT_M

@@ -74,7 +74,7 @@ class StackFolderSource:
     """Folders with ``stack.json`` and ground truth; every stack is decoded once and kept."""
 
     def __init__(self, config: SourceConfig, coordinate: str = "focus") -> None:
-        self.folders = StackFolders(_path(config))
+        self.folders = StackFolders(source_path(config))
         self.indices = select(self.folders.names, config)
         self.load = lru_cache(maxsize=64)(lambda index: from_sample(self.folders[index], coordinate))
 
@@ -105,15 +105,21 @@ def open_source(config: SourceConfig, coordinate: str = "focus") -> Source:
         from dualfocus.training.nyu_source import NyuSource
 
         return NyuSource(config, coordinate)
+    if config.kind in ("fod500", "ddff12"):
+        from dualfocus.training.benchmark_sources import open_benchmark_source
+
+        return open_benchmark_source(config, coordinate)
     if coordinate != "focus":
-        raise ValueError(f"data source of kind {config.kind}: has no coordinate {coordinate!r}; use kinds stacks, nyu")
+        raise ValueError(
+            f"data source of kind {config.kind}: has no coordinate {coordinate!r}; use stacks, nyu, fod500 or ddff12"
+        )
     if config.kind == "procedural":
         return ProceduralSource(config.path)
     if config.kind == "rendered":
-        return RenderedSource(_path(config))
+        return RenderedSource(source_path(config))
     from dualfocus.training.rgbd_source import RgbdSource
 
-    return RgbdSource(_path(config))
+    return RgbdSource(source_path(config))
 
 
 def select(names: list[str], config: SourceConfig) -> list[int]:
@@ -129,7 +135,8 @@ def select(names: list[str], config: SourceConfig) -> list[int]:
     return chosen
 
 
-def _path(config: SourceConfig) -> Path:
+def source_path(config: SourceConfig) -> Path:
+    """The file or folder of a source, unpacked if it is a pack (ValueError when none is configured)."""
     if config.path is None:
         raise ValueError(f"data source of kind {config.kind}: `path` is missing")
     return unpacked(config.path)
