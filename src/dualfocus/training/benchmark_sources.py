@@ -16,7 +16,7 @@ _KNOWN_SHARE = 0.8  # of a crop of DDFF
 
 
 class SampleSource:
-    """The training split of a data set, or the part of it that `include` and `exclude` leave; stacks are whole, the latest kept in memory."""
+    """The training split of a data set, or the part that `include` and `exclude` leave; the latest stacks are kept."""
 
     def __init__(self, dataset: Dataset, config: SourceConfig, coordinate: str, kept: int) -> None:
         self.indices = select(dataset.names, config)
