@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import dualfocus
-from dualfocus import staged
+from dualfocus import staged, windows
 from dualfocus.inference import DepthModel, load_model
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
@@ -90,21 +90,20 @@ def test_all_in_focus_is_sharper_than_every_plane(name, models):
 
 
 def test_interleaved_parts_and_windows_use_every_plane():
-    for planes in range(staged.LONGEST + 1, 120):
-        parts = staged.interleaved(planes)
+    for planes in range(windows.LONGEST + 1, 120):
+        parts = windows.interleaved(planes)
         assert {n for part in parts for n in part} == set(range(planes))
-        assert all(len(part) <= staged.LONGEST and part == sorted(set(part)) for part in parts)
-        starts = staged.window_starts(planes)
-        assert starts[0] == 0 and starts[-1] == planes - staged.WINDOW
-        assert all(0 < b - a <= staged.WINDOW_STEP for a, b in zip(starts, starts[1:], strict=False))
+        assert all(len(part) <= windows.LONGEST and part == sorted(set(part)) for part in parts)
+        starts = windows.window_starts(planes)
+        assert starts[0] == 0 and starts[-1] == planes - windows.WINDOW
+        assert all(0 < b - a <= windows.WINDOW_STEP for a, b in zip(starts, starts[1:], strict=False))
 
 
 def test_window_shares_sum_to_one():
-    starts = staged.window_starts(37)
-    centres = torch.tensor([start + (staged.WINDOW - 1) / 2 for start in starts])
-    place = torch.linspace(0, 36, 200)
-    shares = sum(staged._window_share(place, centres, number) for number in range(len(starts)))
-    torch.testing.assert_close(shares, torch.ones(200))
+    starts = windows.window_starts(37)
+    place = np.linspace(0, 36, 200, dtype=np.float32)
+    shares = sum(windows.window_share(place, starts, number) for number in range(len(starts)))
+    np.testing.assert_allclose(shares, 1, atol=1e-6)
 
 
 def test_tiles_do_not_change_the_answer(models, monkeypatch):
@@ -146,7 +145,7 @@ def test_working_size_and_guided_upsampling():
 def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):
     model = load_model("classical", device="cpu")
     whole = model.predict(stack)
-    monkeypatch.setattr("dualfocus.inference.working_size", lambda size, pixels: (64, 64))
+    monkeypatch.setattr("dualfocus.prediction.working_size", lambda size, pixels: (64, 64))
     result = model.predict(stack)
     assert "worked at 64x64 and enlarged to 128x128" in result.warnings
     for values in (result.depth, result.std, result.confidence, result.valid, result.all_in_focus):

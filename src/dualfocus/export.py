@@ -23,9 +23,9 @@ from torch.onnx import symbolic_helper
 from dualfocus.inference import load_model
 from dualfocus.models.graph import OUTPUTS, ExportGraph
 from dualfocus.models.small import DualFocusSmall
+from dualfocus.onnx_model import METADATA
 
 PRECISIONS = ("fp32", "fp16", "int8")
-METADATA = "dualfocus"  # key of the record in the file, as JSON
 _OPSET = 18
 # What stays float32 in every precision: the projection, softmaxes, moments and image differences, which no module of
 # the network holds, and the convolutions whose output goes into a softmax.

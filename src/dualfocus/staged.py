@@ -18,27 +18,31 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dualfocus.models.classical import Classical
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.small import DualFocusSmall
+from dualfocus.resizing import enlarge
+from dualfocus.windows import (
+    LONGEST,
+    WINDOW,
+    WORKING_PIXELS,
+    Size,
+    coarse_size,
+    interleaved,
+    plane_position,
+    window_share,
+    window_starts,
+)
 
-LONGEST = 12  # planes a network takes at once
-WINDOW = 10
-WINDOW_STEP = 4
 TILE = 512  # pixels of a side, without halo
 HALO = 128
 PLANE_PIXELS = 7_000_000  # planes x pixels fused at once before tiles are used: about 1.5 GB
 
-WORKING_PIXELS = 2_100_000  # of one plane
-COARSE_PIXELS = 80_000  # of one plane, for the coarse answer: at least this, else half the side
-COARSE_PLANE_PIXELS = 40_000_000  # planes x pixels of the coarse answer, whose features are all in memory
 SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels that ``classical`` holds, 4 bytes each
 WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once
 
-Size = tuple[int, int]
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; top and left multiples of 16
 Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
 
@@ -176,75 +180,24 @@ class EncodedPlanes:
 def long_stack(network: DualFocusSmall, frames: Frames, u: Tensor, size: Size) -> Estimate:
     """Coarse answer from interleaved parts, fine answer from windows around the coarse peak; N > ``LONGEST``."""
     planes = len(u)
-    coarse_size = _coarse_size(size, planes)
-    stack = EncodedPlanes(network, u, coarse_size)
+    small = coarse_size(size, planes)
+    stack = EncodedPlanes(network, u, small)
     for n in range(planes):
-        stack.add(n, frames(n, coarse_size))
+        stack.add(n, frames(n, small))
     coarse = torch.stack([stack.run(part).coordinate[0] for part in interleaved(planes)]).mean(dim=0)
-    place = plane_position(_resize(coarse, size), u.to(coarse.device))
+    place = plane_position(enlarge(coarse.float().cpu().numpy(), size), u.numpy())
     starts = window_starts(planes)
-    centres = torch.tensor([start + (WINDOW - 1) / 2 for start in starts], device=coarse.device)
-    total = Estimate(*(torch.zeros_like(place) for _ in range(3)))
+    total = Estimate(*(torch.zeros(size, device=coarse.device) for _ in range(3)))
     stack = EncodedPlanes(network, u, size)
     for number, start in enumerate(starts):
         stack.drop(before=start)
         for n in range(max(stack.images, default=-1) + 1, start + WINDOW):
             stack.add(n, frames(n, size))
-        share = _window_share(place, centres, number)
+        share = torch.from_numpy(window_share(place, starts, number)).to(coarse.device)
         box = _needed(share)
         if box is not None:
             _add_window(total, stack.run(range(start, start + WINDOW), box), share, u[start : start + WINDOW], box)
     return total
-
-
-def interleaved(planes: int) -> list[list[int]]:
-    """Split a long stack into parts of at most ``LONGEST`` planes spread over it; each has the two end planes."""
-    parts = -(-(planes - 2) // (LONGEST - 2))
-    return [[0, *range(1 + part, planes - 1, parts), planes - 1] for part in range(parts)]
-
-
-def window_starts(planes: int) -> list[int]:
-    """First planes of windows that overlap and cover every plane."""
-    count = -(-(planes - WINDOW) // WINDOW_STEP) + 1
-    return [round(start) for start in np.linspace(0, planes - WINDOW, count)]
-
-
-def plane_position(coordinate: Tensor, u: Tensor) -> Tensor:
-    """Fractional plane index of a coordinate, by linear interpolation between the planes."""
-    upper = _upper_plane(coordinate, u)
-    low, high = u[upper - 1], u[upper]
-    return upper - 1 + ((coordinate - low) / (high - low)).clamp(0, 1)
-
-
-def local_spacing(coordinate: Tensor, u: Tensor) -> Tensor:
-    """Distance between the two planes around a coordinate."""
-    upper = _upper_plane(coordinate, u)
-    return u[upper] - u[upper - 1]
-
-
-def _upper_plane(coordinate: Tensor, u: Tensor) -> Tensor:
-    return torch.searchsorted(u, coordinate.contiguous()).clamp(1, len(u) - 1)
-
-
-def _coarse_size(size: Size, planes: int) -> Size:
-    """Half the side, more for small images and less for very long stacks."""
-    pixels = size[0] * size[1]
-    scale = min(1.0, (min(max(pixels / 4, COARSE_PIXELS), COARSE_PLANE_PIXELS / planes) / pixels) ** 0.5)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _resize(values: Tensor, size: Size) -> Tensor:
-    return F.interpolate(values[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-
-
-def _window_share(place: Tensor, centres: Tensor, number: int) -> Tensor:
-    """How much of each pixel comes from a window: linear between the centres of neighbouring windows, sum 1."""
-    share = torch.ones_like(place)
-    if number > 0:
-        share = ((place - centres[number - 1]) / (centres[number] - centres[number - 1])).clamp(0, 1)
-    if number + 1 < len(centres):
-        share = share * ((centres[number + 1] - place) / (centres[number + 1] - centres[number])).clamp(0, 1)
-    return share
 
 
 def _needed(share: Tensor) -> Box | None:

@@ -149,7 +149,7 @@ def _timed_predict(model: Any, stack: FocalStack) -> float:
 
 def _load(name: str, device: str) -> Any:
     """A model with its weights, or untrained where none come with it."""
-    from dualfocus.inference import load_model
+    from dualfocus.loading import load_model
 
     try:
         return load_model(name, device=device)

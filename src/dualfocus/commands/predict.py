@@ -15,8 +15,8 @@ from dualfocus.commands.console import progress_bar, warn
 
 if TYPE_CHECKING:
     from dualfocus.calibration import Point
-    from dualfocus.inference import DepthModel, Progress
     from dualfocus.outputs import DepthResult
+    from dualfocus.prediction import Predictor, Progress
 
 Source = Path | list[Path]
 
@@ -71,7 +71,7 @@ def predict_stack(
     out: Path,
     settings: Settings,
     overwrite: bool = False,
-    model: DepthModel | None = None,
+    model: Predictor | None = None,
     progress: Progress | None = None,
 ) -> DepthResult:
     """Predict one stack and write the result; everything that can be refused is, before anything is computed.
@@ -82,7 +82,7 @@ def predict_stack(
         settings: of the command.
         overwrite: write among files that are not ours.
         model: the one of the settings where it is loaded already.
-        progress: see `DepthModel.predict`.
+        progress: see `Predictor.predict`.
 
     Returns:
         The result, as it was written.
@@ -107,7 +107,7 @@ def predict_stack(
     check_output(out, overwrite)
     stack = settle_order(stack, settings.order)
     if model is None:
-        from dualfocus.inference import load_model
+        from dualfocus.loading import load_model
 
         model = load_model(settings.model, device=settings.device)
     aligned = align(stack, settings.align)

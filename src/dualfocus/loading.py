@@ -1,0 +1,41 @@
+"""``load_model``: which backend a model runs on; torch is imported only where it is the one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+BACKENDS = ("auto", "torch", "onnx")
+
+
+def load_model(
+    name: str = "dualfocus-s", device: str = "auto", weights: str | None = "default", backend: str = "auto"
+) -> Any:
+    """Load a model.
+
+    Args:
+        name: ``dualfocus-s``, ``classical``, ``dualfocus-paper``, ``dfv``, or the path of a .safetensors or .onnx file.
+        device: auto, cpu, cuda or mps.
+        weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
+        backend: ``torch``, ``onnx`` (ONNX Runtime, without torch in this process), or ``auto``: onnx for an .onnx file,
+            else torch. A shipped model is exported once, into the user's cache, when it is asked for with ``onnx``.
+
+    Raises:
+        ValueError: an unknown name, device, backend or kind of weights, a bad file, or a network for which no weights
+            ship.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
+    is_onnx = isinstance(name, (str, os.PathLike)) and Path(name).suffix == ".onnx"
+    if is_onnx and backend == "torch":
+        raise ValueError(f"{name}: an .onnx file runs on ONNX Runtime; leave out the backend, or load the weights")
+    if is_onnx or backend == "onnx":
+        from dualfocus.onnx_model import OnnxModel, cached_export
+
+        if weights != "default":
+            raise ValueError("an ONNX model has its weights inside; leave out weights")
+        return OnnxModel(Path(name) if is_onnx else cached_export(name), device)
+    from dualfocus import inference
+
+    return inference.load_model(name, device, weights)

@@ -1,0 +1,169 @@
+"""From a focal stack to a result, whatever computes in between; no torch here."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualfocus.all_in_focus import Place, compose, spread
+from dualfocus.axis import FocusAxis
+from dualfocus.outputs import DepthResult
+from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
+from dualfocus.stack import FocalStack
+from dualfocus.windows import Size, local_spacing, plane_position
+
+LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
+
+Progress = Callable[[int, int, str], None]  # planes read, planes to read in all, for what
+Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
+
+
+class Maps(NamedTuple):
+    """What a model says of every pixel at its working size, (h, w) float32 each.
+
+    Attributes:
+        coordinate: normalised focus coordinate.
+        std: same unit.
+        confidence: in [0, 1], before calibration.
+    """
+
+    coordinate: NDArray[np.float32]
+    std: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+
+class Predictor(ABC):
+    """A model ready to use: ``predict`` and what every kind of model shares.
+
+    Args:
+        name: of the model.
+        record: of its weights; its ``coordinate`` and ``confidence_map`` are used.
+        untrained: whether to warn that the weights are random.
+    """
+
+    def __init__(self, name: str, record: dict[str, Any], untrained: bool = False) -> None:
+        self.name, self.record, self.untrained = name, record, untrained
+
+    @abstractmethod
+    def working_pixels(self, planes: int) -> int:
+        """Most pixels of a plane that the model works at, for memory or time."""
+
+    @abstractmethod
+    def reads(self, planes: int) -> int:
+        """How often :meth:`estimate` reads each plane."""
+
+    @abstractmethod
+    def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
+        """Estimate the focus of every pixel from planes at coordinates u, (N,), increasing from 0 to 1."""
+
+    def predict(self, stack: FocalStack, progress: Progress | None = None) -> DepthResult:
+        """Estimate depth; the same answer every time.
+
+        Args:
+            stack: at least two planes, in any order.
+            progress: called after each plane read, with the number read, the number that will be read in all (planes
+                are read two to three times, so that few are in memory) and what they are read for.
+
+        Returns:
+            maps of the size of the photographs, depth in ``stack.result_unit``.
+
+        Raises:
+            ValueError: no focal stack, or a plane that cannot be decoded, named.
+        """
+        if not isinstance(stack, FocalStack):
+            raise ValueError(
+                f"predict takes a focal stack, not {type(stack).__name__}: make one with load_stack(files) or"
+                " FocalStack(images)"
+            )
+        axis = FocusAxis(stack, self.record.get("coordinate", "focus"))
+        work = working_size(stack.size, self.working_pixels(len(stack)))
+        planes = _Reader(stack, self.reads(len(stack)) + 1, progress)
+        started = time.perf_counter()
+        found = self.estimate(lambda n, size: shrink(planes.read(n, "depth"), size), axis.planes, work)
+        found = found._replace(coordinate=np.clip(found.coordinate, 0, 1))
+        estimated = time.perf_counter()
+        place = _place(found, axis.planes, stack.size)
+        image = compose(lambda n: planes.read(n, "all-in-focus image"), len(stack), place, stack.dtype)
+        del place
+        composed = time.perf_counter()
+        result = self.to_result(found, axis, image)
+        result.timings = {"estimate": estimated - started, "all_in_focus": composed - estimated}
+        return result
+
+    def to_result(self, found: Maps, axis: FocusAxis, image: NDArray) -> DepthResult:
+        """Depth and what belongs to it, from what was found at the working size and the all-in-focus image."""
+        stack, size = axis.stack, image.shape[:2]
+        coordinate, work = found.coordinate, found.coordinate.shape
+        if work != size:
+            coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
+        confidence = enlarge(self.calibrate(found.confidence), size)
+        depth = np.asarray(axis.depth(coordinate), np.float32)
+        valid = (confidence >= LEAST_CONFIDENCE) & np.isfinite(depth)
+        if stack.common_region is not None:
+            valid &= stack.common_region
+        return DepthResult(
+            depth=depth,
+            valid=valid,
+            confidence=confidence,
+            std=np.asarray(axis.depth_std(coordinate, enlarge(found.std, size)), np.float32),
+            all_in_focus=image,
+            unit=stack.result_unit,
+            focus_distances=stack.focus_distances,
+            model=self.name,
+            warnings=[*stack.warnings, *self._warnings(size, work)],
+            focus_unit=stack.unit,
+            camera=stack.camera,
+            order=stack.order,
+            pixel_size_um=stack.pixel_size_um,
+            alignment=stack.alignment,
+            images=list(stack.index_names if stack.unit == "index" else stack.names),
+        )
+
+    def calibrate(self, confidence: NDArray) -> NDArray[np.float32]:
+        """Carry the network's confidence to the measured share of right answers, by the record's map."""
+        fitted = self.record.get("confidence_map")
+        if fitted is None:
+            return confidence.astype(np.float32)
+        return np.interp(confidence, fitted["said"], fitted["measured"]).astype(np.float32)
+
+    def _warnings(self, size: Size, work: Size) -> list[str]:
+        warnings = []
+        if self.untrained:
+            warnings.append(f"untrained: {self.name} has random weights; its depth means nothing")
+        if work != size:
+            warnings.append(f"worked at {work[1]}x{work[0]} and enlarged to {size[1]}x{size[0]}")
+        return warnings
+
+
+class _Reader:
+    """Reads the planes of a stack near to far and says how far it has come."""
+
+    def __init__(self, stack: FocalStack, times: int, progress: Progress | None) -> None:
+        self.stack, self.order = stack, stack.near_to_far
+        self.total, self.done, self.progress = times * len(stack), 0, progress
+
+    def read(self, n: int, purpose: str) -> NDArray:
+        """Plane n, near to far, at full size."""
+        plane = self.stack[int(self.order[n])]
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.total, purpose)
+        return plane
+
+
+def _place(found: Maps, u: NDArray[np.float64], size: Size) -> Place:
+    """Where the pixels of the photographs are in focus, for the all-in-focus image."""
+    position = plane_position(found.coordinate, u)
+    deviation = found.std / local_spacing(found.coordinate, u)
+    return Place(enlarge(position, size), spread(enlarge(deviation, size)))
+
+
+def to_array(image: NDArray) -> NDArray[np.float32]:
+    """A plane as the networks take it: (H, W, 3) uint8, uint16 or float -> (3, H, W) float32 in [0, 1]."""
+    scale = {"uint8": 1 / 255, "uint16": 1 / 65535}.get(str(image.dtype), 1.0)
+    return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) * np.float32(scale)
