@@ -154,6 +154,28 @@ def test_an_hdf5_file_is_not_carried_into_another_process(benchmark_data):
     np.testing.assert_array_equal(copy[0].truth, first)
 
 
+def test_worker_processes_read_an_hdf5_file_that_is_open_already(benchmark_data):
+    from torch.utils.data import DataLoader
+
+    data = Ddff12(benchmark_data("ddff12-official"), "train")
+    expected = [data[index].truth for index in range(2)]
+    order = [0, 1] * 4
+    loader = DataLoader(_Truths(data), sampler=order, batch_size=None, num_workers=2)
+    for index, truth in zip(order, loader, strict=True):
+        np.testing.assert_array_equal(truth, expected[index])
+
+
+class _Truths:
+    def __init__(self, data):
+        self.data = data
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        return self.data[index].truth
+
+
 def test_arkitscenes(benchmark_data):
     folder = benchmark_data("arkitscenes")
     data = ArkitScenes(folder)

@@ -84,20 +84,19 @@ def test_ddff12_draws_any_five_planes_of_ten(benchmark_data):
     path = benchmark_data("ddff12")
     source = open_source(SourceConfig(kind="ddff12", path=path, include="train-0001"))
     whole = Ddff12(path, "train")[1]
+    planes = np.stack(list(whole.stack))
     disparities = whole.stack.focus_distances * DISPARITY_M  # falling, near to far
     everything = (disparities[0] - disparities) / (disparities[0] - disparities[-1])
     rng = np.random.default_rng(0)
     seen = set()
-    for _ in range(12):
+    for _ in range(8):
         stack = source.draw(rng, 5, 224)
         assert stack.images.shape == (5, 224, 224, 3)
         assert (stack.coordinates[0], stack.coordinates[-1]) == (0, 1) and (np.diff(stack.coordinates) > 0).all()
         assert stack.known.mean() >= 0.8
         # where the crop came from, by its first plane; then planes, and truth in disparity
-        planes = np.stack(list(whole.stack))
-        corner = stack.images[:, :8, :8]
-        windows = np.lib.stride_tricks.sliding_window_view(planes[:, :, :, 1], (8, 8), axis=(1, 2))
-        n, top, left = np.argwhere((windows == corner[0, :, :, 1]).all(axis=(3, 4)))[0]
+        windows = np.lib.stride_tricks.sliding_window_view(planes[..., 1], 20, axis=2)
+        n, top, left = np.argwhere((windows == stack.images[0, 0, :20, 1]).all(axis=3))[0]
         square = (slice(top, top + 224), slice(left, left + 224))
         chosen = [next(k for k in range(10) if np.array_equal(planes[k][square], image)) for image in stack.images]
         assert chosen[0] == n and chosen == sorted(set(chosen))
@@ -108,7 +107,7 @@ def test_ddff12_draws_any_five_planes_of_ten(benchmark_data):
         expected = (disparities[chosen[0]] - truth) / (disparities[chosen[0]] - disparities[chosen[-1]])
         np.testing.assert_allclose(stack.truth[stack.known], expected[stack.known], atol=1e-4)
         seen.add(tuple(chosen))
-    assert len(seen) > 6
+    assert len(seen) > 4
 
 
 def test_a_crop_with_little_truth_is_taken_when_there_is_no_better(benchmark_data, monkeypatch):

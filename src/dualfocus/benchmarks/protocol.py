@@ -15,7 +15,7 @@ from dualfocus.stack import FocalStack
 
 _STATED = (
     *("name", "summary", "space", "mask", "focus_range", "planes", "crop", "lens"),
-    *("clipping", "averaging", "delta", "log_base"),
+    *("clipping", "averaging", "metric_set", "delta", "log_base"),
 )
 
 

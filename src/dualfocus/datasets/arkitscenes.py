@@ -19,8 +19,8 @@ HEIGHT, WIDTH = 480, 640
 COUNT, VIDEOS = 5594, 286
 NEAREST_M = 0.01  # blending depth with holes leaves values near 0; a thin lens of 2.9 mm cannot be focused there
 HOW = (
-    "get it with download_data.py of https://github.com/apple/ARKitScenes: upsampling, Validation, "
-    "--download_assets wide highres_depth"
+    "get it with `download_data.py upsampling --video_id_csv depth_upsampling/upsampling_train_val_splits.csv` "
+    "of https://github.com/apple/ARKitScenes"
 )
 
 _CAMERA = Camera("thin lens", focal_length_mm=2.9, f_number=0.5, sensor_width_mm=WIDTH * LENS.pixel_pitch * 1e3)

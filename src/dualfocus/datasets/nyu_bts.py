@@ -78,8 +78,7 @@ def list_pairs(root: Path, folder: Path, split: str) -> list[tuple[str, str]]:
             bad = next((n for n, line in enumerate(lines, 1) if len(line) not in (2, 3)), None)
             if bad is not None or not lines:
                 raise ValueError(f"{root / name}: line {bad or 1} must be: RGB path, depth path, focal length")
-            # BTS marks images without truth by None
-            return [(rgb.lstrip("/"), depth.lstrip("/")) for rgb, depth, *_ in lines if depth != "None"]
+            return [(rgb.lstrip("/"), depth.lstrip("/")) for rgb, depth, *_ in lines]
     images = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("rgb_*.jpg"))
     if not images:
         raise ValueError(f"{folder}: no rgb_NNNNN.jpg below it; unpack the set of BTS there")
