@@ -30,6 +30,7 @@ from dualfocus.benchmarks.worst import draw_worst, worst_images
 from dualfocus.datasets import Dataset
 
 Data = str | Path | None
+DEFAULT_WORST = 3  # pictures of each model on the command line
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def evaluate_all(
     several = len(data) > 1
     jobs = [_plan(name, path, out / safe_name(name) if several else out, options) for name, path in data.items()]
     systems = _systems(model_names, options.device, models, jobs)
-    command = _command(model_names or list(models or ()), data, out, options)
+    command = shlex.join(["dualfocus", *command_words(model_names or list(models or ()), data, out, options)])
     if several and processes.is_main:
         open_collection(out, list(data))
     total, before, found = sum(len(job.indices) for job in jobs), 0, {}
@@ -253,9 +254,9 @@ def _join(out: Path, jobs: Sequence[_Job], found: Mapping[str, Any]) -> None:
     write_text(out / "summary.md", "\n".join(text.replace(PICTURE, f"{PICTURE}{name}/") for name, text in texts))
 
 
-def _command(names: Sequence[str], data: Mapping[str, Data], out: str | Path, options: Options) -> str:
-    """The command line that makes these figures."""
-    words = ["dualfocus", "evaluate", *names]
+def command_words(names: Sequence[str], data: Mapping[str, Data], out: str | Path, options: Options) -> list[str]:
+    """The command line that makes these figures, after `dualfocus`."""
+    words = ["evaluate", *names]
     for protocol in data:
         words += ["--protocol", protocol]
     for protocol, path in data.items():
@@ -263,6 +264,6 @@ def _command(names: Sequence[str], data: Mapping[str, Data], out: str | Path, op
     words += ["-o", str(out)]
     words += [] if options.limit is None else ["--limit", str(options.limit)]
     words += [] if options.device == "auto" else ["--device", options.device]
-    words += [] if options.worst == 0 else ["--worst", str(options.worst)]
+    words += [] if options.worst == DEFAULT_WORST else ["--worst", str(options.worst)]
     words += [] if options.worst_by is None else ["--worst-by", options.worst_by]
-    return shlex.join(words)
+    return words

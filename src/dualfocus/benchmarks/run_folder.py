@@ -27,8 +27,9 @@ def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], re
     earlier = _read_run(path) if path.exists() else {"models": {}}
     if not resume:
         for name in models:
-            for table in (out / safe_name(name)).glob("per_image*.csv"):
-                table.unlink()
+            folder = out / safe_name(name)
+            for made in (*folder.glob("per_image*.csv"), *folder.glob("worst/*.png")):
+                made.unlink()
             earlier["models"].pop(name, None)
     changed = [key for key, value in record.items() if path.exists() and earlier.get(key) != value]
     if changed and earlier["models"]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from dualfocus.benchmarks.evaluate import Options, evaluate_all
+from dualfocus.benchmarks.evaluate import Options, command_words, evaluate_all
 from dualfocus.benchmarks.processes import join, launch
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol, needs_data
 from dualfocus.commands.console import progress_bar
@@ -78,16 +78,13 @@ def run(models: Sequence[str], data: Mapping[str, Path | None], out: Path, optio
     if processes.is_main:
         typer.echo((out / "summary.md").read_text(encoding="utf-8"))
         typer.echo(f"written to {out}")
+    processes.leave()
 
 
 def run_in_processes(
     count: int, models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options
 ) -> int:
     """`run` in several processes; returns the exit code."""
-    words = ["evaluate", *models, "-o", str(out), "--device", options.device, "--worst", str(options.worst)]
-    for protocol, path in data.items():
-        words += ["--protocol", protocol, *([] if path is None else ["--data", f"{protocol}={path}"])]
-    words += [] if options.limit is None else ["--limit", str(options.limit)]
-    words += [] if options.worst_by is None else ["--worst-by", options.worst_by]
+    words = command_words(models, data, out, options)
     words += [] if options.resume else ["--no-resume"]
     return launch(count, options.device, words)
