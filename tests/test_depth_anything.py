@@ -14,6 +14,7 @@ import torch
 
 from dualfocus import FocalStack, load_model
 from dualfocus.baselines.scale_shift import fit_scale_shift
+from dualfocus.cli import DEMO_STACK, main
 from dualfocus.datasets import Sample
 
 transformers = pytest.importorskip("transformers")
@@ -33,7 +34,7 @@ def save_tiny(folder: Path, kind: str) -> Path:
     network = transformers.DepthAnythingForDepthEstimation(config)
     with torch.no_grad():
         network.head.conv3.weight *= 50  # otherwise nearly constant
-        network.head.conv3.bias += 0.0 if kind == "metric" else 1.0
+        network.head.conv3.bias += 0.0 if kind == "metric" else 5.0
     network.save_pretrained(folder)
     return folder
 
@@ -118,6 +119,19 @@ def test_alignment_to_the_truth_finds_a_line_in_inverse_depth(relative):
     assert any("aligned to the truth" in warning for warning in aligned.warnings)
     with pytest.raises(ValueError, match="which only `evaluate` has"):
         model.predict(given.stack)
+
+
+def test_the_evaluator_measures_it_and_its_alignment_helps(relative, tmp_path, capsys):
+    names = [f"depth-anything:{relative}", f"depth-anything-aligned:{relative}"]
+    data = ["--protocol", "stacks", "--data", str(DEMO_STACK)]
+    assert main(["evaluate", *names, *data, "--device", "cpu", "-o", str(tmp_path / "out")]) == 0
+    models = json.loads((tmp_path / "out" / "summary.json").read_text())["models"]
+    plain, aligned = (models[name]["mean"] for name in names)
+    truth = np.load(DEMO_STACK / "ground_truth.npy").astype(float)
+    assert aligned["rmse"] < 1.2 * truth.std() and aligned["rmse"] < plain["rmse"]
+    assert (
+        plain["confidence"] is None and models[names[0]]["calibration_error"] is None
+    )  # it has none, and none is made up
 
 
 def test_weights_that_cannot_be_had_are_one_line(relative, metric, tmp_path):

@@ -55,7 +55,8 @@ def load_model(name: str = "dualfocus-s", device: str = "auto", weights: str | N
     """Load a model.
 
     Args:
-        name: ``dualfocus-s``, ``classical``, ``dualfocus-paper``, ``dfv``, or the path of a .safetensors file.
+        name: ``dualfocus-s``, ``classical``, ``dualfocus-paper``, ``dfv``, the path of a .safetensors file, or a system
+            of :func:`dualfocus.baselines.find_baseline`, e.g. ``depth-anything:FOLDER``.
         device: auto, cpu, cuda or mps.
         weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
 
