@@ -162,8 +162,9 @@ def trained(tmp_path_factory) -> tuple[Path, list[str]]:
     """A short training of the refinement through its configuration file, on the packaged stack."""
     folder = tmp_path_factory.mktemp("hybrid")
     config = {
-        "system": "hybriddepth-style", "data": str(DEMO_STACK), "output": str(folder / "out"), "batch": 2, "steps": 40,
-        "learning_rate": 3e-3, "crop": 96, "network": {"width": 8, "relative": "ramp", "focus": "classical"},
+        "system": "hybriddepth-style", "kind": "stacks", "data": str(DEMO_STACK), "output": str(folder / "out"),
+        "batch": 2, "steps": 40, "learning_rate": 3e-3, "crop": 96,
+        "network": {"width": 8, "relative": "ramp", "focus": "classical"},
     }  # fmt: skip
     (folder / "hybrid.yaml").write_text(yaml.safe_dump(config))
     lines: list[str] = []

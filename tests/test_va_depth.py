@@ -47,8 +47,8 @@ def trained(tmp_path_factory) -> tuple[Path, Path, list[str]]:
     folder = tmp_path_factory.mktemp("va")
     data = pictures(folder / "data")
     config = {
-        "system": "va-depth", "data": str(data), "output": str(folder / "out"), "batch": 2, "steps": 150,
-        "learning_rate": 3e-3, "network": {"width": 0.125, "surfaces": 4, "side": 64},
+        "system": "va-depth", "kind": "rgbd", "data": str(data), "output": str(folder / "out"),
+        "batch": 2, "steps": 150, "learning_rate": 3e-3, "network": {"width": 0.125, "surfaces": 4, "side": 64},
     }  # fmt: skip
     (folder / "va.yaml").write_text(yaml.safe_dump(config))
     lines: list[str] = []
@@ -91,6 +91,7 @@ def test_silog_against_its_formula():
             torch.tensor(prediction).log(), torch.tensor(np.where(valid, truth, np.nan)), torch.tensor(valid), focus
         )
         assert float(found) == pytest.approx(expected, rel=1e-6)
+    assert silog_loss(torch.zeros(1, 2, 2), torch.ones(1, 2, 2), torch.zeros(1, 2, 2) > 0) == 0  # nothing is known
     scaled = silog_loss(torch.tensor(3 * truth).log(), torch.tensor(truth), torch.tensor(valid), 1.0)
     assert float(scaled) < 1e-3  # a focus of 1 forgives any scale
 
@@ -183,6 +184,7 @@ def test_working_size(size, side, expected):
     ("change", "words"),
     [
         ({"data": "nowhere"}, "nowhere: RGB-D data needs the folders rgb and depth"),
+        ({"kind": "nyu"}, "no NYU Depth v2 there"),
         ({"steps": 0}, "steps"),
         ({"colour": 1}, "colour"),
         ({"system": "dfv"}, "dfv"),
@@ -190,7 +192,7 @@ def test_working_size(size, side, expected):
     ],
 )
 def test_a_bad_configuration_is_one_line(change, words, tmp_path):
-    config = {"system": "va-depth", "data": str(tmp_path), "output": str(tmp_path / "out"), "steps": 5}
+    config = {"system": "va-depth", "kind": "rgbd", "data": str(tmp_path), "output": str(tmp_path / "out"), "steps": 5}
     (tmp_path / "va.yaml").write_text(yaml.safe_dump({**config, **change}))
     command = [sys.executable, "-m", "dualfocus.baselines.train", str(tmp_path / "va.yaml")]
     if "data" not in change:  # the others are told apart without a process each
@@ -201,3 +203,11 @@ def test_a_bad_configuration_is_one_line(change, words, tmp_path):
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 2 and words in run.stderr and len(run.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_trained_file_is_never_written_over(trained, tmp_path):
+    config = trained[1].parent.parent / "va.yaml"
+    with pytest.raises(ValueError, match="is there already; give another output folder"):
+        train(config)
+    with pytest.raises(ValueError, match="above 0 minutes"):
+        train(config, tmp_path, minutes=0)

@@ -43,15 +43,14 @@ class RgbdFolder:
         return image, np.where(np.isfinite(depth), depth, 0).astype(np.float64)
 
 
-def open_pictures(path: Path) -> Pictures:
-    """The training images of NYU (its folder or a pack), or a folder with ``rgb`` and ``depth``."""
-    from dualfocus.datasets import NyuLabelled
+def open_pictures(path: Path, kind: str) -> Pictures:
+    """The training images of NYU in any of its forms or in a pack ("nyu"), or a folder with rgb and depth ("rgbd")."""
+    from dualfocus.datasets import open_nyu
     from dualfocus.datasets.pack import unpacked
 
-    folder = unpacked(path)
-    if (folder / "splits.json").exists():
-        return NyuLabelled(folder, "train", planes=2)  # of the stacks it could make, nothing is used
-    return RgbdFolder(folder)
+    if kind == "rgbd":
+        return RgbdFolder(path)
+    return open_nyu(unpacked(path), "train", planes=2)  # of the stacks it could make, nothing is used
 
 
 def shrunk(picture: NDArray[np.uint8], depth: NDArray[np.float64], size: tuple[int, int]) -> tuple[NDArray, NDArray]:

@@ -75,7 +75,7 @@ def refinement_loss(depth: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     Args:
         depth: (B, H, W) metres, above 0.
         truth: (B, H, W) metres.
-        valid: (B, H, W) bool, at least one pixel.
+        valid: (B, H, W) bool.
     """
     return silog_loss(depth.log(), truth, valid, 0.85) + 0.5 * gradient_loss(depth, truth, valid)
 

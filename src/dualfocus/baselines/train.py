@@ -23,7 +23,7 @@ from dualfocus.baselines.refinement import Refinement, RefinementConfig, refinem
 from dualfocus.baselines.va_depth import working_size
 from dualfocus.baselines.va_network import CELL, VaConfig, VaNetwork, silog_loss, variational_loss
 from dualfocus.benchmarks.evaluator import even_stride
-from dualfocus.datasets import Dataset, NyuLabelled, StackFolders
+from dualfocus.datasets import Dataset, StackFolders, open_nyu
 from dualfocus.datasets.pack import unpacked
 from dualfocus.models.weights import save_weights
 from dualfocus.training.config import read_config
@@ -50,17 +50,19 @@ class _Training(BaseModel):
 
 
 class VaTraining(_Training):
-    """``data``: labelled NYU (its training images), a pack of it, or a folder with ``rgb`` and ``depth``."""
+    """``data``: the training images of NYU, in any form or in a pack, or a folder with ``rgb`` and ``depth``."""
 
     system: Literal["va-depth"]
+    kind: Literal["nyu", "rgbd"] = "nyu"  # of the data
     network: VaConfig = VaConfig()
     variational: float = Field(default=1.0, ge=0)  # weight of that loss beside SILog
 
 
 class RefinementTraining(_Training):
-    """``data``: labelled NYU (training images, blurred as HybridDepth does), or folders with stack.json and truth."""
+    """``data``: the training images of NYU, blurred as HybridDepth does, or folders with stack.json and truth."""
 
     system: Literal["hybriddepth-style"]
+    kind: Literal["nyu", "stacks"] = "nyu"  # of the data
     network: RefinementConfig = RefinementConfig()
     planes: int = Field(default=5, ge=2)  # of NYU's stacks
     crop: int = Field(default=224, ge=32)
@@ -82,11 +84,17 @@ def train(path: Path, output: Path | None = None, minutes: float | None = None, 
         the weights file written.
 
     Raises:
-        ValueError: a bad configuration, unusable data, or a loss that is not finite.
+        ValueError: a bad configuration, an output folder with another run in it, unusable data, or a loss that is not
+            finite.
     """
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"the time limit must be above 0 minutes, not {minutes:g}")
     config = read_config(path, AnyTraining)
     config.output = output or config.output
     config.minutes = minutes or config.minutes
+    target = config.output / f"{config.system}.safetensors"
+    if target.exists():
+        raise ValueError(f"{target}: is there already; give another output folder")
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network: nn.Module
@@ -106,7 +114,6 @@ def train(path: Path, output: Path | None = None, minutes: float | None = None, 
         "seed": config.seed,
         "hardware": f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads",
     }
-    target = config.output / f"{config.system}.safetensors"
     save_weights(target, config.system, network, record)
     return target
 
@@ -141,7 +148,7 @@ def optimise(network: nn.Module, loss: Loss, config: Any, report: Report) -> dic
 
 def va_loss(network: VaNetwork, config: VaTraining, report: Report) -> Loss:
     """A function that draws a batch of pictures and gives VA-DepthNet's two losses, equally weighted by default."""
-    pictures = open_pictures(config.data)
+    pictures = open_pictures(config.data, config.kind)
     chosen = even_stride(len(pictures.names), config.images)
     kept = []
     for index in chosen:
@@ -206,9 +213,7 @@ def hybrid_loss(network: Refinement, config: RefinementTraining, report: Report)
 
 def _open_stacks(config: RefinementTraining) -> Dataset:
     folder = unpacked(config.data)
-    if (folder / "splits.json").exists():
-        return NyuLabelled(folder, "train", planes=config.planes)
-    return StackFolders(folder)
+    return StackFolders(folder) if config.kind == "stacks" else open_nyu(folder, "train", planes=config.planes)
 
 
 def _crop(maps: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:

@@ -124,10 +124,12 @@ def silog_loss(log_depth: Tensor, truth: Tensor, valid: Tensor, focus: float = 0
     Args:
         log_depth: (B, H, W).
         truth: (B, H, W) metres; anything where not valid.
-        valid: (B, H, W) bool; at least one pixel.
+        valid: (B, H, W) bool; the loss is 0 without a valid pixel.
         focus: 1 forgives any scale, 0 none.
     """
     error = log_depth[valid] - truth[valid].log()
+    if error.numel() == 0:
+        return error.sum()
     return 10 * (error.square().mean() - focus * error.mean().square() + 1e-9).sqrt()
 
 
