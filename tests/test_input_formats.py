@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms, features
+from test_cli import assert_refused, run
 
 from dualfocus.readers import load_stack
 from dualfocus.readers.profile import pixels_to_srgb
@@ -145,6 +146,9 @@ def test_zip_of_images(tmp_path):
     sidecar = json.dumps({"images": ["img10.png", "img2.png"], "focus_distances": [1, 2], "unit": "m"})
     stack = load_stack(write_zip(tmp_path / "desk.zip", {**files, "desk/stack.json": sidecar}))
     assert stack.names == ["img10.png", "img2.png"] and stack.focus_distances.tolist() == [1, 2]
+    above = json.dumps({"images": ["desk/img10.png", "desk/img2.png"], "order": "near_to_far"})
+    stack = load_stack(write_zip(tmp_path / "desk.zip", {**files, "stack.json": above, "other.json": "{}"}))
+    assert stack.names == ["img10.png", "img2.png"] and stack.order == "near_to_far"
 
 
 def test_bad_zips(tmp_path):
@@ -216,6 +220,20 @@ def test_ome_tiff_with_channels_and_times(tmp_path):
         load_stack(path, channel=0)
     with pytest.raises(ValueError, match=r"there is no channel 3: it has 3 channels"):
         load_stack(path, channel=3, time=0)
+
+
+def test_command_line(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, z_planes(4, 2), metadata={"axes": "ZCYX"}, photometric="minisblack")
+    options = ("--channel", 1, "--z-step", 2.5, "--pixel-size", 0.5, "--model", "classical", "--align", "none")
+    done = run("predict", path, "-o", tmp_path / "out", *options)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert record["unit"] == "um" and record["focus_distances"] == [0, 2.5, 5, 7.5]
+    assert record["images"][1] == "a.ome.tif page 3"  # pages go through the channels first
+    assert_refused(run("predict", path, "-o", tmp_path / "no"), "holds 2 channels", "--channel 0 to 1")
+    assert_refused(run("predict", path, "-o", tmp_path / "no", "--frames", 3), "in a video only")
+    assert not (tmp_path / "no").exists()
 
 
 def test_stage_positions_win_over_the_z_step(tmp_path):
@@ -349,6 +367,24 @@ def xmp_keyword(suffix, packet):
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", packet.decode())
     return {"pnginfo": info}
+
+
+def test_distances_in_tiff_and_raw(tmp_path):
+    for n in range(3):
+        tags = {34665: {0x9206: 0.5 + n, 0x920A: 35.0}}  # the EXIF block
+        Image.fromarray(smooth(n)).save(tmp_path / f"{n}.tif", tiffinfo=tags)
+    stack = load_stack(tmp_path)
+    np.testing.assert_allclose(stack.focus_distances, [0.5, 1.5, 2.5])
+    assert (stack.unit, stack.camera.focal_length_mm) == ("m", 35)
+    pytest.importorskip("rawpy")
+    pytest.importorskip("exifread")
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for n in range(2):
+        packet = xmp_packet(f'aux:ApproximateFocusDistance="{n + 1}5/10"/>')
+        write_dng(raw / f"{n}.dng", np.full((H, W), 1000, np.uint16), xmp=packet)
+    stack = load_stack(raw)
+    assert stack.unit == "m" and stack.focus_distances.tolist() == [1.5, 2.5]
 
 
 def canon_jpeg(path, centimetres, subject_distance=None):

@@ -86,6 +86,14 @@ def test_auto_reorders_lazily():
     assert "which end of the stack is near" in stack.warnings[1]
 
 
+def test_what_is_said_of_the_order_given_does_not_outlive_a_shuffle():
+    planes = sweep(6)
+    slightly = FocalStack(planes[[0, 2, 1, 3, 4, 5]], order="far_to_near")
+    assert settle_order(slightly, "auto").order == "far_to_near"
+    stack = settle_order(FocalStack(planes[[2, 0, 5, 1, 4, 3]], order="far_to_near"), "auto")
+    assert stack.order is None and "which end" in stack.warnings[-1]
+
+
 def test_a_stated_order_and_distances_are_believed():
     shuffled = sweep(4)[[2, 0, 3, 1]]
     stack = settle_order(FocalStack(shuffled), "far_to_near")

@@ -90,8 +90,13 @@ def is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and os.path.isfile(path)
 
 
-def zip_folder(path: Path, wanted: tuple[str, ...]) -> ZipPath:
-    """The one folder of a ZIP that holds files with the suffixes in `wanted`.
+def zip_folder(path: Path, sidecar: str, wanted: tuple[str, ...]) -> ZipPath:
+    """The folder of a ZIP that is the focal stack: the one with a sidecar, else the one with images.
+
+    Args:
+        path: the ZIP.
+        sidecar: name of a file that marks the folder.
+        wanted: suffixes of images.
 
     Raises:
         ValueError: naming the ZIP, when it cannot be read, or holds no such folder or several.
@@ -100,7 +105,9 @@ def zip_folder(path: Path, wanted: tuple[str, ...]) -> ZipPath:
         names = list(_members(path))
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ValueError(f"{path}: not a ZIP file that can be read ({_line(error)})") from error
-    folders = sorted({posixpath.dirname(name) for name in names if PurePosixPath(name).suffix.lower() in wanted})
+    marked = [posixpath.dirname(name) for name in names if posixpath.basename(name) == sidecar]
+    images = sorted({posixpath.dirname(name) for name in names if PurePosixPath(name).suffix.lower() in wanted})
+    folders = marked if len(marked) == 1 else images
     if not folders:
         raise ValueError(f"{path}: no images in this ZIP; supported are {', '.join(wanted)}")
     if len(folders) > 1:

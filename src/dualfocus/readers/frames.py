@@ -143,7 +143,9 @@ def naming(path: File, what: str) -> Iterator[None]:
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, cv2.error and more
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = error.args[0] if error.args else ""
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)  # LibRaw's are bytes
+        reason = (text.strip() or type(error).__name__).splitlines()[0]
         detail = "" if isinstance(error, UnidentifiedImageError) else f" ({reason})"  # it only repeats the path
         raise ValueError(f"{path}: {what}{detail}") from error
 

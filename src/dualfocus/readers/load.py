@@ -136,7 +136,7 @@ def _paths(source: Any) -> list[Path]:
 def _places(paths: list[Path]) -> list[File]:
     """The paths; a ZIP alone stands for the folder in it."""
     if len(paths) == 1 and is_zip(paths[0]):
-        return [zip_folder(paths[0], (*SUFFIXES, ".json"))]
+        return [zip_folder(paths[0], sidecars.NAME, SUFFIXES)]
     return list(paths)
 
 

@@ -54,10 +54,12 @@ def has_maker_note(details: Mapping[int, Any]) -> bool:
 
 def from_exif(details: Mapping[int, Any]) -> dict[str, float]:
     """SubjectDistance in metres, where it is stated."""
-    distance = number(details.get(_SUBJECT_DISTANCE))
+    stated = details.get(_SUBJECT_DISTANCE)
+    distance = number(stated)
     if distance is None:
         return {}
-    return {EXIF: math.inf if distance >= _EXIF_INFINITY else distance}
+    is_infinite = max(distance, number(getattr(stated, "numerator", None)) or 0) >= _EXIF_INFINITY
+    return {EXIF: math.inf if is_infinite else distance}
 
 
 def from_xmp(xmp: Any) -> dict[str, float]:
@@ -71,10 +73,8 @@ def from_xmp(xmp: Any) -> dict[str, float]:
         if match is None:
             continue
         top, bottom = float(match[1]), float(match[2] or 1)
-        if bottom == 0 or top >= _EXIF_INFINITY:
-            return {XMP: math.inf}
         if top > 0:
-            return {XMP: top / bottom}
+            return {XMP: math.inf if bottom == 0 or top >= _EXIF_INFINITY else top / bottom}
     return {}
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.ordering import pattern_distances, sharpness_pattern
+from dualfocus.ordering import relative_sharpness, sharpness_pattern
 from dualfocus.readers.frames import naming, silence
 from dualfocus.stack import Camera
 
@@ -106,8 +106,8 @@ def pick_frames(patterns: NDArray[np.floating[Any]], count: int) -> list[int]:
     width = min(_NEIGHBOURHOOD, (len(patterns) - 1) // 2)
     padded = np.concatenate([patterns[:1]] * width + [patterns] + [patterns[-1:]] * width)
     smooth = np.mean([padded[k : k + len(patterns)] for k in range(2 * width + 1)], axis=0)
-    distances = pattern_distances(smooth)
-    steps = distances[np.arange(len(patterns) - 1), np.arange(1, len(patterns))]
+    relative, weight = relative_sharpness(smooth)
+    steps = np.abs(np.diff(relative, axis=0)) @ weight
     steps = np.clip(steps - np.percentile(steps, _STANDSTILL), 0, None) + 1e-6 * max(float(steps.max()), 1e-12)
     travelled = np.concatenate([[0], np.cumsum(steps)])
     wanted = np.linspace(0, travelled[-1], count)
