@@ -20,7 +20,7 @@ import onnx
 import torch
 from torch.onnx import symbolic_helper
 
-from dualfocus.inference import load_model
+from dualfocus.inference import load_model, to_tensor
 from dualfocus.models.graph import OUTPUTS, ExportGraph
 from dualfocus.models.small import DualFocusSmall
 from dualfocus.onnx_model import METADATA
@@ -178,7 +178,6 @@ def _to_int8(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 def _calibration_samples() -> Iterator[dict[str, np.ndarray]]:
     """Crops of the packaged stack, of two to five planes."""
-    from dualfocus.inference import to_tensor
     from dualfocus.readers import load_stack
 
     stack = load_stack(Path(__file__).parent / "samples" / "desk")

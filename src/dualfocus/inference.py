@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +18,12 @@ from dualfocus.models.classical import Classical
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
 from dualfocus.prediction import Maps, Planes, Predictor, to_array
-from dualfocus.staged import estimate, reads, working_pixels
+from dualfocus.stack import Camera
+from dualfocus.staged import Estimate, estimate, reads, working_pixels
 from dualfocus.windows import Size
+
+if TYPE_CHECKING:
+    from dualfocus.streaming import FocusStream
 
 MODELS = ("dualfocus-s", "classical", "dualfocus-paper", "dfv")
 WEIGHTS = Path(__file__).parent / "weights"
@@ -48,7 +52,22 @@ class DepthModel(Predictor):
         """See :meth:`Predictor.estimate`."""
         with torch.inference_mode():
             found = estimate(self.network, lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
-        return Maps(*(values.float().cpu().numpy() for values in (found.coordinate, found.std, found.confidence)))
+        return to_maps(found)
+
+    def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
+        """Predict while planes arrive one by one; see :class:`dualfocus.streaming.FocusStream`.
+
+        Args:
+            window: planes that are fused, the last ones to arrive; 2 to 12.
+            unit: of the focus distances, as for a focal stack.
+            camera: as for a focal stack.
+
+        Raises:
+            ValueError: a model other than ``dualfocus-s``, or another window.
+        """
+        from dualfocus.streaming import FocusStream
+
+        return FocusStream(self, window, unit, camera)
 
 
 def load_model(name: str = "dualfocus-s", device: str = "auto", weights: str | None = "default") -> Any:
@@ -117,6 +136,11 @@ def describe_models() -> list[dict[str, Any]]:
         shipped = "none needed" if name == "classical" else _shipped(name)
         rows.append({"name": name, "parameters": parameters, "gflop": gflop, "weights": shipped})
     return rows
+
+
+def to_maps(found: Estimate) -> Maps:
+    """An estimate as arrays."""
+    return Maps(*(values.float().cpu().numpy() for values in (found.coordinate, found.std, found.confidence)))
 
 
 def to_tensor(image: NDArray) -> Tensor:

@@ -85,18 +85,28 @@ class Predictor(ABC):
         planes = _Reader(stack, self.reads(len(stack)) + 1, progress)
         started = time.perf_counter()
         found = self.estimate(lambda n, size: shrink(planes.read(n, "depth"), size), axis.planes, work)
-        found = found._replace(coordinate=np.clip(found.coordinate, 0, 1))
         estimated = time.perf_counter()
-        place = _place(found, axis.planes, stack.size)
-        image = compose(lambda n: planes.read(n, "all-in-focus image"), len(stack), place, stack.dtype)
-        del place
-        composed = time.perf_counter()
-        result = self.to_result(found, axis, image)
-        result.timings = {"estimate": estimated - started, "all_in_focus": composed - estimated}
+        result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
+        result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 
-    def to_result(self, found: Maps, axis: FocusAxis, image: NDArray) -> DepthResult:
-        """Depth and what belongs to it, from what was found at the working size and the all-in-focus image."""
+    def finish(self, found: Maps, axis: FocusAxis, read: Callable[[int], NDArray]) -> DepthResult:
+        """The all-in-focus image, and everything at the size of the photographs, from what was found.
+
+        Args:
+            found: at the working size.
+            axis: of the stack.
+            read: n -> plane n, near to far, at full size.
+
+        Returns:
+            the result, without timings.
+        """
+        stack = axis.stack
+        found = found._replace(coordinate=np.clip(found.coordinate, 0, 1))
+        image = compose(read, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
+        return self._to_result(found, axis, image)
+
+    def _to_result(self, found: Maps, axis: FocusAxis, image: NDArray) -> DepthResult:
         stack, size = axis.stack, image.shape[:2]
         coordinate, work = found.coordinate, found.coordinate.shape
         if work != size:

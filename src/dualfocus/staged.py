@@ -95,13 +95,13 @@ def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, size: 
         return Estimate(*network.estimate(lambda n: frames(n, size), u))
     if not isinstance(network, DualFocusSmall):
         images = torch.stack([frames(n, size) for n in range(planes)])
-        return _from_output(network(images[None], u[None].to(images.device)))
+        return from_output(network(images[None], u[None].to(images.device)))
     if planes > LONGEST:
         return long_stack(network, frames, u, size)
     stack = EncodedPlanes(network, u, size)
     for n in range(planes):
         stack.add(n, frames(n, size))
-    return _from_output(stack.run(range(planes)))
+    return from_output(stack.run(range(planes)))
 
 
 class EncodedPlanes:
@@ -136,15 +136,21 @@ class EncodedPlanes:
         box = box or (0, self.size[0], 0, self.size[1])
         u = self.u[chosen].to(self.images[chosen[0]].device)
         u = ((u - u[0]) / (u[-1] - u[0]))[None]
-        # the projection is over the whole image, also when fusion runs in tiles
-        inside = (-(-self.size[0] // 4), -(-self.size[1] // 4))
-        quarter = torch.cat([self.features[n][0] for n in chosen])
-        surface, _ = self.network.surfaces(quarter, len(chosen), inside)
-        del quarter
+        surface = self.surfaces(chosen)
         height, width = box[1] - box[0], box[3] - box[2]
         cores = [box] if len(chosen) * height * width <= PLANE_PIXELS else _tiles(box)
         score, evidence = self._fuse_tiles(chosen, surface, u, box, cores)
         return self.network.read_out([score], evidence, u, (height, width))
+
+    @property
+    def inside(self) -> Size:
+        """The true image at 1/4. The projection is over all of it, also when fusion runs in tiles."""
+        return -(-self.size[0] // 4), -(-self.size[1] // 4)
+
+    def surfaces(self, chosen: list[int]) -> Tensor | None:
+        """What fusion reads of the surfaces, (N, C2, h, w)."""
+        quarter = torch.cat([self.features[n][0] for n in chosen])
+        return self.network.surfaces(quarter, len(chosen), self.inside)[0]
 
     def _fuse_tiles(
         self, chosen: list[int], surface: Tensor | None, u: Tensor, box: Box, cores: list[Box]
@@ -222,7 +228,8 @@ def _add_window(total: Estimate, output: FocusOutput, share: Tensor, u: Tensor, 
     total.confidence[inside] += part * output.confidence[0]
 
 
-def _from_output(output: FocusOutput) -> Estimate:
+def from_output(output: FocusOutput) -> Estimate:
+    """A network's answer for one stack."""
     return Estimate(output.coordinate[0], output.std[0], output.confidence[0])
 
 

@@ -20,7 +20,7 @@ from dualfocus.commands.console import progress_bar, warn
 from dualfocus.commands.predict import Settings, predict_stack, summary
 
 if TYPE_CHECKING:
-    from dualfocus.inference import DepthModel
+    from dualfocus.prediction import Predictor
 
 ENGINES = ("local", "ray")
 
@@ -95,9 +95,9 @@ def run_job(source: Path, out: Path, settings: Settings, overwrite: bool) -> Out
 
 
 @lru_cache(maxsize=1)
-def load_cached(model: str, device: str) -> DepthModel:
+def load_cached(model: str, device: str) -> Predictor:
     """The model, loaded once in a process."""
-    from dualfocus.inference import load_model
+    from dualfocus.loading import load_model
 
     return load_model(model, device=device)
 

@@ -147,12 +147,22 @@ class DualFocusSmall(nn.Module):
         """
         if self.config.spatial == "off":
             return None, None
-        field = self.gradient_head(stack_differences(quarter, planes))
-        if self.config.spatial == "no_projection":
-            flat = field.flatten(1, 2)
-            return flat, self.gradient_decoder(flat)
-        surface = project_inside(field, *inside)
-        return normalise_surfaces(surface, planes), self.gradient_decoder(surface)
+        surface = self.plane_surfaces(stack_differences(quarter, planes), inside)
+        shown = surface if self.config.spatial == "no_projection" else normalise_surfaces(surface, planes)
+        return shown, self.gradient_decoder(surface)
+
+    def plane_surfaces(self, volume: Tensor, inside: tuple[int, int]) -> Tensor:
+        """Each plane's surface by itself, before the scale that all planes share.
+
+        Args:
+            volume: V* at 1/4, (M, 2C, h, w).
+            inside: as for :meth:`surfaces`.
+
+        Returns:
+            z*, (M, C2, h, w); without projection the gradient field.
+        """
+        field = self.gradient_head(volume)
+        return field.flatten(1, 2) if self.config.spatial == "no_projection" else project_inside(field, *inside)
 
     def fuse(
         self, features: tuple[Tensor, Tensor, Tensor], surface: Tensor | None, coordinates: Tensor

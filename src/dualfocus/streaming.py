@@ -1,0 +1,137 @@
+"""Depth while a lens sweeps: planes arrive one by one, and each is encoded once.
+
+What depends on one plane (its features) or on a plane and its neighbour (V* and z*) is kept; the fusion, which mixes
+all planes of the window, runs again for every plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dualfocus.axis import FocusAxis
+from dualfocus.inference import DepthModel, to_maps, to_tensor
+from dualfocus.models.small import DualFocusSmall, normalise_surfaces
+from dualfocus.outputs import DepthResult
+from dualfocus.resizing import shrink, working_size
+from dualfocus.stack import Camera, FocalStack
+from dualfocus.staged import EncodedPlanes, from_output
+from dualfocus.windows import LONGEST
+
+
+class FocusStream:
+    """The last planes of a sweep; make one with ``model.stream()``.
+
+    >>> stream = model.stream(window=5, unit="m")  # doctest: +SKIP
+    >>> for image, distance in camera.sweep():  # doctest: +SKIP
+    ...     result = stream.push(image, distance)  # a DepthResult from the second plane on
+    """
+
+    def __init__(
+        self, model: DepthModel, window: int, unit: str | None = None, camera: Camera | Mapping[str, Any] | None = None
+    ) -> None:
+        if not isinstance(model.network, DualFocusSmall):
+            raise ValueError(f"{model.name} cannot stream; only dualfocus-s can")
+        if not 2 <= window <= LONGEST:
+            raise ValueError(f"window must be 2 to {LONGEST} planes, not {window}")
+        self.model, self.window, self.unit, self.camera = model, window, unit, camera
+        self._planes: list[_Plane] = []  # in the order of arrival
+        self._encoded: _CachedPlanes | None = None
+
+    def push(self, image: NDArray[Any], focus_distance: float | None = None) -> DepthResult | None:
+        """Take a plane and give the depth of the last ``window`` planes.
+
+        A plane at a focus distance that is in the window already takes that plane's place; else the oldest leaves when
+        the window is full. Planes may come in any order; a sweep in one direction costs least.
+
+        Args:
+            image: (H, W, 3), (H, W, 1) or (H, W), of one size and type.
+            focus_distance: of every plane, or of none: then the order of arrival is the order of focus.
+
+        Returns:
+            what ``predict`` gives for the planes of the window in the order of arrival; None for the first plane.
+
+        Raises:
+            ValueError: an image or distance that no focal stack could have; the plane is then not taken.
+        """
+        kept = [p for p in self._planes if p.distance != focus_distance or focus_distance is None]
+        kept = kept[max(0, len(kept) - self.window + 1) :]
+        taken = {plane.slot for plane in kept}
+        slot = next(number for number in range(self.window) if number not in taken)
+        planes = [*kept, _Plane(slot, image, focus_distance)]
+        stack = self._stack(planes)
+        if self._encoded is None:
+            assert isinstance(self.model.network, DualFocusSmall)
+            size = working_size(stack.size, self.model.working_pixels(self.window))
+            self._encoded = _CachedPlanes(self.model.network, torch.zeros(self.window), size)
+        self._planes = planes
+        with torch.inference_mode():
+            working = shrink(stack[len(planes) - 1 if len(planes) > 1 else 0], self._encoded.size)
+            self._encoded.add(slot, to_tensor(working).to(self.model.device))
+        return None if len(planes) < 2 else self._fuse(stack)
+
+    def _fuse(self, stack: FocalStack) -> DepthResult:
+        assert self._encoded is not None
+        axis, order = FocusAxis(stack, self.model.record.get("coordinate", "focus")), stack.near_to_far
+        chosen = [self._planes[int(n)].slot for n in order]
+        self._encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
+        with torch.inference_mode():
+            found = to_maps(from_output(self._encoded.run(chosen)))
+        return self.model.finish(found, axis, lambda n: stack[int(order[n])])
+
+    def _stack(self, planes: list[_Plane]) -> FocalStack:
+        """The planes as a focal stack, which checks them; the first one is checked beside itself."""
+        images = [plane.image for plane in planes]
+        distances = [plane.distance for plane in planes if plane.distance is not None]
+        if len(distances) not in (0, len(planes)):
+            raise ValueError("give every plane of a stream its focus distance, or none")
+        if len(planes) == 1:
+            images, distances = images * 2, [*distances, *(distance + 1 for distance in distances)]
+        return FocalStack(images, distances or None, self.unit, self.camera)
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """A plane in the window; ``slot`` is where its features are kept."""
+
+    slot: int
+    image: NDArray[Any]
+    distance: float | None
+
+
+class _CachedPlanes(EncodedPlanes):
+    """Encoded planes whose surfaces are kept as long as a plane and the neighbour it is compared with stay."""
+
+    def __init__(self, network: DualFocusSmall, u: Tensor, size: tuple[int, int]) -> None:
+        super().__init__(network, u, size)
+        self._surfaces: dict[tuple[int, int, bool], Tensor] = {}
+
+    def add(self, n: int, image: Tensor) -> None:
+        """Encode a plane into slot n; what was known of the slot's last plane is forgotten."""
+        super().add(n, image)
+        self._surfaces = {key: surface for key, surface in self._surfaces.items() if n not in key[:2]}
+
+    def surfaces(self, chosen: list[int]) -> Tensor | None:
+        """See :meth:`EncodedPlanes.surfaces`."""
+        if self.network.config.spatial == "off":
+            return None
+        pairs = [(a, b, False) for a, b in zip(chosen, chosen[1:], strict=False)]
+        keys = [*pairs, (chosen[-1], chosen[-2], True)]  # the last plane is compared with the one before
+        missing = [key for key in keys if key not in self._surfaces]
+        if missing:
+            volume = torch.cat([self._difference(*key) for key in missing])
+            found = self.network.plane_surfaces(volume, self.inside).split(1)
+            self._surfaces.update(zip(missing, found, strict=True))
+        self._surfaces = {key: self._surfaces[key] for key in keys}
+        surfaces = torch.cat([self._surfaces[key] for key in keys])
+        return surfaces if self.network.config.spatial == "no_projection" else normalise_surfaces(surfaces, len(keys))
+
+    def _difference(self, n: int, neighbour: int, last: bool) -> Tensor:
+        """V*_n, (1, 2C, h, w): V_n and the step to the next plane, or for the last plane the step to it."""
+        own, other = self.features[n][0], self.features[neighbour][0]
+        return torch.cat((own, own - other if last else other - own), dim=1)

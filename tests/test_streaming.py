@@ -1,0 +1,110 @@
+"""Streaming: the same result as predicting the window at once, with every plane encoded once."""
+
+import numpy as np
+import pytest
+
+import dualfocus
+from dualfocus.inference import load_model
+from dualfocus.rendering.capture import render_stack
+from dualfocus.rendering.textures import TexturePool
+
+SCENE = render_stack(7, TexturePool(None), size=(70, 90), planes=6)
+IMAGES, DISTANCES = SCENE.images, SCENE.focus_distances
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("dualfocus-s", device="cpu")
+
+
+def assert_same(streamed, batch):
+    u = 1 / batch.focus_distances if batch.unit == "m" else np.arange(len(IMAGES))
+    inverse = (lambda depth: 1 / depth) if batch.unit == "m" else (lambda depth: depth)
+    assert np.abs(inverse(streamed.depth) - inverse(batch.depth)).max() / np.ptp(u) <= 1e-5
+    np.testing.assert_allclose(streamed.confidence, batch.confidence, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(streamed.std, batch.std, rtol=1e-3, atol=1e-5)
+    assert np.abs(streamed.all_in_focus.astype(int) - batch.all_in_focus).max() <= 1
+    np.testing.assert_array_equal(streamed.focus_distances, batch.focus_distances)
+    assert streamed.unit == batch.unit and streamed.warnings == batch.warnings
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 0, 5, 1, 4, 2]])
+def test_every_window_equals_the_batch_call(model, order):
+    stream = model.stream(window=4, unit="m")
+    assert stream.push(IMAGES[order[0]], DISTANCES[order[0]]) is None
+    for count in range(2, 7):
+        result = stream.push(IMAGES[order[count - 1]], DISTANCES[order[count - 1]])
+        window = order[max(0, count - 4) : count]
+        assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[window], DISTANCES[window], "m")))
+
+
+def test_without_distances_the_order_of_arrival_counts(model):
+    stream = model.stream(window=3)
+    for image in IMAGES:
+        result = stream.push(image)
+    assert result.unit == "index" and result.depth.max() <= 2
+    expected = model.predict(dualfocus.FocalStack(IMAGES[3:]))
+    assert np.abs(result.depth - expected.depth).max() <= 2e-5
+
+
+def test_a_sweep_that_comes_back_replaces_planes(model):
+    stream = model.stream(window=3, unit="m")
+    for n in (0, 1, 2, 1):
+        result = stream.push(IMAGES[n] if n != 1 else IMAGES[n] // 2, DISTANCES[n])
+    planes = np.stack([IMAGES[0], IMAGES[2], IMAGES[1] // 2])
+    assert_same(result, model.predict(dualfocus.FocalStack(planes, DISTANCES[[0, 2, 1]], "m")))
+
+
+def test_each_plane_is_encoded_once_and_projected_twice_at_most(model):
+    encoded, projected = [], []
+    hooks = [
+        model.network.encoder.register_forward_hook(lambda _, inputs, __: encoded.append(len(inputs[0]))),
+        model.network.gradient_head.register_forward_hook(lambda _, inputs, __: projected.append(len(inputs[0]))),
+    ]
+    try:
+        stream = model.stream(window=4, unit="m")
+        for image, distance in zip(IMAGES, DISTANCES, strict=True):
+            stream.push(image, distance)
+        assert encoded == [1] * 6 and projected == [2] * 5  # near to far: the new plane and the one before
+        projected.clear()
+        stream = model.stream(window=4, unit="m")
+        for image, distance in zip(IMAGES[::-1], DISTANCES[::-1], strict=True):
+            stream.push(image, distance)
+        assert projected == [2, 1, 1, 2, 2]  # far to near: the new plane, and the last one when its neighbour left
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def test_large_images_are_worked_smaller(model, monkeypatch):
+    monkeypatch.setattr("dualfocus.staged.WORKING_PIXELS", 48 * 64)
+    stream = model.stream(window=2, unit="m")
+    for n in (0, 1):
+        result = stream.push(IMAGES[n], DISTANCES[n])
+    assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:2], DISTANCES[:2], "m")))
+    assert "enlarged" in result.warnings[-1]
+
+
+def test_bad_planes_are_named_and_not_taken(model):
+    stream = model.stream(window=3, unit="m")
+    with pytest.raises(ValueError, match="-1 m of image 0 must be above zero"):
+        stream.push(IMAGES[0], -1.0)
+    stream.push(IMAGES[0], 1.0)
+    for image, distance, words in (
+        (IMAGES[1], None, "every plane of a stream"),
+        (IMAGES[1][:40], 2.0, "all planes must have one size"),
+        (IMAGES[1].astype(np.int64), 2.0, "must be uint8"),
+        (IMAGES[1], float("nan"), "not finite"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            stream.push(image, distance)
+    result = stream.push(IMAGES[1], 2.0)
+    assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:2], [1.0, 2.0], "m")))
+
+
+def test_refusals(model):
+    with pytest.raises(ValueError, match="classical cannot stream"):
+        load_model("classical", device="cpu").stream()
+    for window in (1, 13):
+        with pytest.raises(ValueError, match=f"window must be 2 to 12 planes, not {window}"):
+            model.stream(window=window)
