@@ -269,6 +269,8 @@ def test_z_step(tmp_path):
     for wrong, words in (
         ({"z_step": 0}, "other than zero"),
         ({"z_step": float("nan")}, "other than zero"),
+        ({"z_step": 10**400}, "other than zero"),
+        ({"pixel_size": 10**400}, "pixel size must be"),
         ({"z_step": 1, "focus": [1, 2, 3]}, "leave one out"),
         ({"z_step": 1, "unit": "m"}, "leave the unit out"),
         ({"pixel_size": -1}, "pixel size must be a number of micrometres above zero"),

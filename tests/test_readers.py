@@ -362,6 +362,8 @@ def test_misspelt_keys_are_named(tmp_path):
         ('{"focus_distances": 1, "unit": "m"}', "must be a list"),
         ('{"focus_distances": [1, "2"], "unit": "m"}', "must be numbers, not '2'"),
         ('{"focus_distances": [1, NaN], "unit": "m"}', "nan of image 1"),
+        (f'{{"focus_distances": [1, 1{"0" * 400}], "unit": "m"}}', "too large"),
+        (f'{{"camera": {{"f_number": 1{"0" * 400}}}}}', "f_number"),
         ('{"focus_distances": [1, 2, 3], "unit": "m"}', "3 focus distances for 2 images"),
         ('{"focus_distances": [2, 2], "unit": "m"}', "same focus distance, 2 m"),
         ('{"order": "up"}', "order.*'up'"),

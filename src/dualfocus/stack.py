@@ -46,7 +46,7 @@ class Camera:
             if value is None:
                 continue
             is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-            if not is_number or not math.isfinite(value) or value <= 0:
+            if not is_number or not 0 < value < _LARGEST:
                 raise ValueError(f"camera {name} must be a number above zero, not {value!r}")
             object.__setattr__(self, name, float(value))
 
@@ -107,7 +107,7 @@ class FocalStack:
         if aligned is not None and not isinstance(aligned, (bool, np.bool_)):
             raise ValueError(f"aligned must be True, False or None, not {aligned!r}")
         self.aligned = None if aligned is None else bool(aligned)
-        if pixel_size_um is not None and not (math.isfinite(pixel_size_um) and pixel_size_um > 0):
+        if pixel_size_um is not None and not 0 < pixel_size_um < _LARGEST:
             raise ValueError(f"the pixel size must be a number of micrometres above zero, not {pixel_size_um!r}")
         self.pixel_size_um = pixel_size_um
         self._truth_path: Path | None = None

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualfocus.readers import heic, raw
 from dualfocus.readers import sidecar as sidecars
 from dualfocus.readers.archive import File, ZipPath, is_zip, zip_folder
 from dualfocus.readers.distances import Found, normalise_unit, parse_focus
@@ -20,18 +19,19 @@ from dualfocus.readers.files import (
     is_file,
     without_raw_twins,
 )
-from dualfocus.readers.frames import Frame, LazyFrames, naming
-from dualfocus.readers.microscope import Geometry, read_geometry
-from dualfocus.readers.photo import read_photo_header
+from dualfocus.readers.frames import Frame, LazyFrames
+from dualfocus.readers.microscope import Geometry
+from dualfocus.readers.planes import geometry_of, read_planes
 from dualfocus.readers.sidecar import Sidecar, read_sidecar
 from dualfocus.readers.stated import Stated, choose, conflicts, maker_note_hint, stated_by_files
-from dualfocus.readers.tiff import TiffFrame, is_tiff, open_tiff, read_tiff_headers
 from dualfocus.stack import FocalStack
 
 _RELATIVE = (
     "focus distances are unknown: depth is relative, the position between the planes; give one distance for each image "
     "with --focus, such as --focus 0.3,0.5,1 (metres; other units with --unit), or in stack.json"
 )
+
+_LARGEST_STEP_UM = 1e9
 
 Source = str | os.PathLike[str]
 
@@ -79,9 +79,9 @@ def load_stack(
     places = _places(paths)
     sidecar = _find_sidecar(places)
     warnings = list(sidecar.warnings) if sidecar else _unread_sidecar(places)
-    planes = _frames(_image_files(places, sidecar, warnings), channel, time, frames)
+    planes = read_planes(_image_files(places, sidecar, warnings), channel, time, frames)
     lazy = LazyFrames(planes)
-    geometry = _geometry(planes)
+    geometry = geometry_of(planes)
     found: Found | None
     if z_step is not None:
         found = [n * z_step for n in range(len(planes))], "um"
@@ -116,8 +116,8 @@ def _check_z_step(z_step: float, focus: Any, unit: str | None) -> None:
         raise ValueError("focus distances and a z step are both given: leave one out")
     if unit not in (None, "um"):
         raise ValueError(f"the z step is in micrometres, so unit {unit!r} does not go with it: leave the unit out")
-    if not math.isfinite(z_step) or z_step == 0:
-        raise ValueError(f"the z step must be a number of micrometres other than zero, not {z_step}")
+    if not 0 < abs(z_step) < _LARGEST_STEP_UM:
+        raise ValueError(f"the z step must be a number of micrometres other than zero, not {z_step!r}")
 
 
 def _paths(source: Any) -> list[Path]:
@@ -183,52 +183,6 @@ def _image_files(places: Sequence[File], sidecar: Sidecar | None, warnings: list
     if len(places) == 1 and places[0].suffix.lower() in VIDEO_SUFFIXES and is_file(places[0]):
         return list(places)
     return [check_file(path) for path in places]
-
-
-def _frames(files: Sequence[File], channel: int | None, time: int | None, count: int | None) -> list[Frame]:
-    """The planes of all files, known from their headers."""
-    kinds = [_kind(path) for path in files]
-    if (channel is not None or time is not None) and "tiff" not in kinds:
-        raise ValueError(f"{files[0]}: a channel or a time point can be chosen in a TIFF only; leave it out")
-    if kinds == ["video"]:
-        from dualfocus.readers.video import DEFAULT_FRAMES, read_sweep
-
-        return list(read_sweep(Path(str(files[0])), DEFAULT_FRAMES if count is None else count))
-    if count is not None:
-        raise ValueError(f"{files[0]}: a number of frames can be chosen in a video only; leave it out")
-    frames: list[Frame] = []
-    for path, kind in zip(files, kinds, strict=True):
-        if kind != "tiff":
-            read = {"raw": raw.read_raw_header, "heic": heic.read_heic_header, "photo": read_photo_header}[kind]
-            frames.append(read(path))
-            continue
-        pages = read_tiff_headers(path, alone=len(files) == 1, channel=channel, time=time)
-        if len(files) > 1 and len(pages) != 1:
-            raise ValueError(f"{path}: holds {len(pages)} pages beside other files; give a multi-page TIFF alone")
-        frames.extend(pages)
-    return frames
-
-
-def _kind(path: File) -> str:
-    """By the name where only that tells (RAW is TIFF inside), else by how the file starts, whatever it is called."""
-    suffix = path.suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
-        return "video"
-    if suffix in raw.SUFFIXES:
-        return "raw"
-    with naming(path, "the file cannot be opened"), path.open("rb") as file:
-        start = file.read(12)
-    return "tiff" if is_tiff(start) else "heic" if heic.is_heic(start) else "photo"
-
-
-def _geometry(frames: Sequence[Frame]) -> Geometry:
-    """What the microscope's file says that all the planes are in; of single files only the pixel size counts."""
-    first = frames[0]
-    if not isinstance(first, TiffFrame):
-        return Geometry()
-    with naming(first.path, "not a TIFF file that can be read"), open_tiff(first.path) as tiff:
-        geometry = read_geometry(tiff)
-    return geometry if first.multiple else Geometry(pixel_size_um=geometry.pixel_size_um)
 
 
 def _stated(

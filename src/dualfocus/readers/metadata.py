@@ -144,8 +144,10 @@ def read_camera(model: Any, details: Mapping[int, Any], landscape: bool) -> Came
         return None
     known_width = landscape and focal_length is not None and equivalent is not None
     sensor_width = _FILM_WIDTH_MM * focal_length / equivalent if known_width and focal_length and equivalent else None
-    sensor_width = sensor_width if sensor_width and math.isfinite(sensor_width) else None
-    return Camera(model, focal_length, f_number, sensor_width)
+    try:
+        return Camera(model, focal_length, f_number, sensor_width)
+    except ValueError:  # numbers no camera has
+        return None
 
 
 def exif_model(exif: Image.Exif) -> Any:

@@ -14,6 +14,7 @@ from dualfocus.readers.files import is_file
 from dualfocus.stack import ORDERS, Camera
 
 NAME = "stack.json"
+_LARGEST = 1e300  # whole numbers of JSON have no limit
 _KEYS = (
     "images",
     "focus_distances",
@@ -118,6 +119,8 @@ def _numbers(values: Any) -> list[float] | None:
     for value in values:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise ValueError(f'"focus_distances" must be numbers, not {value!r}')
+        if abs(value) > _LARGEST:
+            raise ValueError('"focus_distances" holds a number that is too large')
     return values
 
 
