@@ -186,15 +186,21 @@ def test_a_trained_refinement_is_loaded_with_its_two_models_and_helps(trained):
     assert model.fingerprint() != HybridDepthStyle("x", model.config, None, CPU).fingerprint()
 
 
+def test_stored_maps_that_change_are_noticed(tmp_path):
+    config = RefinementConfig(relative=f"files:{tmp_path}", focus="classical")
+    np.save(tmp_path / "one.npy", np.ones((4, 5)))
+    before = HybridDepthStyle("x", config, None, CPU).fingerprint()
+    assert HybridDepthStyle("x", config, None, CPU).fingerprint() == before
+    np.save(tmp_path / "two.npy", np.ones((4, 5)))
+    assert HybridDepthStyle("x", config, None, CPU).fingerprint() != before
+
+
 def test_any_relative_model_will_do():
     class Everywhere:
         name = "everywhere"
 
         def inverse_depth(self, picture, name=None):
             return np.ones(picture.shape[:2], np.float32)
-
-        def fingerprint(self):
-            return self.name
 
     config = RefinementConfig(focus="classical")
     stack = load_stack(DEMO_STACK)
@@ -208,6 +214,8 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path):
         load_model("hybriddepth-style")
     with pytest.raises(ValueError, match="relative model 'guess' is unknown; choose ramp"):
         load_model("hybriddepth-style:guess")
+    with pytest.raises(ValueError, match="hybriddepth-style:ramp is no model of depth from focus"):
+        HybridDepthStyle("x", RefinementConfig(focus="hybriddepth-style:ramp"), None, CPU)
     with pytest.raises(ValueError, match="no such folder of relative depth maps"):
         load_model(f"hybriddepth-style:files:{tmp_path / 'none'}")
     stored = open_relative(f"files:{tmp_path}", CPU)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -10,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from dualfocus.datasets import Sample
 from dualfocus.outputs import DepthResult
@@ -60,11 +58,7 @@ class Baseline(ABC):
     def predict_sample(self, sample: Sample) -> DepthResult:
         """Depth of a sample; a single-image model sees its true all-in-focus image where it has one."""
         started = time.perf_counter()
-        if sample.all_in_focus is None:
-            picture, source = composed_picture(sample.stack)
-        else:
-            picture, source = to_bytes(sample.all_in_focus), "the all-in-focus image of the data set"
-        return self._timed(Scene(sample.stack, picture, source, sample), started)
+        return self._timed(scene_of(sample), started)
 
     def _timed(self, scene: Scene, started: float) -> DepthResult:
         result = self.answer(scene)
@@ -75,9 +69,12 @@ class Baseline(ABC):
     def answer(self, scene: Scene) -> DepthResult:
         """The system's own work."""
 
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Short hash of everything that can change its answers, so that a resumed evaluation notices."""
+
+def scene_of(sample: Sample) -> Scene:
+    """A sample with its true all-in-focus image, or the composed one where it has none."""
+    if sample.all_in_focus is None:
+        return Scene(sample.stack, *composed_picture(sample.stack), sample)
+    return Scene(sample.stack, to_bytes(sample.all_in_focus), "the all-in-focus image of the data set", sample)
 
 
 def composed_picture(
@@ -132,13 +129,3 @@ def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings:
         order=stack.order,
         pixel_size_um=stack.pixel_size_um,
     )
-
-
-def hash_networks(*networks: nn.Module, also: str = "") -> str:
-    """Short hash of the weights of networks and of a text."""
-    digest = hashlib.sha256(also.encode())
-    for network in networks:
-        for key, tensor in sorted(network.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

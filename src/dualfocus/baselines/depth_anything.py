@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from dualfocus.baselines.baseline import Baseline, Scene, hash_networks, per_metre, single_image_result
+from dualfocus.baselines.baseline import Baseline, Scene, per_metre, single_image_result
 from dualfocus.baselines.scale_shift import fit_scale_shift
 from dualfocus.outputs import DepthResult
 
@@ -78,10 +78,6 @@ class DepthAnything(Baseline):
         scale = self._side / min(size)
         height, width = (max(1, round(side * scale / self._patch)) * self._patch for side in size)
         return height, width
-
-    def fingerprint(self) -> str:
-        """Of the weights."""
-        return hash_networks(self.network, also=self.kind)
 
 
 class AlignedDepthAnything(DepthAnything):

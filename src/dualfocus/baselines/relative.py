@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 class RelativeModel(Protocol):
     """Anything that says which pixels of a picture are nearer.
 
+    Its networks, if it has any, are told apart by their weights when an evaluation is resumed; what else can change its
+    answers belongs into a method ``fingerprint()`` that gives a short text.
+
     Attributes:
         name: as :func:`open_relative` takes it.
     """
@@ -32,10 +35,6 @@ class RelativeModel(Protocol):
         """
         ...
 
-    def fingerprint(self) -> str:
-        """Short hash of everything that can change the answers."""
-        ...
-
 
 class Ramp:
     """The lower in the picture, the nearer: what floors and tables look like. Needs no weights."""
@@ -46,10 +45,6 @@ class Ramp:
         """From 0.5 at the top to 1.5 at the bottom."""
         height, width = picture.shape[:2]
         return np.repeat(np.linspace(0.5, 1.5, height, dtype=np.float32)[:, None], width, axis=1)
-
-    def fingerprint(self) -> str:
-        """There is but one."""
-        return self.name
 
 
 class StoredMaps:

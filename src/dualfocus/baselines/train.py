@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from dualfocus.baselines.baseline import Scene, to_bytes
+from dualfocus.baselines.baseline import per_metre, scene_of
 from dualfocus.baselines.hybriddepth import HybridDepthStyle
 from dualfocus.baselines.pictures import open_pictures, shrunk
 from dualfocus.baselines.refinement import Refinement, RefinementConfig, refinement_loss
@@ -191,10 +191,9 @@ def hybrid_loss(network: Refinement, config: RefinementTraining, report: Report)
     kept = []
     for index in even_stride(len(dataset), config.images):
         sample = dataset[index]
-        picture = sample.stack[0] if sample.all_in_focus is None else sample.all_in_focus
-        scene = Scene(sample.stack, to_bytes(picture), "", sample)
-        maps = system.combine(scene, system.focus.predict(sample.stack))
-        kept.append(np.stack([*maps, np.where(sample.mask, sample.truth, 0)]).astype(np.float32))
+        maps = system.combine(scene_of(sample), system.focus.predict(sample.stack))
+        truth = np.where(sample.mask, sample.truth, 0) / per_metre(sample.stack, system.name)
+        kept.append(np.stack([*maps, truth]).astype(np.float32))
         if len(kept) % 20 == 0:
             report(f"{len(kept)} stacks prepared")
     aligned, truth = (np.concatenate([maps[part].ravel() for maps in kept]) for part in (0, 3))

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from dualfocus.baselines.baseline import Baseline, Scene, hash_networks, per_metre, single_image_result
+from dualfocus.baselines.baseline import Baseline, Scene, per_metre, single_image_result
 from dualfocus.baselines.va_network import VaNetwork
 from dualfocus.outputs import DepthResult
 
@@ -49,10 +49,6 @@ class VaDepth(Baseline):
             full = F.interpolate(log_depth[:, None], picture.shape[:2], mode="bilinear", align_corners=False)
         metres: NDArray[np.float32] = full[0, 0].exp().cpu().numpy()
         return metres
-
-    def fingerprint(self) -> str:
-        """Of the weights."""
-        return hash_networks(self.network)
 
 
 def working_size(size: tuple[Any, ...], side: int) -> tuple[int, int]:
