@@ -260,6 +260,19 @@ def test_imagej_hyperstack(tmp_path):
     assert stack.pixel_size_um == pytest.approx(0.25)
 
 
+def test_colour_hyperstack_under_a_single_header(tmp_path):
+    """As ImageJ writes stacks that are large: one page, the other planes behind it."""
+    pixels = np.stack([smooth(n) for n in range(4)])
+    described = {"axes": "ZYXS", "spacing": 3.0, "unit": "um"}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata=described, truncate=True)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        assert len(tiff.pages) == 1
+    stack = load_stack(tmp_path / "a.tif")
+    assert len(stack) == 4 and stack.focus_distances[3] == 9
+    for n in range(4):
+        np.testing.assert_array_equal(stack[n], pixels[n])
+
+
 def test_z_step(tmp_path):
     for n in range(3):
         Image.fromarray(smooth(n)).save(tmp_path / f"{n}.png")
@@ -309,11 +322,11 @@ def reference(pixels, profile):
     return np.asarray(ImageCms.profileToProfile(Image.fromarray(pixels), source, target, renderingIntent=1))
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "lzw.tif", "webp"])
 def test_colour_profile_to_srgb(tmp_path, suffix):
     profile = wide_profile()
     for n in range(2):
-        exact = {"webp": {"lossless": True}}.get(suffix, {})
+        exact = {"webp": {"lossless": True}, "lzw.tif": {"compression": "tiff_lzw"}}.get(suffix, {})
         Image.fromarray(smooth(n)).save(tmp_path / f"{n}.{suffix}", icc_profile=profile, **exact)
     with Image.open(tmp_path / f"0.{suffix}") as image:
         stored = np.asarray(image)

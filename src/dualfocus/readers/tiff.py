@@ -18,7 +18,7 @@ from dualfocus.readers import metadata
 from dualfocus.readers.archive import File
 from dualfocus.readers.frames import naming, open_image, orient, oriented_size, silence
 from dualfocus.readers.microscope import channel_names
-from dualfocus.readers.profile import pixels_to_srgb
+from dualfocus.readers.profile import image_to_srgb, pixels_to_srgb
 from dualfocus.stack import Camera
 
 # What tifffile logs of a damaged file is said in our error; without a handler Python would print it as well.
@@ -71,25 +71,24 @@ class TiffFrame:
 
     def _decode_contiguous(self, tiff: tifffile.TiffFile) -> NDArray[Any]:
         page: Any = tiff.pages[0]
-        if page.ndim == 3:
+        if page.axes == "SYX":
             return page.asarray()[self.page, ..., None]
-        shape = page.shape
-        start = page.dataoffsets[0] + self.page * int(np.prod(shape)) * page.dtype.itemsize
-        tiff.filehandle.seek(start)
-        stored = page.dtype.newbyteorder(tiff.byteorder)
-        pixels = np.frombuffer(tiff.filehandle.read(int(np.prod(shape)) * stored.itemsize), stored)
-        return pixels.astype(self.dtype).reshape(*shape, 1)
+        stored, count = page.dtype.newbyteorder(tiff.byteorder), int(np.prod(page.shape))
+        tiff.filehandle.seek(page.dataoffsets[0] + self.page * count * stored.itemsize)
+        pixels = np.frombuffer(tiff.filehandle.read(count * stored.itemsize), stored)
+        return _as_colour(pixels.astype(self.dtype).reshape(page.shape), page)
 
     def _decode_page(self, tiff: tifffile.TiffFile) -> NDArray[Any]:
         page: Any = tiff.pages[self.page]
         if page.photometric not in (*_PLAIN, *_CONVERTED) or page.bitspersample not in (1, 8, 16, 32, 64):
             return _decode_by_pillow(self.path, self.page)
+        profile = page.tags.valueof(_ICC_PROFILE) if page.photometric in _PLAIN else None
         try:
             pixels = page.asarray()
         except (ValueError, ImportError):  # LZW, JPEG, Zstandard need a package that is not ours
-            by_other = _decode_by_pillow if page.bitspersample <= 8 else _decode_by_opencv
-            return by_other(self.path, self.page)
-        profile = page.tags.valueof(_ICC_PROFILE) if page.photometric in _PLAIN else None
+            if page.bitspersample <= 8:
+                return _decode_by_pillow(self.path, self.page)
+            return pixels_to_srgb(_decode_by_opencv(self.path, self.page), profile)
         return orient(pixels_to_srgb(_as_colour(pixels, page), profile), self.orientation)
 
 
@@ -259,9 +258,11 @@ def _decode_by_opencv(path: File, page: int) -> NDArray[Any]:
 
 
 def _decode_by_pillow(path: File, page: int) -> NDArray[np.uint8]:
-    """8-bit pages in compressions or colours left over, upright: Pillow applies the orientation."""
-    with silence(), path.open("rb") as file, open_image(file, ("TIFF",)) as image:
-        image.seek(page)
+    """8-bit pages in compressions or colours left over, upright and in sRGB: Pillow applies the orientation."""
+    with silence(), path.open("rb") as file, open_image(file, ("TIFF",)) as opened:
+        opened.seek(page)
+        opened.load()
+        image = image_to_srgb(opened)
         if image.mode in ("1", "L", "LA"):
             return np.asarray(image.convert("L"))[..., None]
         return np.asarray(image.convert("RGBA").convert("RGB") if image.mode in ("P", "PA") else image.convert("RGB"))
