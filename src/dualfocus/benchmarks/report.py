@@ -9,9 +9,10 @@ from dualfocus.benchmarks.measure import COLUMNS
 from dualfocus.benchmarks.protocol import Protocol
 from dualfocus.benchmarks.published import PublishedRow
 from dualfocus.benchmarks.slices import SLICES
-from dualfocus.benchmarks.tables import error_table, heading, number, numbers, presented, published_rows
+from dualfocus.benchmarks.tables import ErrorTable, error_table, heading, number, numbers, presented, published_rows
 
-PICTURE = "[picture]("
+PICTURE = "[picture]("  # how a link to a picture begins
+_ALREADY_SAID = ("name", "summary")
 _SHOWN_COVERAGES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -24,16 +25,17 @@ def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
     """
     models: Mapping[str, Any] = summary["models"]
     data = summary["data"]
+    table = error_table(protocol, summary)
     parts = [
         f"# {protocol.name}",
         f"{protocol.summary} {data['images']} of {data['available']} samples.",
         f"`{summary['command']}`",
         "## Errors",
         _table(
-            ["model", *(heading(protocol, column) for column in protocol.headline), "seconds"],
-            ([name, *numbers(row), number(models[name]["mean"]["seconds"])] for name, row in _ours(protocol, summary)),
+            ["model", *(heading(protocol, column) for column in table.columns), "seconds"],
+            ([name, *numbers(row), number(models[name]["mean"]["seconds"])] for name, row in table.ours.items()),
         ),
-        *_published_parts(protocol, summary),
+        *_published_parts(protocol, table),
         *_confidence_parts(models),
         *_slice_parts(models),
         *_worst_parts(models),
@@ -44,21 +46,13 @@ def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_ALREADY_SAID = ("name", "summary")
-
-
-def _ours(protocol: Protocol, summary: Mapping[str, Any]) -> Iterable[tuple[str, list[float | None]]]:
-    return error_table(protocol, summary).ours.items()
-
-
-def _published_parts(protocol: Protocol, summary: Mapping[str, Any]) -> list[str]:
+def _published_parts(protocol: Protocol, table: ErrorTable) -> list[str]:
     """Published rows of the same protocol with ours above them; rows of other protocols in a table of their own."""
-    same, other = published_rows(protocol)
-    if not same and not other:
+    _, other = published_rows(protocol)
+    if not table.published and not other:
         return []
     parts = ["## Published by others", "Not measured here. Rows of different protocols cannot be compared."]
-    if same:
-        table = error_table(protocol, summary)
+    if table.published:
         columns = [k for k, _ in enumerate(table.columns) if any(row[k] is not None for _, row in table.published)]
         rows = [
             [name, "measured here", *(number(row[k]) for k in columns), "", ""] for name, row in table.ours.items()
