@@ -11,10 +11,16 @@ from PIL import Image, UnidentifiedImageError
 
 
 def read_image(path: Path, mode: str | None = None) -> NDArray[Any]:
-    """An image as an array, converted to a mode of Pillow if one is given (ValueError naming the file)."""
+    """An image as an array (ValueError naming the file).
+
+    Args:
+        path: the file.
+        mode: of Pillow, to convert to; None keeps grey values and colours, without palette and transparency.
+    """
     try:
         with Image.open(path) as image:
-            return np.array(image.convert(mode) if mode else image)
+            wanted = mode or ("RGB" if image.mode in ("P", "RGBA", "CMYK") else None)
+            return np.array(image.convert(wanted) if wanted else image)
     except (OSError, UnidentifiedImageError) as error:
         raise ValueError(f"{path}: cannot be read as an image ({error})") from None
 

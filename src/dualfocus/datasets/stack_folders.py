@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from dualfocus.datasets.files import read_image
 from dualfocus.datasets.sample import Sample
 from dualfocus.readers import load_stack
 from dualfocus.stack import FocalStack
@@ -67,7 +67,7 @@ class StackFolders:
         if not mask.any():
             raise ValueError(f"{folder / 'stack.json'}: the ground truth has no valid pixel")
         image = sidecar.get("all_in_focus")
-        return Sample(self.names[index], stack, truth, mask, _read_image(folder / image) if image else None)
+        return Sample(self.names[index], stack, truth, mask, read_image(folder / image) if image else None)
 
 
 def _natural(path: Path) -> list[Any]:
@@ -112,16 +112,8 @@ def _truth_from_png(
         raise ValueError(f"{folder / 'stack.json'}: depth_png needs depth_png_scale_m, metres for each level")
     if stack.result_unit not in ("m", "mm"):
         raise ValueError(f"{folder / 'stack.json'}: depth_png is in metres, the stack in {stack.unit!r}")
-    level = _read_image(folder / sidecar["depth_png"]).astype(np.float64)
+    level = read_image(folder / sidecar["depth_png"]).astype(np.float64)
     if level.ndim != 2:
         raise ValueError(f"{folder / sidecar['depth_png']}: a depth image has one channel, not {level.shape[2]}")
     truth = level * scale * (1 if stack.result_unit == "m" else 1000)
     return truth.astype(np.float32), level > 0
-
-
-def _read_image(path: Path) -> NDArray[Any]:
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB") if image.mode in ("P", "RGBA", "CMYK") else image)
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error})") from error
