@@ -3,11 +3,7 @@
 import csv
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dualfocus import metrics
-from dualfocus.benchmarks import evaluator, speed
+from dualfocus.benchmarks import evaluator
 from dualfocus.benchmarks.evaluate import evaluate
 from dualfocus.benchmarks.measure import COLUMNS, measure, texture_strength
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
@@ -337,59 +333,3 @@ def test_published_rows_are_kept_apart():
     empty = {"data": {"images": 0, "available": 654}, "command": "c", "models": {}}
     ours, theirs = to_markdown(PROTOCOLS["nyu/hybriddepth-n5"], empty).split("## Published by others")
     assert "0.075" in theirs and "0.075" not in ours
-
-
-def test_speed_stack_and_memory():
-    stack = speed.make_stack(5, 24, 32)
-    assert len(stack) == 5 and stack.size == (24, 32) and stack.dtype == np.uint8
-    np.testing.assert_array_equal(stack[2], speed.make_stack(5, 24, 32)[2])
-    detail = [np.abs(np.diff(stack[n].astype(float), axis=1)).mean(axis=(0, 2)) for n in range(5)]
-    assert detail[0][:4].mean() > detail[4][:4].mean() and detail[4][-4:].mean() > detail[0][-4:].mean()
-    for wrong in ([], ["classical", "classical"]):
-        with pytest.raises(ValueError, match="at least one model|named twice"):
-            speed.bench(wrong)
-
-
-def test_peak_memory_counts_what_was_allocated():
-    if speed.peak_memory_mib() is None:
-        pytest.skip("this system does not tell")
-    code = (  # a new process, which has not been larger than it is
-        "import numpy as np; from dualfocus.benchmarks.speed import peak_memory_mib as peak; before = peak()\n"
-        "block = np.ones(64 * 2**17); print(peak() - before)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(speed.__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert 55 < float(done.stdout) < 80  # of 64 MiB
-
-
-def test_speed_times_interleave_and_rotate(monkeypatch):
-    order = []
-
-    class Timed:
-        def __init__(self, name):
-            self.name = name
-
-        def predict(self, stack):
-            order.append(self.name)
-
-    monkeypatch.setattr(speed, "_load", lambda name, device: Timed(name))
-    times = speed._interleaved_times(["a", "b"], None, 3, "cpu")
-    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
-    assert order[2:] == ["a", "b", "b", "a", "a", "b"]
-
-
-def test_speed_refuses_a_bad_folder_before_timing(monkeypatch, tmp_path):
-    monkeypatch.setattr(speed, "_interleaved_times", lambda *_: pytest.fail("timed all the same"))
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ValueError, match="is a file, not a folder"):
-        speed.bench(["classical"], out=tmp_path / "file")
-
-
-def test_speed_of_the_classical_model(tmp_path):
-    report = speed.bench(["classical"], planes=3, height=48, width=64, repeats=2, device="cpu", out=tmp_path)
-    row = report["models"]["classical"]
-    assert report["device"] == "cpu" and report["gpu"] is None
-    assert row["ratio"] == 1 and row["min_s"] <= row["median_s"] <= row["max_s"]
-    assert row["peak_mib"] is None or row["peak_mib"] > 50
-    assert json.loads((tmp_path / "speed.json").read_text()) == report
-    assert "| classical |" in (tmp_path / "speed.md").read_text()

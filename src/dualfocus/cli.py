@@ -379,33 +379,32 @@ def pack(
 @app.command()
 def bench(
     models: Annotated[list[str] | None, typer.Argument(help="Models (dualfocus-s and dfv when none is named).")] = None,
-    planes: Annotated[int, typer.Option(min=2)] = 5,
-    height: Annotated[int, typer.Option(min=16)] = 480,
-    width: Annotated[int, typer.Option(min=16)] = 640,
+    planes: Annotated[str, typer.Option(help="Numbers of planes.", metavar="5,10,...")] = "5",
+    size: Annotated[str, typer.Option(help="Heights and widths.", metavar="480x640,...")] = "480x640",
+    backend: Annotated[str, typer.Option(help="Of eager, compile and onnx.", metavar="eager,...")] = "eager",
+    precision: Annotated[str, typer.Option(help="Of fp32, bf16, fp16 and int8.", metavar="fp32,...")] = "fp32",
     repeats: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 7,
     device: DeviceOption = "auto",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for speed.json and speed.md.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the figures, JSON and Markdown.")] = None,
+    stages: Annotated[bool, typer.Option("--stages", help="Also how the time divides, from files to files.")] = False,
     training: Annotated[Path | None, typer.Option(help="Time this training configuration instead.")] = None,
     projection: Annotated[bool, typer.Option("--projection", help="Time solvers of the projection instead.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Time streaming instead.")] = False,
 ) -> None:
     """Time and peak memory of models, interleaved (needs no weights), or the pace of a training."""
-    if training is not None:
-        from dualfocus.benchmarks import throughput
+    from dualfocus.commands import bench as kinds
 
-        with status("training a few steps"):
-            found = throughput.measure(training)
-        return typer.echo(throughput.to_text(found))
-    if projection:
-        from dualfocus.benchmarks import projection as solvers
-
-        with status("timing the integrable projection"):
-            table = solvers.to_markdown(solvers.measure(out=out))
-        return typer.echo(table)
-    from dualfocus.benchmarks import speed
-
+    models = models or [DEFAULT_MODEL, "dfv"]
     with status("timing"):
-        report = speed.bench(models or [DEFAULT_MODEL, "dfv"], planes, height, width, repeats, device, out)
-    typer.echo(speed.to_markdown(report))
+        if training is not None:
+            text = kinds.training_pace(training)
+        elif projection:
+            text = kinds.projection_cost(out)
+        elif stream:
+            text = kinds.streaming_gain(planes, size, repeats, device)
+        else:
+            text = kinds.speed(models, planes, size, backend, precision, repeats, device, out, stages)
+    typer.echo(text)
 
 
 @app.command()

@@ -70,8 +70,10 @@ class DepthModel(Predictor):
         return FocusStream(self, window, unit, camera)
 
 
-def load_model(name: str = "dualfocus-s", device: str = "auto", weights: str | None = "default") -> Any:
-    """Load a model.
+def load_model(
+    name: str | os.PathLike[str] = "dualfocus-s", device: str = "auto", weights: str | None = "default"
+) -> Any:
+    """Load a model to run on torch; :func:`dualfocus.load_model` knows other backends, too.
 
     Args:
         name: ``dualfocus-s``, ``classical``, ``dualfocus-paper``, ``dfv``, the path of a .safetensors file, or a system
@@ -128,14 +130,18 @@ def describe_models() -> list[dict[str, Any]]:
     """Name, ``parameters``, ``gflop`` (5 planes of 480x640, 2 per multiply-add) and ``weights`` of every model."""
     rows = []
     for name in MODELS:
-        with torch.device("meta"):
-            network = (Classical() if name == "classical" else build_network(name)).eval()
-            images, u = torch.empty(1, 5, 3, 480, 640), torch.empty(1, 5)
-        parameters = sum(p.numel() for p in network.parameters())
-        gflop = None if name == "classical" else _count(network, images, u)
         shipped = "none needed" if name == "classical" else _shipped(name)
-        rows.append({"name": name, "parameters": parameters, "gflop": gflop, "weights": shipped})
+        rows.append({"name": name, **describe_model(name), "weights": shipped})
     return rows
+
+
+def describe_model(name: str, planes: int = 5, size: Size = (480, 640)) -> dict[str, float | None]:
+    """``parameters`` and ``gflop`` (2 per multiply-add) of a model; no gflop for ``classical``."""
+    with torch.device("meta"):
+        network = (Classical() if name == "classical" else build_network(name)).eval()
+        images, u = torch.empty(1, planes, 3, *size), torch.empty(1, planes)
+    gflop = None if name == "classical" else _count(network, images, u)
+    return {"parameters": sum(p.numel() for p in network.parameters()), "gflop": gflop}
 
 
 def to_maps(found: Estimate) -> Maps:

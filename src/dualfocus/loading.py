@@ -10,7 +10,10 @@ BACKENDS = ("auto", "torch", "onnx")
 
 
 def load_model(
-    name: str = "dualfocus-s", device: str = "auto", weights: str | None = "default", backend: str = "auto"
+    name: str | os.PathLike[str] = "dualfocus-s",
+    device: str = "auto",
+    weights: str | None = "default",
+    backend: str = "auto",
 ) -> Any:
     """Load a model.
 
@@ -35,7 +38,7 @@ def load_model(
 
         if weights != "default":
             raise ValueError("an ONNX model has its weights inside; leave out weights")
-        return OnnxModel(Path(name) if is_onnx else cached_export(name), device)
+        return OnnxModel(Path(name) if is_onnx else cached_export(str(name)), device)
     from dualfocus import inference
 
     return inference.load_model(name, device, weights)

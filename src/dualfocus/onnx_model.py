@@ -30,7 +30,7 @@ from dualfocus.windows import (
 )
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
-PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which knows no tiles: about 3 GB
+PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which knows no tiles: about 1.6 GB
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 

@@ -1,85 +1,83 @@
-"""Time and memory of `predict`, models interleaved so that a busy moment of the machine hits all of them alike."""
+"""Time and memory of `predict`: models, backends and precisions interleaved, so that a busy moment hits all alike."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dualfocus.benchmarks.machine import describe_machine, device_peak_mib, peak_memory_mib
 from dualfocus.benchmarks.records import write_json, write_text
+from dualfocus.benchmarks.stages import STAGES, stage_seconds
+from dualfocus.benchmarks.variants import Timed, Variant, variants
 from dualfocus.outputs import check_output
 from dualfocus.stack import FocalStack
 
-_MIB = 2**20
+Size = tuple[int, int]
 
 
 def bench(
     models: Sequence[str],
-    planes: int = 5,
-    height: int = 480,
-    width: int = 640,
+    planes: Sequence[int] = (5,),
+    sizes: Sequence[Size] = ((480, 640),),
+    backends: Sequence[str] = ("eager",),
+    precisions: Sequence[str] = ("fp32",),
     repeats: int = 7,
     device: str = "auto",
     out: str | Path | None = None,
+    stages: bool = False,
 ) -> dict[str, Any]:
-    """Time `predict` of each model on one stack, and its peak memory in a process of its own.
+    """Time `predict` of each variant at each number of planes and size, and its peak memory in a process of its own.
 
     Models without weights are built untrained: their speed is the same.
 
     Args:
-        models: names that `load_model` knows; ratios are to the first.
-        planes: number of planes.
-        height: rows.
-        width: columns.
-        repeats: timed rounds; in each every model runs once, after one untimed round.
+        models: names that `load_model` knows; ratios are to the first variant.
+        planes: numbers of planes.
+        sizes: heights and widths.
+        backends: of `variants.BACKENDS`.
+        precisions: of `variants.PRECISIONS`.
+        repeats: timed rounds; in each every variant runs once, after one untimed round.
         device: auto, cpu, cuda or mps.
         out: folder for `speed.json` and `speed.md`; None writes nothing.
+        stages: also measure how the time of each variant divides, from files to files.
 
     Returns:
-        What `speed.json` holds: the setting; the machine, with the `device` that was used and the name of the `gpu`
-        (CUDA, else None); and for each model `median_s`, `min_s`, `max_s`, `times_s`, `ratio`, `peak_mib` (resident),
-        `loaded_mib` (resident before predicting) and `device_peak_mib` (CUDA, else None).
+        What `speed.json` holds: the machine, with the `device` that was used and the name of the `gpu` (CUDA, else
+        None); and in `settings`, for each number of planes and size, the `variants` by label: `median_s`, `min_s`,
+        `max_s`, `times_s`, `ratio` (median of the ratios within a round), `peak_mib` (resident), `loaded_mib` (resident
+        before predicting), `device_peak_mib` (CUDA, else None), `parameters`, `gflop` and `stages` (seconds, or None).
 
     Raises:
-        ValueError: an unknown model, or no model, fewer than one repeat, or a folder that cannot be written.
+        ValueError: nothing to time, something unknown, fewer than one repeat, or a folder that cannot be written.
     """
-    if not models or repeats < 1:
-        raise ValueError("bench needs at least one model and one repeat")
-    if len(set(models)) != len(models):
-        raise ValueError(f"a model is named twice: {', '.join(models)}")
+    chosen = variants(models, backends, precisions)
+    if not planes or not sizes or repeats < 1:
+        raise ValueError("bench needs at least one number of planes, one size and one repeat")
     if out is not None:
         check_output(out, overwrite=True)
-    times = _interleaved_times(models, make_stack(planes, height, width), repeats, device)
-    memory = {name: _measure_memory(name, planes, height, width, device) for name in models}
-    first = statistics.median(times[models[0]])
-    report: dict[str, Any] = {
-        "planes": planes,
-        "height": height,
-        "width": width,
-        "repeats": repeats,
-        **_machine(device),
-        "models": {
-            name: {
-                "median_s": statistics.median(seconds),
-                "min_s": min(seconds),
-                "max_s": max(seconds),
-                "ratio": statistics.median(seconds) / first,
-                "times_s": seconds,
-                **memory[name],
+    with tempfile.TemporaryDirectory() as name:
+        loaded = {variant: Timed(variant, device, Path(name)) for variant in chosen}
+        settings = [
+            {
+                "planes": count,
+                "height": size[0],
+                "width": size[1],
+                "variants": _measure(loaded, count, size, repeats, device, Path(name), stages),
             }
-            for name, seconds in times.items()
-        },
-    }
+            for count, size in itertools.product(planes, sizes)
+        ]
+    report: dict[str, Any] = {"repeats": repeats, **describe_machine(device), "settings": settings}
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,128 +106,108 @@ def make_stack(planes: int, height: int, width: int) -> FocalStack:
 
 
 def to_markdown(report: dict[str, Any]) -> str:
-    """The report as a table."""
-    names = list(report["models"])
+    """The report as tables."""
     where = report["device"] if report["gpu"] is None else f"{report['device']} ({report['gpu']})"
     lines = [
-        f"`predict` of {report['planes']} planes of {report['height']} x {report['width']} on {where}, "
-        f"{report['repeats']} interleaved rounds; {report['processor']}, {report['threads']} threads, "
-        f"torch {report['torch']}, Python {report['python']}.",
-        "",
-        f"| model | median s | min s | max s | times {names[0]} | peak memory MiB | after loading MiB |",
-        "|---|---|---|---|---|---|---|",
+        f"`predict` on {where}, {report['repeats']} interleaved rounds; {report['processor']}, {report['threads']}"
+        f" threads, torch {report['torch']}, Python {report['python']}.",
     ]
-    for name, row in report["models"].items():
-        seconds = " | ".join(f"{row[key]:.3f}" for key in ("median_s", "min_s", "max_s", "ratio"))
-        memory = " | ".join("" if row[key] is None else f"{row[key]:.0f}" for key in ("peak_mib", "loaded_mib"))
-        lines.append(f"| {name} | {seconds} | {memory} |")
+    for setting in report["settings"]:
+        rows = setting["variants"]
+        first = next(iter(rows))
+        lines += [
+            "",
+            f"{setting['planes']} planes of {setting['height']} x {setting['width']}:",
+            "",
+            f"| model | median s | min s | max s | times {first} | peak memory MiB | after loading MiB | on the GPU MiB"
+            " | parameters (M) | GFLOP |",
+            "|---" * 10 + "|",
+        ]
+        for label, row in rows.items():
+            seconds = [f"{row[key]:.3f}" for key in ("median_s", "min_s", "max_s", "ratio")]
+            memory = [_cell(row[key], 0) for key in ("peak_mib", "loaded_mib", "device_peak_mib")]
+            size = [_cell(None if row["parameters"] is None else row["parameters"] / 1e6, 2), _cell(row["gflop"], 1)]
+            lines.append(f"| {' | '.join([label, *seconds, *memory, *size])} |")
+        if all(row["stages"] for row in rows.values()):
+            lines += ["", f"| from JPEG files to files | {' | '.join(STAGES)} |", "|---" * (len(STAGES) + 1) + "|"]
+            for label, row in rows.items():
+                total = sum(row["stages"].values())
+                shares = " | ".join(f"{100 * row['stages'][stage] / total:.0f} %" for stage in STAGES)
+                lines.append(f"| {label} ({total:.2f} s) | {shares} |")
     return "\n".join(lines) + "\n"
 
 
-def _interleaved_times(models: Sequence[str], stack: FocalStack, repeats: int, device: str) -> dict[str, list[float]]:
-    """Seconds of each timed run; the model that begins a round changes from round to round."""
-    loaded = {name: _load(name, device) for name in models}
-    times: dict[str, list[float]] = {name: [] for name in models}
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _measure(
+    loaded: dict[Variant, Timed], planes: int, size: Size, repeats: int, device: str, folder: Path, stages: bool
+) -> dict[str, dict[str, Any]]:
+    """Every figure of every variant in one setting."""
+    stack = make_stack(planes, *size)
+    times = _interleaved_times(loaded, stack, repeats)
+    first = times[next(iter(loaded))]
+    return {
+        variant.label: {
+            "median_s": statistics.median(seconds),
+            "min_s": min(seconds),
+            "max_s": max(seconds),
+            "ratio": statistics.median(own / other for own, other in zip(seconds, first, strict=True)),
+            "times_s": seconds,
+            **_memory_of(variant, planes, size, device, folder),
+            **_cost(variant.model, planes, size),
+            "stages": stage_seconds(loaded[variant], stack) if stages else None,
+        }
+        for variant, seconds in times.items()
+    }
+
+
+def _interleaved_times(loaded: dict[Variant, Timed], stack: FocalStack, repeats: int) -> dict[Variant, list[float]]:
+    """Seconds of each timed run; the variant that begins a round changes from round to round."""
+    order = list(loaded)
+    times: dict[Variant, list[float]] = {variant: [] for variant in order}
     for turn in range(-1, repeats):
-        shift = turn % len(models)
-        for name in [*models[shift:], *models[:shift]]:
-            seconds = _timed_predict(loaded[name], stack)
+        shift = turn % len(order)
+        for variant in [*order[shift:], *order[:shift]]:
+            start = time.perf_counter()
+            loaded[variant].run(stack)
             if turn >= 0:
-                times[name].append(seconds)
+                times[variant].append(time.perf_counter() - start)
     return times
 
 
-def _timed_predict(model: Any, stack: FocalStack) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # untrained weights are meant here
-        start = time.perf_counter()
-        model.predict(stack)
-        return time.perf_counter() - start
+def _cost(model: str, planes: int, size: Size) -> dict[str, float | None]:
+    """Parameters and GFLOP (2 per multiply-add) of a network of this package."""
+    from dualfocus.inference import describe_model
+    from dualfocus.models import NETWORKS
+
+    return describe_model(model, planes, size) if model in NETWORKS else {"parameters": None, "gflop": None}
 
 
-def _load(name: str, device: str) -> Any:
-    """A model with its weights, or untrained where none come with it."""
-    from dualfocus.loading import load_model
-
-    try:
-        return load_model(name, device=device)
-    except ValueError:
-        return load_model(name, device=device, weights=None)
-
-
-def _measure_memory(name: str, planes: int, height: int, width: int, device: str) -> dict[str, float | None]:
-    """Peak resident memory of one predict, measured in a new process."""
-    arguments = [name, str(planes), str(height), str(width), device]
-    command = [sys.executable, "-m", "dualfocus.benchmarks.speed", *arguments]
+def _memory_of(variant: Variant, planes: int, size: Size, device: str, folder: Path) -> dict[str, float | None]:
+    """Peak memory of one predict, measured in a new process."""
+    what = [variant.model, variant.backend, variant.precision, str(planes), *map(str, size), device, str(folder)]
+    command = [sys.executable, "-m", "dualfocus.benchmarks.speed", *what]
     search = os.pathsep.join(path for path in sys.path if path)  # finds the package where this process found it
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search})
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
-        raise ValueError(f"{name}: its memory could not be measured: {reason}")
+        raise ValueError(f"{variant.label}: its memory could not be measured: {reason}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _report_memory(name: str, planes: int, height: int, width: int, device: str) -> dict[str, float | None]:
+def _report_memory(variant: Variant, planes: int, size: Size, device: str, folder: Path) -> dict[str, float | None]:
     """What the child process measures: once loaded, and at the peak of one predict."""
-    stack = make_stack(planes, height, width)
-    model = _load(name, device)
+    stack = make_stack(planes, *size)
+    timed = Timed(variant, device, folder)
     loaded = peak_memory_mib()
-    _timed_predict(model, stack)
-    torch = sys.modules.get("torch")
-    on_gpu = torch is not None and torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0
-    return {
-        "peak_mib": peak_memory_mib(),
-        "loaded_mib": loaded,
-        "device_peak_mib": torch.cuda.max_memory_allocated() / _MIB if torch is not None and on_gpu else None,
-    }
-
-
-def peak_memory_mib() -> float | None:
-    """Largest resident size of this process so far; None where the system does not tell (Windows).
-
-    Linux: VmHWM, because `ru_maxrss` of a child starts at the size of the process that started it.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / _MIB if sys.platform == "darwin" else peak / 1024
-
-
-def _machine(device: str) -> dict[str, Any]:
-    """What ran: the device that "auto" stands for too, because figures of different devices must not be mixed up."""
-    import torch
-
-    from dualfocus.inference import choose_device
-
-    chosen = choose_device(device)
-    return {
-        "device": chosen.type,
-        "gpu": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else None,
-        "processor": processor_name(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-    }
-
-
-def processor_name() -> str:
-    """Name of the CPU, as far as the system gives one."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    timed.run(stack)
+    return {"peak_mib": peak_memory_mib(), "loaded_mib": loaded, "device_peak_mib": device_peak_mib()}
 
 
 if __name__ == "__main__":
-    _name, _planes, _height, _width, _device = sys.argv[1:]
-    print(json.dumps(_report_memory(_name, int(_planes), int(_height), int(_width), _device)))
+    _model, _backend, _precision, _planes, _height, _width, _device, _folder = sys.argv[1:]
+    _size = (int(_height), int(_width))
+    _found = _report_memory(Variant(_model, _backend, _precision), int(_planes), _size, _device, Path(_folder))
+    print(json.dumps(_found))
