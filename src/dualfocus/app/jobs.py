@@ -1,0 +1,148 @@
+"""From uploaded files to a page that shows the result and a ZIP of it; knows nothing of gradio."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dualfocus.commands.predict import Settings, predict_stack, summary
+from dualfocus.outputs.projection import check_projection
+from dualfocus.readers import load_stack
+
+if TYPE_CHECKING:
+    from dualfocus.inference import DepthModel, Progress
+
+KEPT_SECONDS = 3600  # how long a ZIP can be downloaded
+_MOST_PIXELS = 60_000_000  # of a plane
+_DOWNLOADS = "downloads"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is taken from one visitor.
+
+    Attributes:
+        files: most files of a stack.
+        megabytes: most of one file.
+    """
+
+    files: int = 100
+    megabytes: int = 200
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is shown.
+
+    Attributes:
+        page: the report, as HTML.
+        archive: a ZIP of all files of the result.
+        summary: one line.
+        warnings: sentences.
+    """
+
+    page: str
+    archive: Path
+    summary: str
+    warnings: list[str]
+
+
+def answer(
+    files: Sequence[Path],
+    settings: Settings,
+    model: DepthModel,
+    workplace: Path,
+    limits: Limits,
+    progress: Progress | None = None,
+) -> Answer:
+    """Predict a stack from files of any folders.
+
+    Args:
+        files: photographs, with a `stack.json` if there is one; or one ZIP, video or multi-page TIFF.
+        settings: of the prediction; the outputs are chosen here.
+        model: the one of the settings.
+        workplace: folder for what is kept for a while; everything older is removed.
+        limits: more is refused.
+        progress: see `DepthModel.predict`.
+
+    Raises:
+        ValueError: one sentence that says what is wrong.
+    """
+    remove_old(workplace)
+    with tempfile.TemporaryDirectory(dir=workplace) as folder:
+        try:
+            return _answer(files, settings, model, Path(folder), limits, progress)
+        except ValueError as error:
+            # The names of the uploads, not where they lie on this machine.
+            hidden = re.escape(str(workplace)) + r"[^\s:]*[/\\]"
+            raise ValueError(re.sub(hidden, "", str(error))) from error
+
+
+def _answer(
+    files: Sequence[Path],
+    settings: Settings,
+    model: DepthModel,
+    folder: Path,
+    limits: Limits,
+    progress: Progress | None,
+) -> Answer:
+    source, out = _gather(files, folder / "stack", limits), folder / "result"
+    stack = load_stack(source, **settings.load)
+    if stack.size[0] * stack.size[1] > _MOST_PIXELS:
+        raise ValueError(
+            f"planes of {stack.size[1]} x {stack.size[0]} pixels are too large for this page: "
+            "make them smaller, or use `dualfocus predict`"
+        )
+    chosen = replace(settings, also=_formats(stack.result_unit, stack.pixel_size_um))
+    result = predict_stack(source, out, chosen, model=model, progress=progress)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    return Answer(page, _pack(out, folder.parent), summary(result), result.warnings)
+
+
+def remove_old(workplace: Path) -> None:
+    """Remove the ZIPs that were made long ago."""
+    for folder in (workplace / _DOWNLOADS).glob("*"):
+        if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _gather(files: Sequence[Path], folder: Path, limits: Limits) -> Path:
+    """One file as it is; several side by side in a folder, under their names."""
+    if len(files) > limits.files:
+        raise ValueError(f"{len(files)} files are too many for this page: give at most {limits.files}")
+    if not files:
+        raise ValueError("no photographs yet: drop at least two, each focused at another distance")
+    if len(files) == 1:
+        return files[0]
+    folder.mkdir()
+    for file in files:
+        place = folder / file.name
+        if place.exists():
+            raise ValueError(f"two files are called {file.name}: give every photograph a name of its own")
+        shutil.copyfile(file, place)
+    return folder
+
+
+def _formats(unit: str, pixel_size_um: float | None) -> tuple[str, ...]:
+    """The report and everything else that is possible without asking more."""
+    try:
+        check_projection(unit, pixel_size_um)
+    except ValueError:
+        return ("html", "tiff")
+    return ("html", "tiff", "ply", "glb")
+
+
+def _pack(out: Path, workplace: Path) -> Path:
+    (workplace / _DOWNLOADS).mkdir(exist_ok=True)
+    archive = Path(tempfile.mkdtemp(dir=workplace / _DOWNLOADS)) / "dualfocus.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(out.iterdir()):
+            file.write(path, path.name)
+    return archive
