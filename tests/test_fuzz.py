@@ -24,7 +24,7 @@ from dualfocus.readers import load_stack
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies
 
-COUNT = int(os.environ.get("DUALFOCUS_FUZZ", "400"))
+COUNT = int(os.environ.get("DUALFOCUS_FUZZ", "300"))
 LONGEST_S = 10
 H, W = 24, 32
 STACKS = ("pages.tif", "float.tif", "one.tif", "imagej.tif", "a.ome.tif", "a.avi", "a.zip")  # each is a stack alone
