@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image, ImageCms, features
 from test_cli import assert_refused, run
 
-from dualfocus.readers import load_stack
+from dualfocus.readers import load_stack, metadata
 from dualfocus.readers.profile import pixels_to_srgb
 
 H, W = 48, 64
@@ -372,6 +372,12 @@ def test_xmp_focus_distance(tmp_path, suffix):
     stack = load_stack(tmp_path)
     assert stack.unit == "dioptre"
     np.testing.assert_allclose(stack.focus_distances, [1 / 0.53, 1 / 1.06, 0])
+
+
+@pytest.mark.parametrize("text", ["0/100", "0", "-5/10", "far", "1/" + "9" * 400, ""])
+def test_xmp_without_a_distance(text):
+    assert metadata.from_xmp(xmp_packet(f'aux:ApproximateFocusDistance="{text}"/>')) == {}
+    assert metadata.from_xmp(xmp_packet('aux:ApproximateFocusDistance="5/10"/>')) == {metadata.XMP: 0.5}
 
 
 def xmp_keyword(suffix, packet):

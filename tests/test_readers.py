@@ -230,6 +230,7 @@ def test_distances_in_file_names(names, values, unit):
         ["scan_2D", "scan_3D"],
         ["0.0", "0.5"],
         ["3months", "4months"],
+        ["9" * 400 + "um", "8um"],
         ["depth-12bit", "depth-13bit"],
     ],
 )

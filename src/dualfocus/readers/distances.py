@@ -93,7 +93,7 @@ def from_names(stems: Sequence[str]) -> Found | None:
         return None
     values = [found[0][0] for found in rest]
     units = {found[0][1] for found in rest}
-    if len(units) != 1 or len(set(values)) != len(values):
+    if len(units) != 1 or len(set(values)) != len(values) or not all(map(math.isfinite, values)):
         return None
     unit = units.pop() or "m"
     if unit == "cm":

@@ -12,10 +12,10 @@ from PIL import Image
 
 from dualfocus.stack import Camera
 
-EXIF, XMP, MAKER_NOTE = "the EXIF subject distance", "the XMP focus distance", "the maker notes"
 # What ExifRead logs of a damaged file has no place on the command line.
 logging.getLogger("exifread").addHandler(logging.NullHandler())
 
+EXIF, XMP, MAKER_NOTE = "the EXIF subject distance", "the XMP focus distance", "the maker notes"
 SOURCES = (EXIF, XMP, MAKER_NOTE)  # the first that every frame has is used
 
 _MODEL, _EXIF_IFD = 0x0110, 0x8769
@@ -73,8 +73,9 @@ def from_xmp(xmp: Any) -> dict[str, float]:
         if match is None:
             continue
         top, bottom = float(match[1]), float(match[2] or 1)
-        if top > 0:
-            return {XMP: math.inf if bottom == 0 or top >= _EXIF_INFINITY else top / bottom}
+        distance = math.inf if bottom == 0 or top >= _EXIF_INFINITY else top / bottom
+        if top > 0 and distance > 0:
+            return {XMP: distance}
     return {}
 
 
