@@ -82,23 +82,20 @@ def solve(members: Sequence[int], links: Sequence[Link], motion: str) -> dict[in
     inner = [link for link in links if link.first in rank and link.second in rank]
     place = _chain(members, inner)
     size = len(to_parameters(motion, np.eye(3)))
-    informations = [_information(link.pair) for link in inner]
     for _ in range(_ROUNDS):
-        rests = [to_parameters(motion, compose(inverse(place[a.second]), a.pair.matrix, place[a.first])) for a in inner]
-        costs = np.array([r @ f @ r for r, f in zip(rests, informations, strict=True)])
+        rests = [to_parameters(motion, _disagreement(link, place)) for link in inner]
+        costs = np.array([r @ link.pair.information @ r for r, link in zip(rests, inner, strict=True)])
         limit = 4 * float(np.median(costs)) + 1e-12
-        step = _normal_solve(
-            inner, rank, rests, [f / (1 + c / limit) for f, c in zip(informations, costs, strict=True)], size
-        )
+        weights = [link.pair.information / (1 + cost / limit) for link, cost in zip(inner, costs, strict=True)]
+        step = _normal_solve(inner, rank, rests, weights, size)
         for n in members:
             place[n] = compose(place[n], from_parameters(motion, step[rank[n]]))
     back = inverse(place[members[0]])
     return {n: compose(matrix, back) for n, matrix in place.items()}
 
 
-def _information(pair: Pair) -> NDArray[np.float64]:
-    # What is left of a difference in blur is no noise that averages out: a poor fit counts less than its variance says.
-    return pair.information / (1.01 - pair.correlation) ** 2
+def _disagreement(link: Link, place: dict[int, Matrix]) -> Matrix:
+    return compose(inverse(place[link.second]), link.pair.matrix, place[link.first])
 
 
 def _chain(members: Sequence[int], links: Sequence[Link]) -> dict[int, Matrix]:

@@ -7,7 +7,7 @@ local contrast: what is left of a detail has the same place and the same strengt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -22,6 +22,7 @@ from dualfocus.alignment.motion import (
     generators,
     inverse,
     normaliser,
+    to_parameters,
 )
 
 Picture = NDArray[Any]  # (h, w) float32
@@ -32,6 +33,7 @@ _STEPS = 12  # at most, of a level
 _STILL = 0.01  # pixels: a step that moves less ends a level
 _HUBER = 1.0  # in units of the robust deviation
 _LEAST_OVERLAP = 0.3  # of the pixels
+_PERFECT, _DISTRUST = 1.01, 3  # information of a fit of correlation c counts by (1.01 - c)^-3
 _BLOCK = 32  # pixels of a side
 _DETAIL = 0.15  # least gradient energy of a block in its weakest direction, of the median energy
 
@@ -56,7 +58,7 @@ class Pair:
     Attributes:
         matrix: normalised coordinates of the first frame to those of the second.
         correlation: of the two pictures where both are, in [-1, 1].
-        information: (P, P) inverse covariance of the parameters, up to a common factor.
+        information: (P, P) inverse covariance of the parameters, up to a factor common to all pairs.
         unmoved: the correlation without any motion.
         tracks: (B, 4) centres x, y of blocks of the first frame and where they are found in the second, normalised;
             they are found one by one, so what they disagree with the motion is its residual.
@@ -106,16 +108,31 @@ def register(first: list[Level], second: list[Level], motion: str, start: Matrix
         start: first guess.
         levels: how many of the finer levels to use; None for all.
     """
+    found: list[Pair] = []
     matrix = start
-    pair = Pair(start, -1.0, np.zeros((0, 0)))
     for one, other in reversed(list(zip(first, second, strict=True))[:levels]):
-        pair = _descend(one, other, motion, matrix)
-        matrix = pair.matrix
-    return replace(
-        pair,
-        unmoved=correlation(first[0].picture, *warp_level(first[0], second[0], np.eye(3))),
-        tracks=track_blocks(first[0], second[0], matrix),
-    )
+        found.append(_descend(one, other, motion, matrix))
+        matrix = found[-1].matrix
+    matrix, information = _agree(found, motion)
+    moved = correlation(first[0].picture, *warp_level(first[0], second[0], matrix))
+    unmoved = correlation(first[0].picture, *warp_level(first[0], second[0], np.eye(3)))
+    return Pair(matrix, moved, information, unmoved, track_blocks(first[0], second[0], matrix))
+
+
+def _agree(found: list[Pair], motion: str) -> tuple[Matrix, NDArray[np.float64]]:
+    """The motion that agrees best with those of all levels, and its information.
+
+    Fine levels place detail more precisely, but a difference in blur hurts them most; it is no noise that averages
+    out, so a poor fit counts less than its variance says.
+    """
+    finest = found[-1].matrix
+    total, push = np.zeros_like(found[-1].information), np.zeros(len(found[-1].information))
+    for pair in found:
+        weight = pair.information / (_PERFECT - pair.correlation) ** _DISTRUST
+        total += weight
+        push += weight @ to_parameters(motion, compose(inverse(finest), pair.matrix))
+    step = np.linalg.lstsq(total, push, rcond=1e-12)[0]
+    return compose(finest, from_parameters(motion, step)), total
 
 
 def track_blocks(one: Level, other: Level, matrix: Matrix) -> NDArray[np.float64]:
