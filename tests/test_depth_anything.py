@@ -129,9 +129,8 @@ def test_the_evaluator_measures_it_and_its_alignment_helps(relative, tmp_path, c
     plain, aligned = (models[name]["mean"] for name in names)
     truth = np.load(DEMO_STACK / "ground_truth.npy").astype(float)
     assert aligned["rmse"] < 1.2 * truth.std() and aligned["rmse"] < plain["rmse"]
-    assert (
-        plain["confidence"] is None and models[names[0]]["calibration_error"] is None
-    )  # it has none, and none is made up
+    assert {models[name]["weights"] for name in names} != {"none"}
+    assert models[names[0]]["calibration_error"] is None and plain["confidence"] is None  # none is made up
 
 
 def test_weights_that_cannot_be_had_are_one_line(relative, metric, tmp_path):
