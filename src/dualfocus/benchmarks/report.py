@@ -51,7 +51,10 @@ def _published_parts(protocol: Protocol, table: ErrorTable) -> list[str]:
     _, other = published_rows(protocol)
     if not table.published and not other:
         return []
-    parts = ["## Published by others", "Rows marked published were not measured here. Rows of different protocols cannot be compared."]
+    parts = [
+        "## Published by others",
+        "Rows marked published were not measured here. Rows of different protocols cannot be compared.",
+    ]
     if table.published:
         columns = [k for k, _ in enumerate(table.columns) if any(row[k] is not None for _, row in table.published)]
         rows = [
