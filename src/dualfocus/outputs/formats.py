@@ -11,7 +11,7 @@ import numpy as np
 from dualfocus import __version__
 from dualfocus.outputs.exr import encode_exr
 from dualfocus.outputs.mesh import encode_glb, surface
-from dualfocus.outputs.points import encode_ply, point_cloud
+from dualfocus.outputs.points import write_ply
 from dualfocus.outputs.projection import check_fov, check_projection, projection
 from dualfocus.outputs.report import encode_report
 from dualfocus.outputs.result import DepthResult
@@ -52,7 +52,7 @@ def write_formats(
     camera = projection(result, fov)
     if "ply" in also:
         comment = f"dualfocus {__version__}: x right, y down, z forward, in {result.unit}; {camera.source}"
-        (folder / FORMATS["ply"]).write_bytes(encode_ply(point_cloud(result, camera), comment))
+        write_ply(folder / FORMATS["ply"], result, camera, comment)
         yield "points", {"file": FORMATS["ply"], **camera.record()}
     if "glb" in also:
         mesh = surface(result, camera)

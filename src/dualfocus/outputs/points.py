@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.outputs.projection import Projection
 from dualfocus.outputs.result import DepthResult
 
+_BAND = 256  # rows at once: a whole photograph's points take gigabytes on the way
 _VERTEX = np.dtype(
     [(axis, "<f4") for axis in "xyz"]
     + [(colour, "u1") for colour in ("red", "green", "blue")]
@@ -15,12 +18,26 @@ _VERTEX = np.dtype(
 )
 
 
-def point_cloud(result: DepthResult, camera: Projection) -> NDArray[np.void]:
-    """Vertices of the valid pixels of finite depth: position, colour, confidence.
+def write_ply(path: Path, result: DepthResult, camera: Projection, comment: str) -> None:
+    """Write the valid pixels of finite depth to a binary little-endian PLY file, row by row.
 
     x points to the right, y down, z forward, in `result.unit`.
     """
-    rows, columns = np.nonzero(result.valid & np.isfinite(result.depth))
+    known = result.valid & np.isfinite(result.depth)
+    kinds = {"<f4": "float", "|u1": "uchar"}
+    lines = ["ply", "format binary_little_endian 1.0", f"comment {comment}", f"element vertex {int(known.sum())}"]
+    lines += [f"property {kinds[_VERTEX[name].str]} {name}" for name in _VERTEX.names or ()]
+    with path.open("wb") as file:
+        file.write(("\n".join([*lines, "end_header"]) + "\n").encode("ascii"))
+        for top in range(0, len(known), _BAND):
+            rows, columns = np.nonzero(known[top : top + _BAND])
+            file.write(_vertices(result, camera, rows + top, columns).tobytes())
+
+
+def _vertices(
+    result: DepthResult, camera: Projection, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.void]:
+    """Position, colour and confidence of pixels."""
     positions = camera.positions(result.depth[rows, columns], rows, columns)
     colours = result.all_in_focus[rows, columns]
     if colours.dtype == np.uint16:
@@ -32,11 +49,3 @@ def point_cloud(result: DepthResult, camera: Projection) -> NDArray[np.void]:
         vertices[name] = colours[:, channel]
     vertices["confidence"] = result.confidence[rows, columns]
     return vertices
-
-
-def encode_ply(vertices: NDArray[np.void], comment: str) -> bytes:
-    """A binary little-endian PLY file of the vertices."""
-    kinds = {"<f4": "float", "|u1": "uchar"}
-    lines = ["ply", "format binary_little_endian 1.0", f"comment {comment}", f"element vertex {len(vertices)}"]
-    lines += [f"property {kinds[_VERTEX[name].str]} {name}" for name in _VERTEX.names or ()]
-    return ("\n".join([*lines, "end_header"]) + "\n").encode("ascii") + vertices.tobytes()
