@@ -21,7 +21,7 @@ import dualfocus
 from dualfocus.app import jobs
 from dualfocus.app.jobs import Limits, answer
 from dualfocus.commands.predict import Settings
-from dualfocus.inference import load_model
+from dualfocus.loading import load_model
 from dualfocus.outputs.files import RESULT_FILES
 
 CLASSICAL = Settings("classical")

@@ -17,7 +17,7 @@ from dualfocus.outputs.projection import check_projection
 from dualfocus.readers import load_stack
 
 if TYPE_CHECKING:
-    from dualfocus.inference import DepthModel, Progress
+    from dualfocus.prediction import Predictor, Progress
 
 KEPT_SECONDS = 3600  # how long a ZIP can be downloaded
 _MOST_PIXELS = 60_000_000  # of a plane
@@ -57,7 +57,7 @@ class Answer:
 def answer(
     files: Sequence[Path],
     settings: Settings,
-    model: DepthModel,
+    model: Predictor,
     workplace: Path,
     limits: Limits,
     progress: Progress | None = None,
@@ -70,7 +70,7 @@ def answer(
         model: the one of the settings.
         workplace: folder for what is kept for a while; everything older is removed.
         limits: more is refused.
-        progress: see `DepthModel.predict`.
+        progress: see `Predictor.predict`.
 
     Raises:
         ValueError: one sentence that says what is wrong.
@@ -88,7 +88,7 @@ def answer(
 def _answer(
     files: Sequence[Path],
     settings: Settings,
-    model: DepthModel,
+    model: Predictor,
     folder: Path,
     limits: Limits,
     progress: Progress | None,
