@@ -1,6 +1,7 @@
 """A relative result made metric by points of known distance."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from test_cli import assert_refused, names, run
 from test_ordering import sweep
 
+from dualfocus.alignment import align
 from dualfocus.calibration import calibrate, metric_stack, parse_points
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
@@ -107,6 +109,18 @@ def test_planes_get_the_distances_too(unit):
     np.testing.assert_allclose(at_planes[1:-1], rows[1:-1], rtol=0.02)
 
 
+def test_planes_left_out_by_alignment_keep_their_place():
+    planes = sweep(5)
+    planes[2] = np.random.default_rng(0).integers(0, 255, planes[2].shape)  # another scene
+    aligned = align(FocalStack(planes), "translation")
+    assert aligned.kept == [0, 1, 3, 4]
+    result = replace(relative(), images=aligned.index_names)
+    found = calibrate(result, [(5, 10, 1.0), (19, 10, 2.0)])
+    metric = metric_stack(aligned, found)
+    np.testing.assert_allclose(metric.focus_distances, np.delete(found.focus_distances, 2))
+    assert metric.near_to_far.tolist() == [0, 1, 2, 3] and metric[3].shape == (240, 320, 3)
+
+
 @pytest.mark.parametrize(
     ("points", "options", "words"),
     [
@@ -156,11 +170,12 @@ def test_command_line(tmp_path):
     dioptres = 4 - 3.5 * np.arange(320) / 319  # column x is in focus at the plane 8 x / 319
     points = [f"{x},120={1 / dioptres[x]:.5f}" for x in columns]
     out = tmp_path / "out"
-    arguments = ("predict", folder, "-o", out, "--model", "classical", "--order", "near_to_far")
+    arguments = ("predict", folder, "-o", out, "--model", "classical")
     done = run(*arguments, "--calibrate", points[0], "--calibrate", " ".join(points[1:]), "--also", "ply")
     assert done.returncode == 0, done.stderr
     assert "calibration: the fit gives" in done.stdout and "points.ply" in names(out)
     record = json.loads((out / "result.json").read_text())
+    assert done.stderr == "" and record["warnings"] == []  # nothing is unknown any more
     assert record["unit"] == "m" and record["focus_unit"] == "dioptre" and len(record["calibration"]["points"]) == 3
     depth = np.load(out / "depth.npy")
     assert np.median(np.abs(depth - 1 / dioptres) * dioptres) < 0.08

@@ -138,10 +138,13 @@ def calibrate(
 def metric_stack(stack: FocalStack, result: DepthResult) -> FocalStack:
     """The stack with the distances that a calibration gave its planes, for showing them; still lazy."""
     found = copy.copy(stack)
-    found.focus_distances, found.unit = result.focus_distances, result.focus_unit or result.unit
-    if found.unit == "dioptre" and result.unit == "mm" and found.focus_distances is not None:
+    if result.focus_distances is None:
+        return found
+    distances = result.focus_distances[stack.coordinates.astype(int)]  # of the planes that alignment left
+    found.focus_distances, found.unit = distances, result.focus_unit or result.unit
+    if found.unit == "dioptre" and result.unit == "mm":
         with np.errstate(divide="ignore"):  # infinity
-            found.focus_distances, found.unit = 1000 / found.focus_distances, "mm"
+            found.focus_distances, found.unit = 1000 / distances, "mm"
     return found
 
 

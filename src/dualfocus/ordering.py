@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from dualfocus.stack import ORDERS, FocalStack
 
+UNKNOWN_END = (
+    "which end of the stack is near cannot be told from the images; say it with --order near_to_far or far_to_near"
+)
 CHOICES = ("given", "auto", *ORDERS)
 
 _LONGEST_SIDE = 1280  # of the picture in which sharpness is measured
@@ -167,10 +170,7 @@ def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
                 f"found was {names}: use it with --order auto"
             )
     if stack.order is None:
-        stack.warnings.append(
-            "which end of the stack is near cannot be told from the images; say it with --order near_to_far or "
-            "far_to_near"
-        )
+        stack.warnings.append(UNKNOWN_END)
     return stack
 
 

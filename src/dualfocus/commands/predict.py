@@ -92,9 +92,10 @@ def predict_stack(
     """
     from dualfocus.alignment import align, check_choice
     from dualfocus.calibration import calibrate, check_points, metric_stack
-    from dualfocus.ordering import settle_order
+    from dualfocus.ordering import UNKNOWN_END, settle_order
     from dualfocus.outputs import check_formats, check_output
     from dualfocus.readers import load_stack
+    from dualfocus.readers.load import UNKNOWN_DISTANCES
 
     check_choice(settings.align)
     check_apart(source if isinstance(source, list) else [source], out)
@@ -114,6 +115,8 @@ def predict_stack(
     result = model.predict(aligned, progress=progress)
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
     if settings.points:
+        answered = (UNKNOWN_DISTANCES, UNKNOWN_END)
+        result.warnings = [text for text in result.warnings if text not in answered]
         result = calibrate(result, settings.points, settings.points_unit, settings.points_coordinate)
         aligned = metric_stack(aligned, result)
     result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=aligned)

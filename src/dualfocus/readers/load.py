@@ -26,7 +26,7 @@ from dualfocus.readers.sidecar import Sidecar, read_sidecar
 from dualfocus.readers.stated import Stated, choose, conflicts, maker_note_hint, stated_by_files
 from dualfocus.stack import FocalStack
 
-_RELATIVE = (
+UNKNOWN_DISTANCES = (
     "focus distances are unknown: depth is relative, the position between the planes; give one distance for each image "
     "with --focus, such as --focus 0.3,0.5,1 (metres; other units with --unit), or in stack.json"
 )
@@ -107,7 +107,7 @@ def load_stack(
     stack.extra = sidecar.extra if sidecar else {}
     stack.warnings += warnings + _order_warning(stack)
     if stack.unit == "index":
-        stack.warnings += [_RELATIVE, *maker_note_hint(planes)]
+        stack.warnings += [UNKNOWN_DISTANCES, *maker_note_hint(planes)]
     return stack
 
 
