@@ -25,6 +25,7 @@ from dualfocus.readers import load_stack
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies
 
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # numpy's would be a second line on stderr
 COUNT = int(os.environ.get("DUALFOCUS_FUZZ", "300"))
 LONGEST_S = 10
 H, W = 24, 32

@@ -214,6 +214,7 @@ def test_bad_images(images, words):
         ([1, -3, 2], "mm", "-3 mm of image 1 must be above zero"),
         ([1, -3, 2], "dioptre", "-3 dioptre of image 1 must not be negative"),
         ([1, 2, 1e-310], "m", "1e-310 m of image 2 is too extreme"),
+        ([1, 1e-310, 1e-311], "m", "1e-310 m of image 1 is too extreme"),
         ([1e300, 1, 2], "um", r"1e\+300 um of image 0 is too extreme"),
         ([1, 2, 3], "index", "'index' has no focus distances"),
         ([1, 2, 3], "feet", "unknown unit 'feet': use one of m, mm, um, dioptre, index"),

@@ -331,12 +331,12 @@ def _check_distances(
 
 def _check_distinct(values: NDArray[np.float64], unit: str) -> None:
     coordinates = _coordinates(values, unit)
-    ranked = np.argsort(coordinates, kind="stable")
-    steps = np.diff(coordinates[ranked])
     extremes = np.maximum(np.abs(values), np.abs(coordinates))
     if extremes.max() > _LARGEST:
         n = int(np.argmax(extremes))
         raise ValueError(f"focus distance {values[n]:g} {unit} of image {n} is too extreme: check the unit")
+    ranked = np.argsort(coordinates, kind="stable")
+    steps = np.diff(coordinates[ranked])
     if (steps == 0).any():
         first, second = sorted(ranked[int(np.argmin(steps)) :][:2].tolist())
         raise ValueError(
