@@ -112,7 +112,7 @@ def test_tiles_do_not_change_the_answer(models, monkeypatch):
     u = 1 / scene.focus_distances
     whole = models["dualfocus-s"].predict(stack)
     monkeypatch.setattr(staged, "PLANE_PIXELS", 1000)
-    monkeypatch.setattr(staged, "TILE", 64)
+    monkeypatch.setattr(staged, "LEAST_TILE", 64)
     tiled = models["dualfocus-s"].predict(stack)
     spacing = (u.max() - u.min()) / 3
     assert np.percentile(np.abs(1 / whole.depth - 1 / tiled.depth) / spacing, 99) <= 0.05

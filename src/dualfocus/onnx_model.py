@@ -22,7 +22,9 @@ from dualfocus.windows import (
     WINDOW,
     WORKING_PIXELS,
     Size,
+    average,
     coarse_size,
+    expected_error,
     interleaved,
     plane_position,
     window_share,
@@ -82,8 +84,12 @@ class OnnxModel(Predictor):
             return self._run([to_array(planes(n, size)) for n in range(len(u))], u)
         small = coarse_size(size, len(u))
         images = [to_array(planes(n, small)) for n in range(len(u))]
-        coarse = [self._run([images[n] for n in part], u[part]).coordinate for part in interleaved(len(u))]
-        place = plane_position(enlarge(np.stack(coarse).mean(axis=0), size), u)
+        parts = interleaved(len(u))
+        answers = [self._run([images[n] for n in part], u[part]) for part in parts]
+        errors = [expected_error(found.confidence, len(part)) for found, part in zip(answers, parts, strict=True)]
+        coarse = enlarge(np.stack([found.coordinate for found in answers]).mean(axis=0), size)
+        place = plane_position(coarse, u)
+        error = np.zeros(size, np.float32)
         total = Maps(*(np.zeros(size, np.float32) for _ in Maps._fields))
         held: dict[int, NDArray[np.float32]] = {}
         starts = window_starts(len(u))
@@ -92,8 +98,12 @@ class OnnxModel(Predictor):
             held = {n: held[n] if n in held else to_array(planes(n, size)) for n in chosen}
             share = window_share(place, starts, number)
             if share.any():
-                _add(total, self._run(list(held.values()), u[chosen]), share, u[chosen])
-        return total
+                window = self._run(list(held.values()), u[chosen])
+                _add(total, window, share, u[chosen])
+                error += share * expected_error(window.confidence, WINDOW) * np.float32(u[chosen][-1] - u[chosen][0])
+        coarse_error = enlarge(np.stack(errors).mean(axis=0), size)
+        coordinate, std = average(coarse, coarse_error, total.coordinate, error, total.std)
+        return total._replace(coordinate=coordinate, std=std)
 
     def _run(self, images: list[NDArray[np.float32]], u: NDArray[np.float64]) -> Maps:
         """The graph's answer from planes (3, h, w) alone, coordinates spanning [0, 1]."""

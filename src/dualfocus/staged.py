@@ -4,9 +4,9 @@
 in tiles: the projection and the context see the whole image.
 
 It is at home with up to a dozen planes. A longer stack is read twice: at a reduced size, interleaved parts of it give a
-coarse answer from all planes; then overlapping windows of neighbouring planes give the fine one, every pixel taking its
-answer from the windows around its coarse peak. Only the planes of one window are in memory, and a window is run only
-where the scene needs it.
+coarse answer from all planes; then overlapping windows of neighbouring planes give the fine one, every pixel taking it
+from the windows around its coarse peak. Only the planes of one window are in memory, and a window is run only where the
+scene needs it. The two answers are averaged by how sure each is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dualfocus.models.classical import Classical
@@ -29,16 +30,18 @@ from dualfocus.windows import (
     WINDOW,
     WORKING_PIXELS,
     Size,
+    average,
     coarse_size,
+    expected_error,
     interleaved,
     plane_position,
     window_share,
     window_starts,
 )
 
-TILE = 512  # pixels of a side, without halo
-HALO = 128
-PLANE_PIXELS = 7_000_000  # planes x pixels fused at once before tiles are used: about 1.5 GB
+PLANE_PIXELS = 7_000_000  # planes x pixels fused at once, else in tiles: about 1.2 GB
+HALO = 64  # pixels around a tile; what lies beyond has no effect that could be seen
+LEAST_TILE = 256  # pixels of a side without halo, however many planes
 
 SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels that ``classical`` holds, 4 bytes each
 WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once
@@ -138,7 +141,7 @@ class EncodedPlanes:
         u = ((u - u[0]) / (u[-1] - u[0]))[None]
         surface = self.surfaces(chosen)
         height, width = box[1] - box[0], box[3] - box[2]
-        cores = [box] if len(chosen) * height * width <= PLANE_PIXELS else _tiles(box)
+        cores = [box] if len(chosen) * height * width <= PLANE_PIXELS else _tiles(box, len(chosen))
         score, evidence = self._fuse_tiles(chosen, surface, u, box, cores)
         return self.network.read_out([score], evidence, u, (height, width))
 
@@ -184,26 +187,39 @@ class EncodedPlanes:
 
 
 def long_stack(network: DualFocusSmall, frames: Frames, u: Tensor, size: Size) -> Estimate:
-    """Coarse answer from interleaved parts, fine answer from windows around the coarse peak; N > ``LONGEST``."""
-    planes = len(u)
-    small = coarse_size(size, planes)
-    stack = EncodedPlanes(network, u, small)
-    for n in range(planes):
-        stack.add(n, frames(n, small))
-    coarse = torch.stack([stack.run(part).coordinate[0] for part in interleaved(planes)]).mean(dim=0)
-    place = plane_position(enlarge(coarse.float().cpu().numpy(), size), u.numpy())
-    starts = window_starts(planes)
-    total = Estimate(*(torch.zeros(size, device=coarse.device) for _ in range(3)))
+    """Coarse answer from interleaved parts, fine answer from windows around it, averaged; N > ``LONGEST``."""
+    coarse, coarse_error = (enlarge(values, size) for values in _coarse(network, frames, u, size))
+    place, starts = plane_position(coarse, u.numpy()), window_starts(len(u))
     stack = EncodedPlanes(network, u, size)
+    fine, error = Estimate(*(torch.zeros(size) for _ in range(3))), np.zeros(size, np.float32)
     for number, start in enumerate(starts):
         stack.drop(before=start)
         for n in range(max(stack.images, default=-1) + 1, start + WINDOW):
             stack.add(n, frames(n, size))
-        share = torch.from_numpy(window_share(place, starts, number)).to(coarse.device)
-        box = _needed(share)
+        share = window_share(place, starts, number)
+        box = _needed(torch.from_numpy(share))
         if box is not None:
-            _add_window(total, stack.run(range(start, start + WINDOW), box), share, u[start : start + WINDOW], box)
-    return total
+            chosen = range(start, start + WINDOW)
+            _add_window(fine, error, stack.run(chosen, box), share, u[chosen], box)
+    maps = average(coarse, coarse_error, fine.coordinate.numpy(), error, fine.std.numpy())
+    return Estimate(*(torch.from_numpy(values) for values in maps), fine.confidence)
+
+
+def _coarse(
+    network: DualFocusSmall, frames: Frames, u: Tensor, size: Size
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean answer of the interleaved parts and its expected error, both at a reduced size."""
+    small = coarse_size(size, len(u))
+    stack = EncodedPlanes(network, u, small)
+    for n in range(len(u)):
+        stack.add(n, frames(n, small))
+    coordinate, error = np.zeros(small, np.float32), np.zeros(small, np.float32)
+    parts = interleaved(len(u))
+    for part in parts:
+        output = stack.run(part)
+        coordinate += output.coordinate[0].cpu().numpy() / np.float32(len(parts))
+        error += expected_error(output.confidence[0].cpu().numpy(), len(part)) / np.float32(len(parts))
+    return coordinate, error
 
 
 def _needed(share: Tensor) -> Box | None:
@@ -218,14 +234,23 @@ def _needed(share: Tensor) -> Box | None:
     return _with_halo((ends[0], ends[1], ends[2], ends[3]), (0, height, 0, width))
 
 
-def _add_window(total: Estimate, output: FocusOutput, share: Tensor, u: Tensor, box: Box) -> None:
-    """Add a window's answer, carried from its own coordinate to that of the stack."""
+def _add_window(
+    total: Estimate,
+    error: NDArray[np.float32],
+    output: FocusOutput,
+    share: NDArray[np.float32],
+    u: Tensor,
+    box: Box,
+) -> None:
+    """Add a window's answer and its expected error, carried from its own coordinate to that of the stack."""
     first, extent = float(u[0]), float(u[-1] - u[0])
     inside = (slice(box[0], box[1]), slice(box[2], box[3]))
-    part = share[inside]
-    total.coordinate[inside] += part * (first + output.coordinate[0] * extent)
-    total.std[inside] += part * output.std[0] * extent
-    total.confidence[inside] += part * output.confidence[0]
+    part = torch.from_numpy(share[inside])
+    confidence = output.confidence[0].cpu()
+    total.coordinate[inside] += part * (first + output.coordinate[0].cpu() * extent)
+    total.std[inside] += part * output.std[0].cpu() * extent
+    total.confidence[inside] += part * confidence
+    error[inside] += share[inside] * expected_error(confidence.numpy(), len(u)) * np.float32(extent)
 
 
 def from_output(output: FocusOutput) -> Estimate:
@@ -233,11 +258,12 @@ def from_output(output: FocusOutput) -> Estimate:
     return Estimate(output.coordinate[0], output.std[0], output.confidence[0])
 
 
-def _tiles(box: Box) -> list[Box]:
-    """Boxes of at most ``TILE`` pixels a side that cover ``box``."""
+def _tiles(box: Box, planes: int) -> list[Box]:
+    """Boxes that cover ``box``, each with its halo within ``PLANE_PIXELS``."""
+    side = max(LEAST_TILE, int((PLANE_PIXELS / planes) ** 0.5) - 2 * HALO) // 16 * 16
     top, bottom, left, right = box
-    starts = itertools.product(range(top, bottom, TILE), range(left, right, TILE))
-    return [(y, min(y + TILE, bottom), x, min(x + TILE, right)) for y, x in starts]
+    starts = itertools.product(range(top, bottom, side), range(left, right, side))
+    return [(y, min(y + side, bottom), x, min(x + side, right)) for y, x in starts]
 
 
 def _with_halo(core: Box, within: Box) -> Box:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LONGEST = 12  # planes a network takes at once
-WINDOW = 10
-WINDOW_STEP = 4
+WINDOW = 12
+WINDOW_STEP = 6
 WORKING_PIXELS = 2_100_000  # of one plane
 COARSE_PIXELS = 80_000  # of one plane, for the coarse answer: at least this, else half the side
-COARSE_PLANE_PIXELS = 40_000_000  # planes x pixels of the coarse answer, whose features are all in memory
+COARSE_PLANE_PIXELS = 25_000_000  # planes x pixels of the coarse answer, whose features are all in memory
+_SAID = np.linspace(0.02, 0.98, 97)
+_QUANTILES = np.array([NormalDist().inv_cdf(0.5 * (1 + said)) for said in _SAID])
 
 Size = tuple[int, int]
 
@@ -61,3 +65,32 @@ def window_share(place: NDArray[np.float32], starts: list[int], number: int) -> 
     if number + 1 < len(centres):
         share = share * np.clip((centres[number + 1] - place) / (centres[number + 1] - centres[number]), 0, 1)
     return share.astype(np.float32, copy=False)
+
+
+def expected_error(confidence: NDArray, planes: int) -> NDArray[np.float32]:
+    """Deviation of the normal error that is below half a plane spacing with probability ``confidence``.
+
+    Args:
+        confidence: any shape.
+        planes: number of planes that span [0, 1].
+
+    Returns:
+        the same shape, in that unit.
+    """
+    return np.minimum(0.5 / np.interp(confidence, _SAID, _QUANTILES) / (planes - 1), 0.5).astype(np.float32)
+
+
+def average(
+    coarse: NDArray[np.float32],
+    coarse_error: NDArray[np.float32],
+    fine: NDArray[np.float32],
+    fine_error: NDArray[np.float32],
+    fine_std: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Coordinate and std of the coarse and the fine answer together, weighted by inverse variances.
+
+    In a very fine series the planes of a window hardly differ, and the coarse answer is the better one; where the
+    series is coarse only a window shows the peak.
+    """
+    trust = 1 / (1 + np.square(fine_error / coarse_error))
+    return coarse + trust * (fine - coarse), coarse_error + trust * (fine_std - coarse_error)

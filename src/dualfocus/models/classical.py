@@ -197,7 +197,7 @@ def focus_probability(coordinate: Tensor, error: Tensor, coordinates: Tensor, br
     return probability
 
 
-def _expected_error(confidence: Tensor, planes: int) -> Tensor:
+def expected_error(confidence: Tensor, planes: int) -> Tensor:
     """Deviation of the normal error that is below half a plane spacing with probability ``confidence``."""
     quantile = torch.special.ndtri(0.5 * (1 + confidence.clamp(0.02, 0.98)))
     return (0.5 / quantile / (planes - 1)).clamp(max=0.5)
@@ -266,7 +266,7 @@ class Classical(nn.Module):
         """Probability, coordinate, std and confidence of one stack (N, 3, H, W)."""
         peak, evidence = self.analyse(images.__getitem__, coordinates)
         confidence = _confidence(evidence, peak.height, self.confidence)
-        error = _expected_error(confidence, len(coordinates))
+        error = expected_error(confidence, len(coordinates))
         probability = focus_probability(peak.coordinate, error, coordinates)
         return probability, peak.coordinate, _deviation(probability, peak.coordinate, coordinates), confidence
 
@@ -282,7 +282,7 @@ class Classical(nn.Module):
         """
         peak, evidence = self.analyse(read, coordinates)
         confidence = _confidence(evidence, peak.height, self.confidence)
-        error = _expected_error(confidence, len(coordinates))
+        error = expected_error(confidence, len(coordinates))
         u = coordinates.to(error.device)
         strips = [
             _deviation(focus_probability(place, width, u), place, u)
