@@ -1,11 +1,16 @@
 """The all-in-focus image on stacks whose sharp image is known."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 
 from dualfocus import all_in_focus
 from dualfocus.all_in_focus import Place, compose, spread
+from dualfocus.benchmarks.pictures import enfuse, psnr, ssim
+from dualfocus.inference import load_model
+from dualfocus.readers import load_stack
 
 SIZE = (150, 210)
 
@@ -92,3 +97,30 @@ def test_every_plane_is_read_once_in_order(halves):
 
     compose(read, len(planes), place, np.dtype("uint8"))
     assert asked == [0, 1, 2, 3, 4]
+
+
+def test_picture_measures(picture):
+    assert psnr(picture, picture) == float("inf") and ssim(picture, picture) == pytest.approx(1)
+    grey = np.full((40, 40, 3), 100, np.uint8)
+    assert psnr(grey, grey + 10) == pytest.approx(20 * np.log10(25.5), abs=1e-9)
+    # of two even images only the term of the means is left
+    c1 = (0.01 * 255) ** 2
+    assert ssim(grey, grey + 50) == pytest.approx((2 * 100 * 150 + c1) / (100**2 + 150**2 + c1), abs=1e-6)
+    blurred = [cv2.GaussianBlur(picture, (0, 0), sigma) for sigma in (0.7, 1.5, 3)]
+    for measure in (psnr, ssim):
+        figures = [measure(image, picture) for image in blurred]
+        assert figures == sorted(figures, reverse=True)
+    assert ssim(255 - picture, picture) < 0
+
+
+@pytest.mark.skipif(shutil.which("enfuse") is None, reason="enfuse is not installed")
+@pytest.mark.parametrize("name", ["dualfocus-s", "classical"])
+def test_nearer_to_the_sharp_picture_than_enfuse(name, shared_data):
+    model = load_model(name, device="cpu")
+    gains = []
+    for folder in ("000", "014", "027"):
+        stack = load_stack(shared_data / "pathtraced" / folder)
+        truth = cv2.imread(str(shared_data / "pathtraced" / folder / "all_in_focus.webp"))[..., ::-1]
+        ours, theirs = model.predict(stack).all_in_focus, enfuse(stack, "hard")
+        gains.append((psnr(ours, truth) - psnr(theirs, truth), ssim(ours, truth) - ssim(theirs, truth)))
+    assert (np.mean(gains, axis=0) > (0.5, 0.01)).all()

@@ -1,5 +1,6 @@
 """Prediction: the contract of DepthResult, long stacks, tiles, and the shipped weights on rendered and real stacks."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -140,6 +141,23 @@ def test_working_size_and_guided_upsampling():
     up = guided_upsample(depth, guide)
     assert up.shape == (200, 200) and np.abs(np.diff(up[100]))[96] > 1.5
     assert abs(up[100, 60] - 1) < 0.05 and abs(up[100, 140] - 3) < 0.05
+
+
+def test_upsampling_follows_colours_at_steps_alone():
+    rng = np.random.default_rng(3)
+    rows, columns = np.mgrid[:240, :320]
+    inside = (rows - 120) ** 2 + (columns - 150) ** 2 < 70**2  # a disc on a slanted ground
+    depth = np.where(inside, 0.8, 0.1 + 0.2 * columns / 320).astype(np.float32)
+    colours = np.where(inside[..., None], (190, 90, 60), (60, 110, 180)) + rng.normal(0, 25, (240, 320, 1))
+    guide = np.clip(colours, 0, 255).astype(np.uint8)
+    small = cv2.resize(depth, (80, 60), interpolation=cv2.INTER_AREA)
+    plain, guided = cv2.resize(small, (320, 240)), guided_upsample(small, guide)
+    edge = cv2.dilate(inside.astype(np.uint8), np.ones((9, 9))) != cv2.erode(inside.astype(np.uint8), np.ones((9, 9)))
+    assert np.abs(guided - depth)[edge].mean() < 0.5 * np.abs(plain - depth)[edge].mean()
+    assert np.abs(guided - plain)[~cv2.dilate(edge.astype(np.uint8), np.ones((9, 9))).astype(bool)].max() < 1e-6
+    assert guided.min() >= small.min() - 1e-6 and guided.max() <= small.max() + 1e-6
+    wide = guided_upsample(small, guide.astype(np.uint16) * 257)
+    assert np.abs(wide - guided).mean() < 1e-3
 
 
 def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+_STRIP = 256  # rows worked on at once
+_LEAST_STEP = 0.03  # of the focus range between neighbours: below it nothing ends there
+_NEAR = 0.8  # deviation of the weights in space, in cells
+_ALIKE = 0.06  # deviation of the weights in colour, of [0, 1]
+_ANY_COLOUR = 1e-4  # weight of a cell of another colour: it decides where none is alike
 
 
 def working_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
@@ -24,29 +32,69 @@ def enlarge(values: NDArray, size: tuple[int, int]) -> NDArray:
     return values if values.shape == size else cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def guided_upsample(values: NDArray[np.float32], guide: NDArray, radius: int = 2, epsilon: float = 1e-4) -> NDArray:
-    """Upsample a map so that its edges follow those of a full-size photograph (fast guided filter, He and Sun 2015).
+def guided_upsample(values: NDArray[np.float32], guide: NDArray) -> NDArray[np.float32]:
+    """Upsample a map so that its edges follow those of a full-size photograph.
+
+    Where the map steps, each pixel takes the average of its 3 x 3 coarse neighbours that are of its own colour (joint
+    bilateral upsampling, Kopf et al. 2007). Elsewhere it is interpolated: colours there are texture, not depth.
 
     Args:
-        values: (h, w) float32.
+        values: (h, w) float32, about [0, 1].
         guide: (H, W, 3) uint8 or uint16, the photograph.
-        radius: of the local windows, in small pixels.
-        epsilon: regularisation, in squared grey values of [0, 1].
 
     Returns:
         (H, W) float32, within the range of ``values`` around each pixel.
     """
-    luma = guide.astype(np.float32).mean(axis=2) / (65535 if guide.dtype == np.uint16 else 255)
-    small = shrink(luma, values.shape)
-    window = (2 * radius + 1, 2 * radius + 1)
-    mean_guide, mean_values = cv2.blur(small, window), cv2.blur(values, window)
-    covariance = cv2.blur(small * values, window) - mean_guide * mean_values
-    variance = cv2.blur(small * small, window) - mean_guide**2
-    slope = covariance / (variance + epsilon)
-    offset = cv2.blur(mean_values - slope * mean_guide, window)
-    slope = cv2.blur(slope, window)
-    size = guide.shape[:2]
-    result = enlarge(slope, size) * luma + enlarge(offset, size)
-    kernel = np.ones(window, np.uint8)
-    low, high = cv2.erode(values, kernel), cv2.dilate(values, kernel)
-    return np.clip(result, enlarge(low, size), enlarge(high, size))
+    size = (guide.shape[0], guide.shape[1])
+    result = enlarge(values, size)
+    kernel = np.ones((3, 3), np.uint8)
+    steps = enlarge(cv2.dilate(values, kernel) - cv2.erode(values, kernel), size)
+    small = np.pad(_unit(shrink(guide, values.shape)), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = np.pad(values, 1, mode="edge")
+    for top in range(0, size[0], _STRIP):
+        rows, columns = np.nonzero(steps[top : top + _STRIP] > _LEAST_STEP)
+        if len(rows) == 0:
+            continue
+        rows += top
+        share = np.minimum((steps[rows, columns] - _LEAST_STEP) / _LEAST_STEP, 1)
+        sharp = _same_colour_mean(
+            padded,
+            small,
+            _unit(guide[rows, columns]),
+            _cells(rows, size[0], values.shape[0]),
+            _cells(columns, size[1], values.shape[1]),
+        )
+        result[rows, columns] += share * (sharp - result[rows, columns])
+    return result
+
+
+def _same_colour_mean(
+    values: NDArray[np.float32],
+    guide: NDArray[np.float32],
+    colours: NDArray[np.float32],
+    y: NDArray[np.float32],
+    x: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Mean (n,) of the 3 x 3 cells around places (y, x), weighted by nearness and by likeness to ``colours`` (n, 3).
+
+    ``values`` and ``guide`` have a border of one cell.
+    """
+    row, column = (np.rint(place).astype(np.intp) for place in (y, x))
+    total, weights = np.zeros_like(y), np.full_like(y, 1e-12)
+    for dy, dx in itertools.product((-1, 0, 1), repeat=2):
+        cell = row + dy + 1, column + dx + 1
+        distance = ((y - row - dy) ** 2 + (x - column - dx) ** 2) / _NEAR**2
+        difference = np.square(guide[cell] - colours).sum(axis=1) / _ALIKE**2
+        weight = np.exp(-0.5 * distance) * (np.exp(-0.5 * difference) + _ANY_COLOUR)
+        total += weight * values[cell]
+        weights += weight
+    return total / weights
+
+
+def _cells(index: NDArray[np.intp], fine: int, coarse: int) -> NDArray[np.float32]:
+    """Where the centres of fine pixels lie on the coarse grid."""
+    return np.clip((index + 0.5) * (coarse / fine) - 0.5, 0, coarse - 1).astype(np.float32)
+
+
+def _unit(image: NDArray) -> NDArray[np.float32]:
+    return image.astype(np.float32) / np.float32(65535 if image.dtype == np.uint16 else 255)

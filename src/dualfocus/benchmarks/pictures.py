@@ -1,0 +1,124 @@
+"""All-in-focus images against known sharp pictures, beside what Debian's `enfuse` makes of the same planes.
+
+``python -m dualfocus.benchmarks.pictures FOLDER`` measures every stack in FOLDER with an ``all_in_focus`` image.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dualfocus.stack import FocalStack
+
+if TYPE_CHECKING:
+    from dualfocus.inference import DepthModel
+
+_ENFUSE = ("--exposure-weight=0", "--saturation-weight=0", "--contrast-weight=1")
+
+
+def psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio in dB of 8-bit images of one shape; infinite when they are equal."""
+    error = float(np.mean((image.astype(np.float64) - truth) ** 2))
+    return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Mean structural similarity of the grey images (Wang et al. 2004): Gaussian window of 11, sigma 1.5.
+
+    Args:
+        image: (H, W, 3), at least 11 pixels a side.
+        truth: the same shape.
+    """
+    a, b = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float64) for picture in (image, truth))
+    mean_a, mean_b = _window(a), _window(b)
+    variance_a, variance_b = _window(a * a) - mean_a**2, _window(b * b) - mean_b**2
+    covariance = _window(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    similarity /= (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
+    return float(similarity.mean())
+
+
+def _window(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted means of the windows that lie inside the image."""
+    return np.asarray(cv2.GaussianBlur(values, (11, 11), 1.5), np.float64)[5:-5, 5:-5]
+
+
+def enfuse(stack: FocalStack, mask: str) -> NDArray[np.uint8]:
+    """What enfuse composes of 8-bit planes with the weights usual for focus stacking, (H, W, 3).
+
+    Args:
+        stack: the planes.
+        mask: "hard" or "soft".
+
+    Raises:
+        ValueError: enfuse is not installed.
+    """
+    if shutil.which("enfuse") is None:
+        raise ValueError("enfuse is not installed: apt-get install enfuse")
+    with tempfile.TemporaryDirectory() as folder:
+        names = [f"{folder}/{n:04d}.png" for n in range(len(stack))]
+        for name, plane in zip(names, stack, strict=True):
+            cv2.imwrite(name, plane[..., ::-1])
+        out = f"{folder}/fused.png"
+        subprocess.run(["enfuse", *_ENFUSE, f"--{mask}-mask", "-o", out, *names], check=True, capture_output=True)
+        return np.asarray(cv2.imread(out, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+
+
+def _composed(model: DepthModel, stack: FocalStack) -> NDArray[Any]:
+    return model.predict(stack).all_in_focus
+
+
+def compare(folder: Path) -> Iterator[tuple[str, str, float, float, float]]:
+    """Stack, method, PSNR, SSIM and seconds, for every stack in a folder of `stack.json` folders.
+
+    Raises:
+        ValueError: no stack with a sharp picture.
+    """
+    from dualfocus.datasets.stack_folders import StackFolders
+    from dualfocus.inference import load_model
+
+    models = [load_model(name, device="cpu") for name in ("dualfocus-s", "classical")]
+    samples = StackFolders(folder)
+    for number in range(len(samples)):
+        sample = samples[number]
+        if sample.all_in_focus is None:
+            continue
+        methods: dict[str, Callable[[], NDArray[Any]]] = {
+            model.name: partial(_composed, model, sample.stack) for model in models
+        }
+        methods["enfuse, hard mask"] = partial(enfuse, sample.stack, "hard")
+        methods["enfuse, soft mask"] = partial(enfuse, sample.stack, "soft")
+        for name, method in methods.items():
+            started = time.perf_counter()
+            image = method()
+            seconds = time.perf_counter() - started
+            yield sample.name, name, psnr(image, sample.all_in_focus), ssim(image, sample.all_in_focus), seconds
+
+
+def main(folder: Path) -> None:
+    """Print the means over all stacks."""
+    rows: dict[str, list[tuple[float, float, float]]] = {}
+    for _, method, *figures in compare(folder):
+        rows.setdefault(method, []).append((figures[0], figures[1], figures[2]))
+    if not rows:
+        raise ValueError(f"{folder}: no stack with an all-in-focus image in its stack.json")
+    count = len(next(iter(rows.values())))
+    print(f"{count} stacks\n\n| method | PSNR dB | SSIM | seconds |\n|---|---|---|---|")
+    for method, values in rows.items():
+        print("| {} | {:.2f} | {:.4f} | {:.2f} |".format(method, *np.mean(values, axis=0)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
