@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
-from dualfocus import staged
+from dualfocus import staged, windows
 from dualfocus.inference import load_model
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
@@ -92,7 +92,7 @@ def test_windows_are_run_where_they_are_needed():
     assert staged._needed(staged.torch.from_numpy(share)) is None
     share[200:230, 330:340] = 0.2
     box = staged._needed(staged.torch.from_numpy(share))
-    assert box == (192 - staged.HALO, 240 + staged.HALO, 320 - staged.HALO, 352 + staged.HALO)
+    assert box == (192 - 128, 240 + 128, 320 - 128, 352 + 128)
 
 
 @pytest.mark.parametrize(("name", "factor"), [("dualfocus-s", 1.05), ("classical", 0.9)])
@@ -107,3 +107,14 @@ def test_more_planes_of_a_scene_lose_nothing(name, factor, models):
             u = 1 / scene.focus_distances
             errors[count].append(np.abs((1 / result.depth - u[0]) / (u[-1] - u[0]) - truth)[inside].mean())
     assert np.mean(errors[40]) < factor * np.mean(errors[5])
+
+
+def test_averaging_leans_to_the_surer_answer():
+    coarse, fine = np.float32([0.2, 0.2, 0.2]), np.float32([0.4, 0.4, 0.4])
+    error = np.float32([0.1, 0.1, 0.1])
+    place, std = windows.average(coarse, error, fine, np.float32([0, 0.1, 10]), np.float32([0.05, 0.05, 0.05]))
+    np.testing.assert_allclose(place, [0.4, 0.3, 0.2], atol=1e-4)
+    np.testing.assert_allclose(std, [0.05, 0.075, 0.1], atol=1e-4)
+    # a normal error of deviation s is below s with probability 0.6827
+    assert windows.expected_error(np.array(0.6827), 6) == pytest.approx(0.5 / 5, rel=1e-3)
+    assert windows.expected_error(np.array(0.0), 3) == 0.5

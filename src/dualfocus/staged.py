@@ -40,7 +40,8 @@ from dualfocus.windows import (
 )
 
 PLANE_PIXELS = 7_000_000  # planes x pixels fused at once, else in tiles: about 1.2 GB
-HALO = 64  # pixels around a tile; what lies beyond has no effect that could be seen
+HALO = 64  # pixels around a tile; what lies beyond has no effect on the fusion that could be seen
+CONTEXT_HALO = 128  # around the part of the image that needs a window
 LEAST_TILE = 256  # pixels of a side without halo, however many planes
 
 SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels that ``classical`` holds, 4 bytes each
@@ -161,7 +162,7 @@ class EncodedPlanes:
         """Scores and evidence of the padded box; each tile sees a halo of its neighbours and keeps its core."""
         whole: list[Tensor] = []
         for core in cores:
-            outer = _with_halo(core, box)
+            outer = _with_halo(core, box, HALO)
             parts = self._fuse(chosen, surface, u, outer)
             if len(cores) == 1:
                 return parts
@@ -202,7 +203,8 @@ def long_stack(network: DualFocusSmall, frames: Frames, u: Tensor, size: Size) -
             chosen = range(start, start + WINDOW)
             _add_window(fine, error, stack.run(chosen, box), share, u[chosen], box)
     maps = average(coarse, coarse_error, fine.coordinate.numpy(), error, fine.std.numpy())
-    return Estimate(*(torch.from_numpy(values) for values in maps), fine.confidence)
+    coordinate, std = (torch.from_numpy(values) for values in maps)
+    return Estimate(coordinate, std, fine.confidence)
 
 
 def _coarse(
@@ -231,7 +233,7 @@ def _needed(share: Tensor) -> Box | None:
         if len(used) == 0:
             return None
         ends += [int(used[0]) // 16 * 16, (int(used[-1]) // 16 + 1) * 16]
-    return _with_halo((ends[0], ends[1], ends[2], ends[3]), (0, height, 0, width))
+    return _with_halo((ends[0], ends[1], ends[2], ends[3]), (0, height, 0, width), CONTEXT_HALO)
 
 
 def _add_window(
@@ -266,13 +268,13 @@ def _tiles(box: Box, planes: int) -> list[Box]:
     return [(y, min(y + side, bottom), x, min(x + side, right)) for y, x in starts]
 
 
-def _with_halo(core: Box, within: Box) -> Box:
+def _with_halo(core: Box, within: Box, halo: int) -> Box:
     top, bottom, left, right = within
     return (
-        max(top, core[0] - HALO),
-        min(bottom, core[1] + HALO),
-        max(left, core[2] - HALO),
-        min(right, core[3] + HALO),
+        max(top, core[0] - halo),
+        min(bottom, core[1] + halo),
+        max(left, core[2] - halo),
+        min(right, core[3] + halo),
     )
 
 
