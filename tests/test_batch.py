@@ -65,6 +65,8 @@ def test_what_is_a_batch(shelf: Path, tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / name, np.zeros((pages, 8, 9), np.uint8), photometric="minisblack")
     stacks = [tmp_path / "z9.tif", tmp_path / "z10.tif"]
     assert find_batch(stacks) == stacks and find_batch([*stacks, tmp_path / "one.tif"]) is None
+    (tmp_path / "one.tif").write_bytes(b"II*\0\x08\0\0\0\xff\xff")
+    assert find_batch([*stacks, tmp_path / "one.tif"]) is None, "a damaged file is no stack"
     (tmp_path / "one.tif").unlink()
     assert find_batch([tmp_path]) == stacks, "a folder of z-stacks"
     assert find_batch([stacks[0], shelf / "a" / "stack.json"]) is not None
@@ -76,6 +78,8 @@ def test_names_are_distinct_and_stay(tmp_path: Path) -> None:
     assert list(named) == ["desk", "Desk-2", "cells", "v"] and list(named.values()) == stacks
     again = name_stacks(stacks[1:], {name: str(path) for name, path in named.items()})
     assert list(again) == ["Desk-2", "cells", "v"]
+    (tmp_path / "batch.json").mkdir()
+    assert list(name_stacks([tmp_path / "batch.json"], {})) == ["batch.json-2"]
 
 
 def test_one_bad_stack_does_not_stop_the_rest(shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,10 +18,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dualfocus import __version__
-from dualfocus.commands.stacks import name_stacks
+from dualfocus.commands.stacks import RECORD, name_stacks
 from dualfocus.outputs.files import check_output, foreign_names, is_ours, plain_errors, remove_result
 
-RECORD = "batch.json"
 LOCK = ".dualfocus.lock"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 

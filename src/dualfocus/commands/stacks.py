@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dualfocus.readers.files import VIDEO_SUFFIXES, folder_images, natural_key
 
+RECORD = "batch.json"  # in the output folder, so no stack's folder can have this name
 _SIDECAR = "stack.json"
 _TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -32,7 +33,7 @@ def name_stacks(stacks: Sequence[Path], earlier: Mapping[str, str]) -> dict[str,
         earlier: name to source (absolute path) of stacks that have a name.
     """
     known = {source: name for name, source in earlier.items()}
-    taken = {name.casefold() for name in earlier}
+    taken = {RECORD, *(name.casefold() for name in earlier)}
     named = {}
     for path in dict.fromkeys(stack.resolve() for stack in stacks):
         name = known.get(str(path))
@@ -91,5 +92,5 @@ def _is_multipage(path: Path) -> bool:
     try:
         with tifffile.TiffFile(path) as tiff:
             return tiff.pages.is_multipage
-    except (OSError, ValueError, tifffile.TiffFileError):
-        return False  # as a plane of a stack it is refused by its name
+    except Exception:  # tifffile raises all sorts at a damaged file; as a plane of a stack it is refused by its name
+        return False

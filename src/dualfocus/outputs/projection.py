@@ -69,7 +69,7 @@ def check_projection(unit: str, pixel_size_um: float | None, fov: float | None =
     if unit == "um" and pixel_size_um is None:
         raise ValueError(
             "a point cloud or mesh of a stack in um needs the size of a pixel in micrometres, which the images do not "
-            "state: give it, or leave the point cloud and mesh out"
+            "state: give it with --pixel-size (pixel_size=), or leave the point cloud and mesh out"
         )
 
 
