@@ -53,15 +53,18 @@ def likeness(small: NDArray[Any], reference: NDArray[Any]) -> float:
 
 def apply_gain(image: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
     """An (H, W, 3) image with its linear light multiplied by a factor a channel; type and range are kept."""
-    if image.dtype.kind == "f":
-        return np.minimum(to_display(to_linear(image) * factors.astype(np.float32)), np.float32(1))
-    top = np.iinfo(image.dtype).max
     result = np.empty_like(image)
     for channel, factor in enumerate(factors):
-        light = to_linear(np.arange(top + 1, dtype=np.float32) / top) * np.float32(factor)
-        table = np.rint(np.minimum(to_display(light), 1) * top).astype(image.dtype)
-        result[..., channel] = table[image[..., channel]]
+        result[..., channel] = _brighten(image[..., channel], np.float32(factor))
     return result
+
+
+def _brighten(values: NDArray[Any], factor: np.float32) -> NDArray[Any]:
+    if values.dtype.kind == "f":
+        return np.minimum(to_display(to_linear(values) * factor), np.float32(1))
+    top = np.iinfo(values.dtype).max
+    light = to_linear(np.arange(top + 1, dtype=np.float32) / top) * factor
+    return np.rint(np.minimum(to_display(light), 1) * top).astype(values.dtype)[values]
 
 
 def to_linear(display: NDArray[Any]) -> NDArray[Any]:
