@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from browser import chromium
 from PIL import Image
 from selenium import webdriver
@@ -73,6 +74,9 @@ def test_errors_are_sentences_without_paths(
 
     assert "no photographs" in said([])
     assert "at most 3" in said(files, Limits(files=3))
+    pages = workplace / "pages.tif"
+    tifffile.imwrite(pages, np.zeros((4, 8, 9), np.uint8), photometric="minisblack")
+    assert "4 planes" in said([pages], Limits(files=3))
     assert "img0.png" in said([files[0], *files[1:], files[4].with_name("img0.png")])
     assert "focal stack" in said(files[:1])
     assert "furlong" in said(files, unit="furlong")

@@ -29,7 +29,7 @@ class Limits:
     """What is taken from one visitor.
 
     Attributes:
-        files: most files of a stack.
+        files: most files, and planes, of a stack.
         megabytes: most of one file.
     """
 
@@ -95,6 +95,8 @@ def _answer(
 ) -> Answer:
     source, out = _gather(files, folder / "stack", limits), folder / "result"
     stack = load_stack(source, **settings.load)
+    if len(stack) > limits.files:  # of a ZIP or a z-stack
+        raise ValueError(f"{len(stack)} planes are too many for this page: give at most {limits.files}")
     if stack.size[0] * stack.size[1] > _MOST_PIXELS:
         raise ValueError(
             f"planes of {stack.size[1]} x {stack.size[0]} pixels are too large for this page: "

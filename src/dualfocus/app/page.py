@@ -87,8 +87,14 @@ def build(predict: Callable[..., Answer], example: Path) -> Any:
 
         try:
             found = predict([Path(file) for file in files or ()], load, report)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise gr.Error(html.escape(str(error)), duration=30, print_exception=False) from error
+        except ModuleNotFoundError as error:
+            text = f"this needs {error.name}, which is not installed on the machine that serves this page"
+            raise gr.Error(text, duration=30, print_exception=False) from error
+        except Exception as error:
+            text = "something went wrong inside the program; the terminal it was started in says more"
+            raise gr.Error(text, duration=30) from error
         said = "\n".join([f"**{found.summary}**", *(f"- {text}" for text in found.warnings)])
         return said, _frame(found.page), gr.DownloadButton(value=str(found.archive), interactive=True)
 

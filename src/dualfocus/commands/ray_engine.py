@@ -61,6 +61,10 @@ def _outcome(finished: Any) -> Outcome:
 
     try:
         return ray.get(finished)
+    except ray.exceptions.WorkerCrashedError:
+        text = f"its worker process died {_RETRIES + 1} times"
+    except ray.exceptions.RayTaskError as error:  # before our job began: it cannot be imported there, for example
+        text = f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:
-        first = str(error).strip().splitlines()[0]
-        return {"status": "failed", "error": f"its worker process died {_RETRIES + 1} times ({first})", "seconds": 0.0}
+        text = str(error).strip().partition("\n")[0]
+    return {"status": "failed", "error": " ".join(text.split()), "seconds": 0.0}
