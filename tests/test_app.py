@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -85,6 +87,18 @@ def test_errors_are_sentences_without_paths(
     monkeypatch.setattr(jobs, "_MOST_PIXELS", 10)
     assert "too large" in said(files[:2])
     assert not (workplace / "downloads").exists()
+
+
+@pytest.mark.parametrize("name", ["/etc/motd.png", "../other/img0.png", "..\\\\img0.png", "C:\\\\img0.png"])
+def test_a_sidecar_cannot_reach_for_other_files(name: str, tiny_stack_folder: Path, tmp_path: Path) -> None:
+    workplace = tmp_path / "work"
+    for data in ({"images": ["img0.png", name]}, {"ground_truth": name}):
+        (tiny_stack_folder / "stack.json").write_text(json.dumps(data))
+        files = uploads(tiny_stack_folder, workplace)
+        for chosen in (files, [file for file in files if file.name == "stack.json"]):
+            with pytest.raises(ValueError, match="beside it"):
+                answer(chosen, CLASSICAL, load_model("classical"), workplace, Limits())
+        shutil.rmtree(workplace)
 
 
 @contextmanager

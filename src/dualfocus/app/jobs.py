@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from dualfocus.commands.predict import Settings, predict_stack, summary
@@ -121,6 +122,9 @@ def _gather(files: Sequence[Path], folder: Path, limits: Limits) -> Path:
         raise ValueError(f"{len(files)} files are too many for this page: give at most {limits.files}")
     if not files:
         raise ValueError("no photographs yet: drop at least two, each focused at another distance")
+    for file in files:
+        if file.suffix.lower() == ".json":
+            _check_sidecar(file)
     if len(files) == 1:
         return files[0]
     folder.mkdir()
@@ -130,6 +134,19 @@ def _gather(files: Sequence[Path], folder: Path, limits: Limits) -> Path:
             raise ValueError(f"two files are called {file.name}: give every photograph a name of its own")
         shutil.copyfile(file, place)
     return folder
+
+
+def _check_sidecar(file: Path) -> None:
+    """A visitor's sidecar must not reach for other files of this machine."""
+    try:
+        data = json.loads(file.read_bytes())
+    except ValueError:
+        return  # what is wrong with it is said when it is loaded
+    named = data if isinstance(data, dict) else {}
+    images = named.get("images")
+    for name in [named.get("ground_truth"), *(images if isinstance(images, list) else [])]:
+        if isinstance(name, str) and name != PureWindowsPath(name).name:  # which knows both kinds of slashes
+            raise ValueError(f"{file.name} names {name}: it may only name files beside it")
 
 
 def _formats(unit: str, pixel_size_um: float | None) -> tuple[str, ...]:
