@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from dualfocus import staged, windows
+from dualfocus.benchmarks import large
 from dualfocus.inference import load_model
+from dualfocus.readers import load_stack
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 from dualfocus.stack import FocalStack
@@ -118,3 +120,18 @@ def test_averaging_leans_to_the_surer_answer():
     # a normal error of deviation s is below s with probability 0.6827
     assert windows.expected_error(np.array(0.6827), 6) == pytest.approx(0.5 / 5, rel=1e-3)
     assert windows.expected_error(np.array(0.0), 3) == 0.5
+
+
+def test_made_large_stack_and_its_measurement(tmp_path):
+    large.write_large_stack(tmp_path / "stack", 4, 60, 90)
+    stack = load_stack(tmp_path / "stack")
+    assert len(stack) == 4 and stack.size == (60, 90) and stack.unit == "m"
+    coordinate = stack.normalised_coordinate(stack.ground_truth)
+    assert 0 <= coordinate.min() < 0.1 and 0.9 < coordinate.max() <= 1
+    sharpness = [np.abs(np.diff(stack[n].astype(int), axis=0))[coordinate[1:] > 0.9].mean() for n in range(4)]
+    assert np.argmax(sharpness) == 3
+    row = large.measure(tmp_path / "stack", tmp_path / "out", "classical")
+    assert (tmp_path / "out" / "depth.npy").is_file()
+    assert row["peak_mib"] > 100 and 0 < row["cpu_s"] and 0 < row["wall_s"]
+    with pytest.raises(ValueError, match="nothing"):
+        large.measure(tmp_path / "nothing", tmp_path / "other", "classical")
