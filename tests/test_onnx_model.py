@@ -104,6 +104,8 @@ sys.exit(main(["demo", "-o", {str(out)!r}, "--model", {str(path)!r}]))
 """
     done = run_python(code)
     assert done.returncode == 0 and (out / "depth.npy").exists(), done.stderr
+    refused = run_python(code.replace(str(path), "dualfocus-s"))
+    assert refused.returncode == 2 and refused.stderr.startswith("error: dualfocus-s needs torch"), refused.stderr
 
 
 def test_a_shipped_model_is_exported_once_in_another_process(tmp_path):

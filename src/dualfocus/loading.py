@@ -39,6 +39,12 @@ def load_model(
         if weights != "default":
             raise ValueError("an ONNX model has its weights inside; leave out weights")
         return OnnxModel(Path(name) if is_onnx else cached_export(str(name)), device)
-    from dualfocus import inference
-
+    try:
+        from dualfocus import inference
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ValueError(
+            f"{name} needs torch, which is not installed; without it, load a file written by `dualfocus export`"
+        ) from None
     return inference.load_model(name, device, weights)

@@ -1,0 +1,57 @@
+"""How far an exported model is from the network, on any focal stacks.
+
+python examples/export_parity.py data/stacks/*/* --precision int8
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import dualfocus
+from dualfocus.axis import FocusAxis
+from dualfocus.export import PRECISIONS, export_onnx
+from dualfocus.prediction import Predictor
+from dualfocus.resizing import shrink, working_size
+
+PIXELS = 480 * 640
+PLANES = (2, 5, 9)  # taken in turn, so that few and many planes are compared
+
+
+def coordinate(model: Predictor, stack: dualfocus.FocalStack) -> np.ndarray:
+    """Normalised focus coordinate, (h, w): errors in it are shares of the focus range."""
+    order = stack.near_to_far
+    maps = model.estimate(
+        lambda n, size: shrink(stack[int(order[n])], size), FocusAxis(stack).planes, working_size(stack.size, PIXELS)
+    )
+    return maps.coordinate
+
+
+def main() -> None:
+    """Print a row for every stack and precision."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stacks", nargs="+")
+    parser.add_argument("--precision", choices=PRECISIONS, action="append")
+    options = parser.parse_args()
+    network = dualfocus.load_model("dualfocus-s", device="cpu")
+    print("| stack | planes | precision | mean | 99 % below | 99.9 % below |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        names = options.precision or PRECISIONS
+        exported = {n: dualfocus.load_model(export_onnx("dualfocus-s", Path(folder) / f"{n}.onnx", n)) for n in names}
+        for number, source in enumerate(options.stacks):
+            whole = dualfocus.load_stack(source)
+            count = min(len(whole), PLANES[number % len(PLANES)])
+            distances = None if whole.focus_distances is None else whole.focus_distances[:count]
+            stack = dualfocus.FocalStack([whole[n] for n in range(count)], distances, whole.unit)
+            expected = coordinate(network, stack)
+            for precision, model in exported.items():
+                error = np.abs(coordinate(model, stack) - expected)
+                shares = " | ".join(f"{value:.1e}" for value in (error.mean(), *np.percentile(error, [99, 99.9])))
+                print(f"| {Path(source).name} | {count} | {precision} | {shares} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
