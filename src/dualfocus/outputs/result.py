@@ -22,7 +22,7 @@ class DepthResult:
             the scene is at infinity: inf, and not valid.
         valid: (H, W) bool: inside the region common to all planes, somewhere in focus, at a finite depth.
         confidence: (H, W) float32 in [0, 1]: estimated probability that the error is below half a plane spacing.
-        std: (H, W) float32 in `unit`.
+        std: (H, W) float32 in `unit`. Systems that know neither (single-image models, predictions from files) give NaN.
         all_in_focus: (H, W, 3) uint16 for 16-bit input, else uint8.
         unit: "m", "mm", "um" or "index" (fractional 0-based plane index in the order given).
         focus_distances: (N,) as they were given, in `focus_unit`; None when unknown.
