@@ -14,8 +14,12 @@ from dualfocus.baselines.hybriddepth import HybridDepthStyle, align
 from dualfocus.baselines.refinement import Refinement, RefinementConfig, gradient_loss, refinement_loss
 from dualfocus.baselines.relative import open_relative
 from dualfocus.baselines.train import train
+from dualfocus.baselines.va_network import VaConfig, VaNetwork
+from dualfocus.benchmarks.evaluate import load_models
+from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.cli import DEMO_STACK
 from dualfocus.datasets import Sample, StackFolders
+from dualfocus.models.weights import save_weights
 from dualfocus.outputs import DepthResult
 
 CPU = torch.device("cpu")
@@ -184,6 +188,16 @@ def test_a_trained_refinement_is_loaded_with_its_two_models_and_helps(trained):
     error = [np.sqrt(np.mean((depth - sample.truth)[sample.mask] ** 2)) for depth in (refined, fitted)]
     assert error[0] < 0.8 * error[1]
     assert model.fingerprint() != HybridDepthStyle("x", model.config, None, CPU).fingerprint()
+
+
+def test_a_table_names_the_system_and_not_its_relative_model(tmp_path):
+    torch.manual_seed(0)
+    save_weights(tmp_path / "va-depth.safetensors", "va-depth", VaNetwork(VaConfig(width=0.125, side=64)), {})
+    name = f"hybriddepth-style:{tmp_path / 'va-depth.safetensors'}"
+    systems = load_models([name, str(tmp_path / "va-depth.safetensors")], "cpu", find_protocol("stacks"), [])
+    assert {label: system.name for label, system in systems.items()} == {
+        name: name, "va-depth": "va-depth:va-depth.safetensors"
+    }  # fmt: skip
 
 
 def test_stored_maps_that_change_are_noticed(tmp_path):

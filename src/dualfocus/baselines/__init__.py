@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
-from dualfocus.baselines.baseline import Baseline
-from dualfocus.models.weights import load_weights, read_record
+    from dualfocus.baselines.baseline import Baseline
 
+KINDS = ("depth-anything", "depth-anything-aligned", "va-depth", "hybriddepth-style")  # before a colon in a name
 TRAINED = ("va-depth", "hybriddepth-style")  # those with weights files of this package's making
 
 
@@ -43,6 +44,8 @@ def find_baseline(name: str | os.PathLike[str], device: torch.device) -> Baselin
             "no weights ship for va-depth; train it with `python -m dualfocus.baselines.train"
             " configs/baselines/va-depth.yaml` and pass the path of the .safetensors file it writes"
         )
+    from dualfocus.models.weights import load_weights, read_record
+
     path = Path(name)
     if path.suffix != ".safetensors" or not path.is_file() or read_record(path)["model"] not in TRAINED:
         return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dualfocus.baselines import KINDS
 from dualfocus.benchmarks.evaluator import ALL_COLUMNS, Progress, System, even_stride, run
 from dualfocus.benchmarks.files import PREFIX, Files
 from dualfocus.benchmarks.latex import to_latex
@@ -182,7 +183,8 @@ def load_models(
     for name in names:
         path = Path(name.removeprefix(PREFIX))
         label = f"{PREFIX}{path.name}" if name.startswith(PREFIX) else name
-        label = path.stem if path.suffix == ".safetensors" else label
+        is_file = path.suffix == ".safetensors" and name.partition(":")[0] not in KINDS
+        label = path.stem if is_file else label
         if label in found:
             raise ValueError(f"two models are called {label!r}: their rows would mix")
         if name.startswith(PREFIX):
