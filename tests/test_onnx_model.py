@@ -11,6 +11,7 @@ import pytest
 
 import dualfocus
 from dualfocus import windows
+from dualfocus.benchmarks.records import fingerprint
 from dualfocus.export import export_onnx
 from dualfocus.onnx_model import OnnxModel
 from dualfocus.rendering.capture import render_stack
@@ -152,6 +153,11 @@ def test_refusals(path, tmp_path):
     ):
         with pytest.raises(ValueError, match=words):
             dualfocus.load_model(**arguments)
+
+
+def test_an_evaluation_knows_which_file_it_measured(path, tmp_path):
+    other = export_onnx("dualfocus-s", tmp_path / "other.onnx", "fp16")
+    assert len({fingerprint(OnnxModel(file)) for file in (path, path, other)}) == 2
 
 
 def test_the_same_answer_twice(path):

@@ -68,7 +68,7 @@ class OnnxModel(Predictor):
             raise ValueError(f"{path}: ONNX Runtime cannot load it ({reason}); export it again") from None
         record = _read_record(path, self.session.get_modelmeta().custom_metadata_map)
         super().__init__(record["model"], record)
-        self.device = device
+        self.path, self.device = path, device
 
     def working_pixels(self, planes: int) -> int:
         """Most pixels of a plane that the graph takes."""
@@ -104,6 +104,10 @@ class OnnxModel(Predictor):
         coarse_error = enlarge(np.stack(errors).mean(axis=0), size)
         coordinate, std = average(coarse, coarse_error, total.coordinate, error, total.std)
         return total._replace(coordinate=coordinate, std=std)
+
+    def fingerprint(self) -> str:
+        """Short hash of the file, so that a resumed evaluation notices another one."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
 
     def _run(self, images: list[NDArray[np.float32]], u: NDArray[np.float64]) -> Maps:
         """The graph's answer from planes (3, h, w) alone, coordinates spanning [0, 1]."""
