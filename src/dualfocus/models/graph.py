@@ -77,7 +77,7 @@ def project(gradient: Tensor) -> Tensor:
     height, width = gradient.shape[-2:]
     rows, row_eigenvalues = _basis(height, gradient.device)
     columns, column_eigenvalues = _basis(width, gradient.device)
-    # the constant, whose eigenvalue is 0, stays 0: its numerator is the sum of differences, 0 up to rounding
+    # the constant has eigenvalue 0 and gets 0: zero mean
     eigenvalues = row_eigenvalues[:, None] + column_eigenvalues[None, :]
     inverse = torch.where(eigenvalues > 0, 1 / eigenvalues.clamp(min=1e-12), torch.zeros_like(eigenvalues))
     spectrum = (rows @ adjoint_differences(gradient)) @ columns.T
