@@ -140,7 +140,7 @@ def test_train_refuses_a_bad_configuration(tmp_path: Path) -> None:
 
 
 def test_bench_compares_models() -> None:
-    done = run("bench", "classical", "--planes", 2, "--height", 48, "--width", 64, "--repeats", 1)
+    done = run("bench", "classical", "--planes", 2, "--size", "48x64", "--repeats", 1)
     assert done.returncode == 0, done.stderr
     assert "| classical |" in done.stdout
 
