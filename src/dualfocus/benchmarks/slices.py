@@ -20,7 +20,6 @@ from dualfocus.stack import FocalStack
 
 TEXTURE_WINDOW = 9
 EDGE_STEP = 0.05  # of the focus range, between two neighbouring pixels
-NOWHERE = -1  # the group of a pixel that is not counted
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -16,7 +16,7 @@ from dualfocus.stack import Camera, FocalStack
 LENS = Lens(focal_length=2.9e-3, f_number=0.5, pixel_pitch=3.1e-3 / 560)
 PLANES = 5
 HEIGHT, WIDTH = 480, 640
-COUNT, VIDEOS = 5594, 286
+COUNT = 5594
 NEAREST_M = 0.01  # blending depth with holes leaves values near 0; a thin lens of 2.9 mm cannot be focused there
 HOW = (
     "get it with `download_data.py upsampling --video_id_csv depth_upsampling/upsampling_train_val_splits.csv` "

@@ -25,7 +25,6 @@ LENS = ThinLens(focal_length_mm=2.9, f_number=1.0, sensor_width_mm=3.1, width=25
 FOCUS_DISTANCES_M = (0.1, 0.15, 0.3, 0.7, 1.5)
 NEAREST_M, FARTHEST_M = 0.1, 3.0
 SAMPLES = 24
-TRAIN_SCENES, TEST_SCENES = 400, 100
 _DEPTH_UNIT_M = 5e-5  # of depth.png: 16 bits reach 3.3 m
 _SQUARE = prepare(np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) / 2, np.array([[0, 1, 2], [0, 2, 3]]))
 
