@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dualfocus.models import projection
 from dualfocus.models.projection import (
     adjoint_differences,
     forward_differences,
@@ -12,6 +13,12 @@ from dualfocus.models.projection import (
 )
 
 SIZES = [(1, 1), (1, 7), (5, 1), (2, 2), (6, 8), (9, 4), (12, 12)]
+
+
+@pytest.fixture(autouse=True, params=["products", "fft"])
+def solver(request, monkeypatch):
+    """Everything here holds for both ways to transform."""
+    monkeypatch.setattr(projection, "_FFT_PIXELS", 10**9 if request.param == "products" else 0)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

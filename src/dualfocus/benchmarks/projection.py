@@ -1,4 +1,4 @@
-"""What the integrable projection costs, solved in four ways: DCT by products (ours), DCT by FFT, dense, iterative.
+"""What the integrable projection costs: ours, scipy's FFT, a dense inverse and an iterative solver.
 
 All solve the same least squares problem on the same random gradient fields, interleaved in one run.
 """
@@ -194,8 +194,8 @@ def _normal_matrix(height: int, width: int) -> Any:
 
 
 METHODS = (
-    Method("DCT, matrix products (ours)", MAPS, _ours),
-    Method("DCT by FFT (scipy)", MAPS, _by_fft),
+    Method("ours", MAPS, _ours),
+    Method("FFT of scipy", MAPS, _by_fft),
     Method("dense inverse", MAPS, _dense, _DENSE_UNKNOWNS),
     Method("conjugate gradients", 1, _conjugate_gradients),
 )

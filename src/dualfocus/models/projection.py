@@ -2,8 +2,9 @@
 
 ``z* = argmin_z ||P z - G||^2`` with P the forward differences of the image grid. The normal matrix
 ``P^T P`` is the Laplacian with Neumann borders; the orthonormal DCT-II diagonalises it, so the exact
-least-squares solution costs two pairs of small matrix products at any size. A constant is in the null
-space of P, so the paper's inverse does not exist as written: the gauge here is zero mean.
+least-squares solution costs a transform there and back: two pairs of small matrix products, or, where
+maps are large and on a CPU, FFTs. A constant is in the null space of P, so the paper's inverse does not
+exist as written: the gauge here is zero mean.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dualfocus.models.precision import full_precision
+
+_FFT_PIXELS = 20_000  # of a map: above, FFTs are faster than products on a CPU (docs/projection.md)
+_CACHED_PIXELS = 100_000  # transformed at once, so that passes over them stay in the cache of a CPU
 
 
 def forward_differences(surface: Tensor) -> Tensor:
@@ -67,6 +71,15 @@ def _inverse_eigenvalues(height: int, width: int, dtype: torch.dtype, device: to
     return (1 / eigenvalues).to(device=device, dtype=dtype)
 
 
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _twiddles(length: int, dtype: torch.dtype) -> Tensor:
+    """(length // 2 + 1,) complex: the turn from the FFT of a folded signal to its orthonormal DCT-II."""
+    k = torch.arange(length // 2 + 1, dtype=torch.float64)
+    turns = torch.polar(torch.where(k > 0, 2.0, 1.0).double().sqrt(), -math.pi * k / (2 * length))
+    return turns.to(dtype.to_complex())
+
+
 def integrable_projection(gradient: Tensor) -> Tensor:
     """Project a gradient field onto the gradients of surfaces and integrate it (the paper's z*).
 
@@ -98,10 +111,39 @@ def solve_laplacian(right: Tensor) -> Tensor:
         (..., H, W) of zero mean.
     """
     height, width = right.shape[-2:]
+    inverse = _inverse_eigenvalues(height, width, right.dtype, right.device)
+    if right.device.type == "cpu" and height * width > _FFT_PIXELS:
+        maps = right.reshape(-1, height, width).split(max(1, _CACHED_PIXELS // (height * width)))
+        return torch.cat([_solve_by_fft(part, inverse) for part in maps]).reshape(right.shape)
     rows = _dct_basis(height, right.dtype, right.device)
     columns = _dct_basis(width, right.dtype, right.device)
     spectrum = rows @ right @ columns.T
-    return (rows.T @ (spectrum * _inverse_eigenvalues(height, width, right.dtype, right.device))) @ columns
+    return (rows.T @ (spectrum * inverse)) @ columns
+
+
+def _solve_by_fft(right: Tensor, inverse: Tensor) -> Tensor:
+    """:func:`solve_laplacian` of (M, H, W), one axis after the other."""
+    spectrum = _dct(_dct(right).mT).mT * inverse
+    return _inverse_dct(_inverse_dct(spectrum.mT).mT)
+
+
+def _dct(x: Tensor) -> Tensor:
+    """Orthonormal DCT-II along the last axis, by one real FFT of its length (Makhoul 1980)."""
+    length = x.shape[-1]
+    folded = torch.cat((x[..., ::2], x[..., 1::2].flip(-1)), dim=-1)
+    turned = torch.fft.rfft(folded, norm="ortho") * _twiddles(length, x.dtype)
+    return torch.cat((turned.real, -turned.imag[..., 1 : (length + 1) // 2].flip(-1)), dim=-1)
+
+
+def _inverse_dct(x: Tensor) -> Tensor:
+    """What :func:`_dct` undoes: the orthonormal DCT-III."""
+    length = x.shape[-1]
+    mirrored = F.pad(x[..., length - length // 2 :].flip(-1), (1, 0))
+    turned = torch.complex(x[..., : length // 2 + 1], -mirrored) / _twiddles(length, x.dtype)
+    folded = torch.fft.irfft(turned, n=length, norm="ortho")
+    result, half = torch.empty_like(folded), (length + 1) // 2
+    result[..., ::2], result[..., 1::2] = folded[..., :half], folded[..., half:].flip(-1)
+    return result
 
 
 def project_inside(gradient: Tensor, height: int, width: int) -> Tensor:
