@@ -31,3 +31,16 @@ def read_millimetres(path: Path) -> NDArray[np.float64]:
     if level.ndim != 2 or level.dtype.kind not in "iu" or level.dtype.itemsize == 1:
         raise ValueError(f"{path}: must be a 16-bit depth image of one channel in millimetres")
     return level.astype(np.float64) / 1000
+
+
+def read_exr(path: Path) -> NDArray[np.float32]:
+    """The channel R of an EXR image, or its only one, as (H, W) (ValueError naming the file)."""
+    import OpenEXR
+
+    try:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = file.channels()
+            name = "R" if len(channels) > 1 else next(iter(channels))
+            return np.asarray(channels[name].pixels, np.float32)
+    except (RuntimeError, OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as an EXR image with a channel R ({error})") from None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dualfocus.datasets.files import read_image
+from dualfocus.datasets.files import read_exr, read_image
 from dualfocus.datasets.sample import Sample
 from dualfocus.stack import Camera, FocalStack
 
@@ -56,7 +54,7 @@ class Fod500:
         name = self.names[index]
         files = self._samples[name]
         images = np.stack([read_image(path, "RGB") for path in files["All.tif"]])
-        depth = read_depth(files["Dpt.exr"][0])
+        depth = read_exr(files["Dpt.exr"][0])
         stack = FocalStack(images, FOCUS_DISTANCES_M, "m", CAMERA)
         sharp = files.get("Aif.tif")
         mask = np.isfinite(depth) & (depth > 0)
@@ -86,14 +84,3 @@ def incomplete(name: str, files: dict[str, list[Path]]) -> str | None:
     if images == len(FOCUS_DISTANCES_M) and depths == 1:
         return None
     return f"sample {name} has {images} of {len(FOCUS_DISTANCES_M)} All.tif and {depths} of 1 Dpt.exr"
-
-
-def read_depth(path: Path) -> NDArray[Any]:
-    """Channel R of an EXR as (H, W) float32 metres (ValueError naming the file)."""
-    import OpenEXR
-
-    try:
-        with OpenEXR.File(str(path), separate_channels=True) as file:
-            return np.asarray(file.channels()["R"].pixels, np.float32)
-    except (RuntimeError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read as an EXR depth image with a channel R ({error})") from None

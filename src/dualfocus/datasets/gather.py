@@ -33,15 +33,16 @@ class Lens:
 
 
 def render_gather_stack(
-    rgb: NDArray[Any], depth: NDArray[Any], focus_distances: NDArray[np.float64], lens: Lens
+    rgb: NDArray[Any], depth: NDArray[Any], focus_distances: NDArray[np.float64], lens: Lens, window: int = WINDOW
 ) -> NDArray[np.float32]:
-    """Blur an image for each focus distance with the peers' renderer and its window of 7 pixels.
+    """Blur an image for each focus distance with the peers' renderer.
 
     Args:
         rgb: (H, W, 3) uint8, or float in [0, 1].
         depth: (H, W) in metres.
         focus_distances: (N,) in metres.
         lens: of the camera.
+        window: odd side in pixels of what a pixel gathers from.
 
     Returns:
         (N, H, W, 3) float32 in [0, 1].
@@ -55,7 +56,7 @@ def render_gather_stack(
     radius = np.stack([lens.blur_radius(depth, s) for s in focus_distances.tolist()]).astype(np.float32)
     with torch.no_grad():
         blurred = gather_blur(
-            image.expand(len(radius), -1, -1, -1), torch.from_numpy(radius)[:, None], kernel_size=WINDOW
+            image.expand(len(radius), -1, -1, -1), torch.from_numpy(radius)[:, None], kernel_size=window
         )
     return blurred.clamp_(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
 
