@@ -41,8 +41,7 @@ class Files:
     networks of that protocol's authors write it. A `predictions.json` in the folder may say otherwise:
     `{"scale": 0.001, "unit": "m"}`, a number times `scale` being depth in `unit` (m, mm, or "protocol": its space);
     images need one. H x W is the size of the sample, not of a padded stack. A sample name with a `/` is a file in a
-    folder. Values that are not finite, and values of 0 or less, count as missing. There is no confidence: its columns
-    stay empty.
+    folder. Values that make no finite depth above 0 count as missing. There is no confidence: its columns stay empty.
 
     Args:
         folder: the predictions.
@@ -74,8 +73,9 @@ class Files:
         values = _read_map(path)
         if values.shape != stack.size or values.dtype.kind not in "fiu":
             raise ValueError(f"{path}: is {values.shape} {values.dtype}, not numbers of the sample's {stack.size}")
-        found = np.where(np.isfinite(values) & (values > 0), values, np.nan).astype(np.float64)
-        depth = self._depth(found * (self.reading.scale or 1.0), stack).astype(np.float32)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = self._depth(values.astype(np.float64) * (self.reading.scale or 1.0), stack).astype(np.float32)
+        depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
         unknown = np.full(stack.size, np.nan, np.float32)
         return DepthResult(
             depth=depth,
@@ -97,7 +97,7 @@ class Files:
     def _depth(self, values: NDArray[np.float64], stack: FocalStack) -> NDArray[np.float64]:
         """Values carried to the result unit of a stack."""
         if self.reading.unit == "protocol":
-            return self.protocol.carried(values)  # inverse / x is its own inverse
+            return self.protocol.depth_of(values)
         if stack.result_unit not in _PER_METRE:
             raise ValueError(f"{self.folder / NOTE}: unit {self.reading.unit!r} for a stack in {stack.result_unit!r}")
         return values * (_PER_METRE[stack.result_unit] / _PER_METRE[self.reading.unit])

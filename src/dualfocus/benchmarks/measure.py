@@ -36,7 +36,7 @@ COLUMNS: dict[str, str] = {
     "delta3": "fraction below 1.25^3",
     "boundary_f1": "scale-invariant boundary F1 of Depth Pro, 0 to 1",
     "bump": "Bumpiness of the depth error, as DFV counts it",
-    "badpix": "fraction with |y - t| > 0.07 (protocols of DFV)",
+    "badpix": "fraction with |y - t| > 0.07 (protocols of DFV and of signed disparity)",
     "avg_unc": "mean predicted standard deviation over the whole map, padding included",
     "correlation": "Pearson correlation of depth",
     "range_rmse": "RMSE in the focus coordinate / focus range, truth inside the focus range",
@@ -181,11 +181,12 @@ def fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.floa
 
 
 def _depth_figures(stack: FocalStack, compared: Comparison, protocol: Protocol | None) -> dict[str, float]:
-    """Errors in the protocol's space; ratios and Bump only where depth is a distance from the camera.
+    """Errors in the protocol's space; Bump and, unless values have a sign, ratios where depth is a camera's distance.
 
     An image without a pixel that counts has no figure, but zeros in DFV's protocols, and so enters their means.
     """
     y, t, mask = compared
+    metric_set = "own" if protocol is None else protocol.metric_set
     figures: dict[str, float] = {}
     if mask.any():
         figures["rmse"] = metrics.root_mean_square_error(y, t, mask)
@@ -193,9 +194,12 @@ def _depth_figures(stack: FocalStack, compared: Comparison, protocol: Protocol |
         figures["correlation"] = metrics.correlation(y, t, mask)
         figures["mse"] = figures["rmse"] ** 2
         if stack.is_camera:
-            figures |= metrics.fossa_metrics(y, t, mask)
             figures["bump"] = metrics.bumpiness(y, np.where(mask, t, 0), mask)
-    if protocol is not None and protocol.metric_set == "dfv":
+        if metric_set == "signed":
+            figures["badpix"] = metrics.bad_pixels(y, t, mask)
+        elif stack.is_camera:
+            figures |= metrics.fossa_metrics(y, t, mask)
+    if metric_set == "dfv":
         figures |= {name: value / _scale(name) for name, value in metrics.dfv_metrics(y, t).items()}
     return figures
 

@@ -67,11 +67,13 @@ class Protocol:
         open: makes the dataset from the path of its data.
         clip: least and most, in the protocol's space, to which prediction and truth are clipped; or None.
         inverse: errors are taken of `inverse` / depth: 1 for dioptres, the factor of disparity; None for depth itself.
+        shift: subtracted from `inverse` / depth, for disparity that has a sign.
         within: true values that count, in the protocol's space, among the pixels that the dataset knows; None for all.
         levels: prediction and truth are cut down to whole levels, so many a metre, as in a stored image; or None.
-        multiple: stacks are padded below and to the right, by reflection, to sides that are multiples of this.
-        metric_set: "own", "hybriddepth" (explicit mask, fractions) or "dfv" (truth > 0, percent, an empty image counts
-            as zeros).
+        multiple: stacks are padded below and to the right to sides that are multiples of this.
+        padding: "reflect", or "constant" for black.
+        metric_set: "own", "hybriddepth" (explicit mask, fractions), "dfv" (truth > 0, percent, an empty image counts
+            as zeros) or "signed" (explicit mask; no ratios and logarithms, which need values above 0; badpix).
         clipping: what is done to predictions before they are measured.
         averaging: how images are combined.
         delta: percent or fraction.
@@ -91,10 +93,12 @@ class Protocol:
     open: Callable[[Path | None], Dataset] = field(compare=False, repr=False)
     clip: tuple[float, float] | None = None
     inverse: float | None = None
+    shift: float = 0.0
     within: Range | None = None
     levels: int | None = None
     multiple: int = 1
-    metric_set: Literal["own", "hybriddepth", "dfv"] = "own"
+    padding: Literal["reflect", "constant"] = "reflect"
+    metric_set: Literal["own", "hybriddepth", "dfv", "signed"] = "own"
     clipping: str = "none; predictions that are not finite take the farthest finite focus distance (column `filled`)"
     averaging: str = "figures per image, then the plain mean over images; ECE and the ten confidence bins pool pixels"
     delta: Literal["fraction", "percent"] = "fraction"
@@ -110,7 +114,7 @@ class Protocol:
         below, right = (whole - side for whole, side in zip(self.padded_size(stack), stack.size, strict=True))
         if not below and not right:
             return stack
-        images = np.stack([np.pad(plane, ((0, below), (0, right), (0, 0)), mode="reflect") for plane in stack])
+        images = np.stack([np.pad(plane, ((0, below), (0, right), (0, 0)), mode=self.padding) for plane in stack])
         return FocalStack(images, stack.focus_distances, stack.unit, stack.camera, names=stack.names, order=stack.order)
 
     def padded_size(self, stack: FocalStack) -> tuple[int, int]:
@@ -139,8 +143,12 @@ class Protocol:
         return Comparison(prediction, np.where(mask, truth, 0), mask)
 
     def carried(self, depth: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Depth in the protocol's space, any shape; infinite depth is 0 in an inverse one."""
-        return depth if self.inverse is None else self.inverse / depth
+        """Depth in the protocol's space, any shape; infinite depth is 0 in an inverse one without a shift."""
+        return depth if self.inverse is None else self.inverse / depth - self.shift
+
+    def depth_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Depth from values in the protocol's space, any shape: what `carried` undoes."""
+        return values if self.inverse is None else self.inverse / (values + self.shift)
 
     def carried_std(self, depth: NDArray[Any], std: NDArray[Any]) -> NDArray[np.float64]:
         """A standard deviation of depth in the protocol's space, by the derivative, any shape."""

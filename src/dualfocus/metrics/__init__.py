@@ -15,6 +15,7 @@ from dualfocus.metrics.confidence import (
     sparsification_error,
 )
 from dualfocus.metrics.depth import (
+    bad_pixels,
     correlation,
     depth_metrics,
     dfv_metrics,
@@ -24,6 +25,7 @@ from dualfocus.metrics.depth import (
 )
 
 __all__ = [
+    "bad_pixels",
     "boundary_f1",
     "bumpiness",
     "correlation",
