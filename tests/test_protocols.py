@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import cv2
 import h5py
 import numpy as np
 import OpenEXR
@@ -49,6 +50,27 @@ def ddff_truths(root, names):
             yield file["disp_val"][int(name.removeprefix("val-"))].astype(np.float64)
 
 
+def npy_truths(root, names):
+    for name in names:
+        (path,) = root.rglob(f"{name}.npy")
+        yield np.load(path, allow_pickle=True).item()["gt"].astype(np.float64)
+
+
+def hammer_truths(root, names):
+    for name in names:
+        with Image.open(root / "HAMMER" / name / "depth.png") as image:
+            near, far, level = float(image.info["near"]), float(image.info["far"]), np.array(image).astype(float)
+        depth = np.exp(np.log(near) + (level - 1) / 65533 * np.log(far / near))
+        yield np.where((level > 0) & (level < 65535), depth, 0)
+
+
+def stereo_truths(root, names):
+    for name in names:
+        (folder,) = root.rglob(name)
+        with OpenEXR.File(str(folder / "disp.exr"), separate_channels=True) as file:
+            yield file.channels()["Y"].pixels.astype(np.float64)
+
+
 # protocol, its fixture, the truths in its space, the pixels that count, an error to add
 CASES = [
     ("nyu/hybriddepth-n5", "nyu-bts", nyu_truths, lambda t: (t > 0.001) & (t < 10), 0.05),
@@ -57,6 +79,11 @@ CASES = [
     ("ddff12/dfv-n5", "ddff12", ddff_truths, lambda t: t > 0, 0.01),
     ("ddff12/dfv-n10", "ddff12", ddff_truths, lambda t: t > 0, 0.01),
     ("ddff12/hybriddepth-n5", "ddff12", ddff_truths, lambda t: (t > 0.02) & (t < 0.28), 0.01),
+    ("ibims-1/f1.4-n5", "ibims-1", npy_truths, lambda t: t > 0, 0.05),
+    ("diode/f1.4-n5", "diode", npy_truths, lambda t: t > 0, 0.05),
+    ("hammer/f1.4-n5", "hammer", hammer_truths, lambda t: t > 0, 0.05),
+    ("flyingthings3d/aif-n15", "flyingthings3d", stereo_truths, lambda t: (t >= 10) & (t <= 100), 1.0),
+    ("middlebury/aif-n15", "middlebury", stereo_truths, lambda t: (t >= 10) & (t <= 60), 1.0),
 ]
 
 
@@ -97,7 +124,7 @@ def test_known_predictions_give_known_figures(benchmark_data, tmp_path, capsys, 
     systems = [f"files:{tmp_path / part}" for part in ("added", "times")]
     means = evaluate(protocol, root, tmp_path / "out", *systems)
     counted = [t[counts(t)] for t in truths]
-    if protocol.startswith("ddff12/hyb"):
+    if protocol.startswith(("ddff12/hyb", "flying", "middle")):
         assert all(0 < (t > 0).sum() - len(c) for t, c in zip(truths, counted, strict=True))  # the mask matters here
 
     added = means["files:added"]
@@ -114,7 +141,7 @@ def test_known_predictions_give_known_figures(benchmark_data, tmp_path, capsys, 
     times = means["files:times"]
     assert times["abs_rel"] == pytest.approx(0.1, rel=1e-5)
     assert times["log_rms"] == pytest.approx(math.log(1.1), rel=1e-5)
-    assert times["delta1"] == 1 and times["filled"] == 0
+    assert times["delta1"] == times["d1_15"] == 1 and times["d1_05"] == times["filled"] == 0
     assert times["sq_rel"] == pytest.approx(0.01 * np.mean([t.mean() for t in counted]), rel=1e-5)
     # the mean of each image's root, not the root of the mean
     assert times["rmse"] == pytest.approx(0.1 * np.mean([np.sqrt(np.mean(t**2)) for t in counted]), rel=1e-5)
@@ -153,6 +180,23 @@ def test_fod500_as_dfv_measures_it(benchmark_data, tmp_path):
     assert found["rmse"] < 0.02
     far = np.mean([np.sqrt(np.mean((1.5 - stored(t)) ** 2)) for t in truths])
     assert means["files:far"]["rmse"] == pytest.approx(far, rel=1e-6)
+
+
+def test_signed_disparity_known_predictions(benchmark_data, tmp_path):
+    root = benchmark_data("4d-light-field")
+    names = open_dataset(PROTOCOLS["4d-light-field/aif-n10"], root).names
+    truths = [cv2.imread(str(root / "training" / name / "gt_disp_lowres.pfm"), -1).astype(np.float64) for name in names]
+    assert all(t.min() < -1 and t.max() > 1 for t in truths)
+    predictions(tmp_path / "added", names, truths, lambda t: t + 0.08)
+    predictions(tmp_path / "times", names, truths, lambda t: t * 1.1)
+    systems = [f"files:{tmp_path / part}" for part in ("added", "times")]
+    added, times = evaluate("4d-light-field/aif-n10", root, tmp_path / "out", *systems).values()
+    assert added["rmse"] == pytest.approx(0.08, rel=1e-5) and added["mse"] == pytest.approx(0.08**2, rel=1e-5)
+    assert added["badpix"] == 1 and added["bump"] == pytest.approx(0, abs=1e-3) and added["filled"] == 0
+    assert times["rmse"] == pytest.approx(0.1 * np.mean([np.sqrt(np.mean(t**2)) for t in truths]), rel=1e-5)
+    assert times["badpix"] == pytest.approx(np.mean([np.mean(np.abs(t) > 0.7) for t in truths]), rel=1e-3)
+    assert times["bump"] == pytest.approx(np.mean([bump(0.1 * t, t == t) for t in truths]), rel=1e-3)
+    assert all(times[column] is None for column in ("abs_rel", "log_rms", "delta1"))  # no meaning with a sign
 
 
 def test_arkitscenes_known_predictions(benchmark_data, tmp_path):
@@ -227,6 +271,11 @@ def test_a_spoilt_prediction_folder_is_one_line(benchmark_data, tmp_path, capsys
         ("fod500/dfv", "nowhere", "no such folder"),
         ("arkitscenes/hybriddepth-n5", "nowhere", "no folder Validation"),
         ("ddff12/dfv-n10", "nowhere", "no such file"),
+        ("ibims-1/f1.4-n5", "nowhere", "no such folder"),
+        ("diode/f1.4-n5", "nowhere", "no such folder"),
+        ("hammer/f1.4-n5", "nowhere", "no .index.txt"),
+        ("4d-light-field/aif-n10", "nowhere", "no such folder"),
+        ("middlebury/aif-n15", "nowhere", "no such folder"),
     ],
 )
 def test_unusable_data_is_one_line(tmp_path, capsys, protocol, file, message):
@@ -252,6 +301,15 @@ def test_ddff12_is_padded_as_dfv_does_and_cut_back(benchmark_data):
     np.testing.assert_allclose(compared.prediction, BF / 3)
     np.testing.assert_allclose(compared.truth[compared.mask], BF / sample.truth[sample.mask], rtol=1e-6)
     assert not compared.truth[~compared.mask].any()
+
+
+def test_stereo_sets_are_padded_with_black(benchmark_data):
+    protocol = PROTOCOLS["middlebury/aif-n15"]
+    sample = open_dataset(protocol, benchmark_data("middlebury"))[0]
+    padded = protocol.padded(sample.stack)
+    assert sample.stack.size == (277, 347) and padded.size == (288, 352)
+    np.testing.assert_array_equal(padded[7][:277, :347], sample.stack[7])
+    assert not padded[7][277:].any() and not padded[7][:, 347:].any()
 
 
 def test_a_model_under_a_padding_protocol(benchmark_data, tmp_path):
@@ -300,4 +358,5 @@ def test_leaking_protocols_follow_each_image_and_fixed_ones_do_not(benchmark_dat
         np.testing.assert_allclose(sample.stack.focus_distances[[0, -1]], [known.min(), known.max()], rtol=1e-6)
         np.testing.assert_array_equal(fixed[index].stack.focus_distances, FIXED_DISTANCES_M)
     for name, protocol in PROTOCOLS.items():
-        assert ("leaks" in protocol.focus_range) == ("/hybriddepth" in name and not name.startswith("ddff12"))
+        leaking = name.startswith(("nyu/hybriddepth", "arkitscenes")) or name.endswith("/f1.4-n5")
+        assert ("leaks" in protocol.focus_range) == leaking

@@ -496,7 +496,7 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fal
 
 @app.command("check-data")
 def check_data(
-    name: Annotated[str, typer.Argument(help="nyu, fod500, ddff12, arkitscenes or stacks.")],
+    name: Annotated[str, typer.Argument(help="nyu, fod500, ddff12, ... or stacks; any other word lists them all.")],
     path: Annotated[Path, typer.Argument(help="Its file or folder.")],
 ) -> None:
     """Say whether a data set is complete."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dualfocus.datasets import arkitscenes, ddff12, fod500, nyu_bts
+from dualfocus.datasets import arkitscenes, ddff12, fod500, hammer, light_field_4d, nyu_bts, synthetic_fs, uniformat
 from dualfocus.datasets.nyu import SPLITS, open_nyu
 from dualfocus.datasets.nyu_bts import NyuBts
 from dualfocus.datasets.pack import unpacked
@@ -90,6 +90,41 @@ def _arkitscenes(root: Path, found: list[str]) -> Iterator[str]:
     yield from _split(frames, "validation", arkitscenes.COUNT, found)
 
 
+def _uniformat(package: uniformat.Package) -> Callable[[Path, list[str]], Iterator[str]]:
+    return lambda root, found: _split(uniformat.Uniformat(root, package), "images", package.count, found)
+
+
+def _hammer(root: Path, found: list[str]) -> Iterator[str]:
+    frames = hammer.Hammer(root)
+    yield from _missing(frames.folder, [f"{name}/{file}" for name in frames.names for file in hammer.FILES])
+    yield from _split(frames, "frames", len(frames), found)
+
+
+def _light_field_4d(root: Path, found: list[str]) -> Iterator[str]:
+    for split, expected in light_field_4d.COUNTS.items():
+        try:
+            scenes = light_field_4d.LightField4d(root, split)
+        except ValueError as error:
+            yield str(error)
+            continue
+        for folder in scenes.folders:
+            yield from _missing(folder, light_field_4d.VIEW_NAMES)
+        yield from _split(scenes, split, expected, found, read=scenes.read)
+
+
+def _synthetic_fs(kind: synthetic_fs.StereoSet) -> Callable[[Path, list[str]], Iterator[str]]:
+    def check(root: Path, found: list[str]) -> Iterator[str]:
+        scenes = synthetic_fs.SyntheticFs(root, kind)
+        for folder in scenes.folders:
+            try:
+                synthetic_fs.plane_paths(folder, kind)
+            except ValueError as error:
+                yield str(error)
+        yield from _split(scenes, "scenes", kind.count, found)
+
+    return check
+
+
 def _stacks(root: Path, found: list[str]) -> Iterator[str]:
     stacks = StackFolders(root)
     found.append(f"{len(stacks)} stacks with truth, {len(stacks.without_truth)} without")
@@ -107,6 +142,12 @@ CHECKS: dict[str, Callable[[Path, list[str]], Iterator[str]]] = {
     "fod500": _fod500,
     "ddff12": _ddff12,
     "arkitscenes": _arkitscenes,
+    "ibims-1": _uniformat(uniformat.IBIMS1),
+    "diode": _uniformat(uniformat.DIODE),
+    "hammer": _hammer,
+    "4d-light-field": _light_field_4d,
+    "flyingthings3d": _synthetic_fs(synthetic_fs.FLYINGTHINGS3D),
+    "middlebury": _synthetic_fs(synthetic_fs.MIDDLEBURY),
     "stacks": _stacks,
 }
 

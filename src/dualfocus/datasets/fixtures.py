@@ -6,7 +6,6 @@ them. Stacks are made by the package's own renderers with the lens of the data s
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,14 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dualfocus.datasets import ddff12, fod500, nyu
 from dualfocus.datasets.fixture_scene import FixtureScene, make_fixture_scene
+from dualfocus.datasets.fixture_tools import camera_blur, save, seeded, with_holes, write_json
+from dualfocus.datasets.fixtures_peers import PEER_FIXTURES
 from dualfocus.datasets.nyu_mat import SPLIT_FILE
-from dualfocus.optics import circle_of_confusion_px
 
-SEED = 0
 VIEWS = 9  # of the light field camera, on a side: its aperture is 8 disparities wide
 _NYU_SCENE = "study_room_0001"
 
@@ -60,10 +58,10 @@ def _nyu_labelled(root: Path) -> None:
         rgb, depth = _room(index)
         _framed(rgb, nyu.WHITE, 9)
         level = np.clip(np.rint(depth * 255 / 9.9955 - 0.5), 0, 255).astype(np.uint8)
-        _save(rgb, root / "rgb" / f"{index:04d}.jpg")
-        _save(level, root / "depth_u8" / f"{index:04d}.png")
+        save(rgb, root / "rgb" / f"{index:04d}.jpg")
+        save(level, root / "depth_u8" / f"{index:04d}.png")
     encoding = "uint8 level v; depth_m = (v + 0.5) * 9.9955 / 255"
-    _write_json(root / "splits.json", {"train": [0, 1], "test": [2, 3], "depth_encoding": encoding})
+    write_json(root / "splits.json", {"train": [0, 1], "test": [2, 3], "depth_encoding": encoding})
 
 
 def _nyu_bts(root: Path) -> None:
@@ -77,8 +75,8 @@ def _nyu_bts(root: Path) -> None:
             rgb, depth = _room(index if split == "train" else 2 + index)
             _framed(rgb, border, width)
             stem = f"{index:05d}"
-            _save(rgb, folder / _NYU_SCENE / f"rgb_{stem}.jpg")
-            _save(_with_holes(np.rint(depth * 1000).astype(np.uint16)), folder / _NYU_SCENE / f"sync_depth_{stem}.png")
+            save(rgb, folder / _NYU_SCENE / f"rgb_{stem}.jpg")
+            save(with_holes(np.rint(depth * 1000).astype(np.uint16)), folder / _NYU_SCENE / f"sync_depth_{stem}.png")
             lines.append(f"/{_NYU_SCENE}/rgb_{stem}.jpg /{_NYU_SCENE}/sync_depth_{stem}.png 518.8579\n")
         (root / f"nyu_{split}.txt").write_text("".join(lines), encoding="utf-8")
 
@@ -89,7 +87,7 @@ def _nyu_mat(root: Path) -> None:
 
     rooms = [_room(index) for index in range(4)]
     whole = np.stack([depth.T for _, depth in rooms]).astype(np.float32)
-    raw = np.stack([_with_holes(depth.copy()).T for _, depth in rooms]).astype(np.float32)
+    raw = np.stack([with_holes(depth.copy()).T for _, depth in rooms]).astype(np.float32)
     with h5py.File(root / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
         packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}
         file.create_dataset("images", data=np.stack([rgb.transpose(2, 1, 0) for rgb, _ in rooms]), **packed)
@@ -97,7 +95,7 @@ def _nyu_mat(root: Path) -> None:
         file.create_dataset("rawDepths", data=raw, **packed)
     with (root / "nyu_depth_v2_labeled.mat").open("r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file, a fixture".ljust(124) + b"\x00\x02IM")
-    _write_json(root / SPLIT_FILE, {"test": [[2, 3]]})
+    write_json(root / SPLIT_FILE, {"test": [[2, 3]]})
 
 
 def _fod500(root: Path) -> None:
@@ -107,13 +105,13 @@ def _fod500(root: Path) -> None:
     folder = root / "fs_6"
     folder.mkdir()
     for number in (0, 1, fod500.FIRST_TEST, fod500.FIRST_TEST + 1):
-        scene = make_fixture_scene(_rng("fod500", number), fod500.SIZE, fod500.SIZE, 0.1, 2.8)
+        scene = make_fixture_scene(seeded("fod500", number), fod500.SIZE, fod500.SIZE, 0.1, 2.8)
         lens = fod500.CAMERA
         assert lens.focal_length_mm and lens.f_number and lens.sensor_width_mm
         pitch = lens.sensor_width_mm * 1e-3 / fod500.SIZE
-        blur = _camera_blur(scene, fod500.FOCUS_DISTANCES_M, lens.focal_length_mm * 1e-3, lens.f_number, pitch)
+        blur = camera_blur(scene, fod500.FOCUS_DISTANCES_M, lens.focal_length_mm * 1e-3, lens.f_number, pitch)
         for plane, image in enumerate(scene.stack(blur), start=1):
-            _save(image, folder / f"{number:06d}_{plane:02d}All.tif")
+            save(image, folder / f"{number:06d}_{plane:02d}All.tif")
         depth = scene.visible_depth().astype(np.float16)
         header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
         with OpenEXR.File(header, {"R": depth, "G": depth.copy(), "B": depth.copy()}) as file:
@@ -136,9 +134,9 @@ def _write_ddff12(path: Path, size: tuple[int, int], stack_type: Any, truth_type
 
     with h5py.File(path, "w") as file:
         for split in ("train", "val"):
-            scenes = [make_fixture_scene(_rng(path.name, split, n), *size, 0.48, 8.0) for n in range(2)]
+            scenes = [make_fixture_scene(seeded(path.name, split, n), *size, 0.48, 8.0) for n in range(2)]
             stacks = np.stack([scene.stack(_light_field_blur(scene)) for scene in scenes])
-            truths = np.stack([_with_holes(ddff12.DISPARITY_M / scene.visible_depth()) for scene in scenes])
+            truths = np.stack([with_holes(ddff12.DISPARITY_M / scene.visible_depth()) for scene in scenes])
             chunk: dict[str, Any] = {"compression": "lzf", "shuffle": True}
             file.create_dataset(f"stack_{split}", data=stacks.astype(stack_type), chunks=(1, 1, *size, 3), **chunk)
             file.create_dataset(f"disp_{split}", data=truths.astype(truth_type))
@@ -152,13 +150,13 @@ def _arkitscenes(root: Path) -> None:
     folder = root / "Validation"
     lines = []
     for video, time in (("40000001", "101.250"), ("40000002", "7.038")):
-        scene = make_fixture_scene(_rng("arkitscenes", video), 1440, 1920, 0.6, 4.5, grain=4)
+        scene = make_fixture_scene(seeded("arkitscenes", video), 1440, 1920, 0.6, 4.5, grain=4)
         name = f"{video}_{time}.png"
-        depth = _with_holes(np.rint(scene.visible_depth() * 1000).astype(np.uint16))
+        depth = with_holes(np.rint(scene.visible_depth() * 1000).astype(np.uint16))
         image = scene.sharp()
-        _save(image, folder / video / "wide" / name)
-        _save(depth, folder / video / "highres_depth" / name)
-        _save(image[3::8, 3::8][:192, :256], folder / video / "lowres_wide" / name)
+        save(image, folder / video / "wide" / name)
+        save(depth, folder / video / "highres_depth" / name)
+        save(image[3::8, 3::8][:192, :256], folder / video / "lowres_wide" / name)
         lines.append(f"{video}/lowres_wide/{name} {video}/downsampled_gt/{name}\n")
     (folder / "Validation.txt").write_text("".join(lines), encoding="utf-8")
 
@@ -166,11 +164,11 @@ def _arkitscenes(root: Path) -> None:
 def _stacks(root: Path) -> None:
     """Two folders with `stack.json`: one in metres with a .npy truth, one in dioptres with a 16-bit depth image."""
     for name, unit in (("metres", "m"), ("dioptres", "dioptre")):
-        scene = make_fixture_scene(_rng("stacks", name), 120, 160, 0.4, 2.0)
+        scene = make_fixture_scene(seeded("stacks", name), 120, 160, 0.4, 2.0)
         distances = np.array([0.4, 0.55, 0.8, 1.2, 2.0])
-        images = scene.stack(_camera_blur(scene, distances.tolist(), 6e-3, 1.8, 12e-6))
+        images = scene.stack(camera_blur(scene, distances.tolist(), 6e-3, 1.8, 12e-6))
         for plane, image in enumerate(images):
-            _save(image, root / name / f"{plane}.png")
+            save(image, root / name / f"{plane}.png")
         record: dict[str, Any] = {"images": [f"{n}.png" for n in range(len(images))], "unit": unit}
         depth = scene.visible_depth()
         if unit == "m":
@@ -178,8 +176,8 @@ def _stacks(root: Path) -> None:
             np.save(root / name / "truth.npy", depth.astype(np.float32))
         else:
             record |= {"focus_distances": (1 / distances).tolist(), "depth_png": "depth.png", "depth_png_scale_m": 1e-4}
-            _save(_with_holes(np.rint(depth * 1e4).astype(np.uint16)), root / name / "depth.png")
-        _write_json(root / name / "stack.json", record)
+            save(with_holes(np.rint(depth * 1e4).astype(np.uint16)), root / name / "depth.png")
+        write_json(root / name / "stack.json", record)
 
 
 FIXTURES: dict[str, Callable[[Path], None]] = {
@@ -191,21 +189,14 @@ FIXTURES: dict[str, Callable[[Path], None]] = {
     "ddff12-official": _ddff12_official,
     "arkitscenes": _arkitscenes,
     "stacks": _stacks,
+    **PEER_FIXTURES,
 }
 
 
 def _room(index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """An NYU image and its depth in metres, the same in each form of the data."""
-    scene = make_fixture_scene(_rng("nyu", index), nyu.HEIGHT, nyu.WIDTH, 0.9, 6.0)
+    scene = make_fixture_scene(seeded("nyu", index), nyu.HEIGHT, nyu.WIDTH, 0.9, 6.0)
     return scene.sharp(), scene.visible_depth()
-
-
-def _camera_blur(
-    scene: FixtureScene, distances: Any, focal_length: float, f_number: float, pitch: float
-) -> NDArray[np.float64]:
-    """(L, N, H, W) diameter in px of a thin lens."""
-    planes = [circle_of_confusion_px(scene.depth, s, focal_length, f_number, pitch) for s in distances]
-    return np.stack(planes, axis=1)
 
 
 def _light_field_blur(scene: FixtureScene) -> NDArray[np.float64]:
@@ -215,28 +206,6 @@ def _light_field_blur(scene: FixtureScene) -> NDArray[np.float64]:
     return np.stack(planes, axis=1)
 
 
-def _with_holes(depth: NDArray[Any]) -> NDArray[Any]:
-    """The same array with 0, which marks unknown depth, in a block and along a side, as behind a rim."""
-    rows, columns = depth.shape
-    depth[rows // 5 : rows // 4, columns // 5 : columns // 3] = 0
-    depth[rows // 3 : 2 * rows // 3, -columns // 5 :: 7] = 0
-    return depth
-
-
 def _framed(rgb: NDArray[np.uint8], level: int, width: int) -> None:
     """A uniform frame, in place."""
     rgb[:width], rgb[-width:], rgb[:, :width], rgb[:, -width:] = (level,) * 4
-
-
-def _rng(*words: Any) -> np.random.Generator:
-    return np.random.default_rng([SEED, *"/".join(map(str, words)).encode()])
-
-
-def _save(image: NDArray[Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {"quality": 95} if path.suffix == ".jpg" else {}
-    Image.fromarray(image).save(path, **options)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
