@@ -1,7 +1,7 @@
 """Makes surfaces.png: what the spatial constraint sees in each plane of a stack, and prints whether it is alive.
 
-Columns are planes, near to far. Rows: the photograph; the surface whose gradient theta_grad decodes from z*_n at 1/4 of
-the image; the sharpness weight q_n of the true depth. The paper's idea is that the surface is clean where its plane is
+Columns are planes, near to far. Rows: the photograph; the surface whose gradient theta_grad decodes from z*_n at 1/16
+of the image; the sharpness weight q_n of the true depth. The paper's idea is that the surface is clean where its plane is
 in focus. The table says how wrong the decoded gradients are, in and out of focus, beside a decoder that always says
 "flat", at every level of the network and over several baselines.
 
@@ -28,6 +28,7 @@ from dualfocus.training.objective import Batch, network_input, sample_cells
 from dualfocus.training.sources import from_sample
 from dualfocus.training.validate import Validation
 
+LEVEL = 16  # pixels a cell: the finest surfaces of dualfocus-s, and the finest of the others that are alive
 SAMPLES = Path(dualfocus.__file__).parent / "samples"
 
 
@@ -40,15 +41,15 @@ def stacks(config: Path | None) -> list[Batch]:
 
 
 def grey(values: Tensor, low: float, high: float) -> np.ndarray:
-    """A map (h, w) as a (4 h, 4 w, 3) picture."""
+    """A map (h, w) at 1 / ``LEVEL`` as a picture of full size, (H, W, 3)."""
     level = ((values - low) / (high - low)).clamp(0, 1).mul(255).round().byte().numpy()
-    return np.repeat(np.kron(level, np.ones((4, 4), np.uint8))[..., None], 3, axis=-1)
+    return np.repeat(np.kron(level, np.ones((LEVEL, LEVEL), np.uint8))[..., None], 3, axis=-1)
 
 
 def picture(gradient: Tensor, batch: Batch) -> Image.Image:
-    """The sheet: photographs, surfaces, sharpness weights; ``gradient`` is theta_grad's at 1/4."""
+    """The sheet: photographs, surfaces, sharpness weights; ``gradient`` is theta_grad's at 1 / ``LEVEL``."""
     spacings = batch["coordinates"].shape[1] - 1
-    truth = sample_cells(batch["truth"], 4) * spacings
+    truth = sample_cells(batch["truth"], LEVEL) * spacings
     weights = sharpness_weights(truth, batch["coordinates"].float() * spacings)[0]
     centred = truth[0] - truth[0].mean()
     low, high = float(centred.min()), float(centred.max())
@@ -78,7 +79,7 @@ def main() -> None:
             f" {row.out_of_focus:12.4f} {row.out_of_focus_flat:6.4f} {outside:5.2f}"
         )
     with torch.inference_mode():
-        gradient = network.surface_gradients(network_input(batches[0]))["surface_gradient/4"][0]
+        gradient = network.surface_gradients(network_input(batches[0]))[f"surface_gradient/{LEVEL}"][0]
     picture(gradient, batches[0]).save("surfaces.png", optimize=True)
 
 

@@ -146,15 +146,10 @@ class EncodedPlanes:
         score, evidence = self._fuse_tiles(chosen, surface, u, box, cores)
         return self.network.read_out([score], evidence, u, (height, width))
 
-    @property
-    def inside(self) -> Size:
-        """The true image at 1/4. The projection is over all of it, also when fusion runs in tiles."""
-        return -(-self.size[0] // 4), -(-self.size[1] // 4)
-
     def surfaces(self, chosen: list[int]) -> Tensor | None:
-        """What fusion reads of the surfaces, (N, C2, h, w)."""
-        quarter = torch.cat([self.features[n][0] for n in chosen])
-        return self.network.surfaces(quarter, len(chosen), self.inside)[0]
+        """What fusion reads of the surfaces, (N, C2, h, w) at 1/16; over the whole image, also when fusion is in tiles."""
+        sixteenth = torch.cat([self.features[n][2] for n in chosen])
+        return self.network.surfaces(sixteenth, len(chosen))[0]
 
     def _fuse_tiles(
         self, chosen: list[int], surface: Tensor | None, u: Tensor, box: Box, cores: list[Box]
@@ -180,7 +175,7 @@ class EncodedPlanes:
             torch.cat([_cut(self.features[n][level], box, stride) for n in chosen])
             for level, stride in enumerate((4, 8, 16))
         )
-        part = None if surface is None else _cut(surface, box, 4)
+        part = None if surface is None else _cut(surface, box, 16)
         fused, scores = self.network.fuse((quarter, eighth, sixteenth), part, u)
         pixels = torch.stack([self.images[n][:, top:bottom, left:right] for n in chosen])
         images = pad_to_multiple(pixels.float() / 255, self.network.stride)

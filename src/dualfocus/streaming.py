@@ -125,7 +125,7 @@ class _CachedPlanes(EncodedPlanes):
         missing = [key for key in keys if key not in self._surfaces]
         if missing:
             volume = torch.cat([self._difference(*key) for key in missing])
-            found = self.network.plane_surfaces(volume, self.inside).split(1)
+            found = self.network.plane_surfaces(volume).split(1)
             self._surfaces.update(zip(missing, found, strict=True))
         self._surfaces = {key: self._surfaces[key] for key in keys}
         surfaces = torch.cat([self._surfaces[key] for key in keys])
@@ -133,5 +133,5 @@ class _CachedPlanes(EncodedPlanes):
 
     def _difference(self, n: int, neighbour: int, last: bool) -> Tensor:
         """V*_n, (1, 2C, h, w): V_n and the step to the next plane, or for the last plane the step to it."""
-        own, other = self.features[n][0], self.features[neighbour][0]
+        own, other = self.features[n][2], self.features[neighbour][2]
         return torch.cat((own, own - other if last else other - own), dim=1)

@@ -95,15 +95,18 @@ def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
 
 
 class SceneContext(nn.Module):
-    """A small U-Net over the collapsed planes, at 1/4, 1/8 and 1/16 with dilations; heads for what it is asked."""
+    """A small U-Net over the collapsed planes, from 1/4 to 1/32 with dilations; heads for what it is asked."""
 
-    def __init__(self, features: int, widths: tuple[int, int, int]) -> None:
+    def __init__(self, features: int, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
-        quarter, eighth, sixteenth = widths
+        quarter, eighth, sixteenth, bottom = widths
         self.enter = nn.Sequential(ConvNorm(features + _LOCAL.stop, quarter), Residual(quarter))
         self.down_eighth = nn.Sequential(ConvNorm(quarter, eighth, stride=2), Residual(eighth))
         wide = [Residual(sixteenth, dilation) for dilation in (1, 2, 4)]
         self.down_sixteenth = nn.Sequential(ConvNorm(eighth, sixteenth, stride=2), *wide)
+        deep = [Residual(bottom, dilation) for dilation in (1, 2, 4)]
+        self.down_bottom = nn.Sequential(ConvNorm(sixteenth, bottom, stride=2), *deep)
+        self.up_sixteenth = nn.Conv2d(bottom, sixteenth, 1)
         self.up_eighth = nn.Conv2d(sixteenth, eighth, 1)
         self.mix_eighth = Residual(eighth)
         self.up_quarter = nn.Conv2d(eighth, quarter, 1)
@@ -119,8 +122,10 @@ class SceneContext(nn.Module):
         """What :func:`collapse` returned -> (B, C, h, w), read by the heads."""
         quarter = self.enter(evidence)
         eighth = self.down_eighth(quarter)
-        below = double(self.up_eighth(self.down_sixteenth(eighth)))
-        eighth = self.mix_eighth(eighth + below)
+        sixteenth = self.down_sixteenth(eighth)
+        below = double(self.up_sixteenth(self.down_bottom(sixteenth)))
+        sixteenth = sixteenth + below[..., : sixteenth.shape[-2], : sixteenth.shape[-1]]  # its sides may be odd
+        eighth = self.mix_eighth(eighth + double(self.up_eighth(sixteenth)))
         return self.mix_quarter(quarter + double(self.up_quarter(eighth)))
 
     def prior(self, hidden: Tensor) -> FocusPrior:

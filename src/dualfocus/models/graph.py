@@ -41,23 +41,28 @@ class ExportGraph(nn.Module):
         full = ((height + stride - 1) // stride * stride, (width + stride - 1) // stride * stride)
         padded = replicate(images.flatten(0, 1), *full)
         features = network.encoder(padded)
-        rows, columns = (height + 3) // 4, (width + 3) // 4
-        surface = self._surfaces(features[0], planes, rows, columns)
+        surface = self._surfaces(features[2], planes, full[0] // stride, full[1] // stride)
         fused, scores = network.fuse(features, surface, coordinates)
         evidence = network.collapse(fused, scores[-1], padded, coordinates)
         output = network.read_out(scores, evidence, coordinates, (height, width))
         return output.coordinate, output.std, output.confidence, output.probability
 
-    def _surfaces(self, quarter: Tensor, planes: int, rows: int, columns: int) -> Tensor | None:
-        """What fusion reads, see :meth:`DualFocusSmall.surfaces`."""
+    def _surfaces(self, sixteenth: Tensor, planes: int, rows: int, columns: int) -> Tensor | None:
+        """What fusion reads, see :meth:`DualFocusSmall.surfaces`.
+
+        Args:
+            sixteenth: V at 1/16, (B * N, C, rows, columns).
+            planes: N.
+            rows: as computed from the graph's input; the exporter takes the sizes of features for those of the trace.
+            columns: likewise.
+        """
         network = self.network
         if network.config.spatial == "off":
             return None
-        field = network.gradient_head(stack_differences(quarter, planes))
+        field = network.gradient_head(stack_differences(sixteenth, planes))
         if network.config.spatial == "no_projection":
             return field.flatten(1, 2)
-        surface = project(field[..., :rows, :columns].float())
-        return normalise_surfaces(replicate(surface, quarter.shape[-2], quarter.shape[-1]), planes)
+        return normalise_surfaces(project(field[..., :rows, :columns].float()), planes)
 
 
 def replicate(maps: Tensor, height: int, width: int) -> Tensor:

@@ -1,7 +1,7 @@
 """``dualfocus-s``: the two variational constraints in a network made for CPUs.
 
-Dense 3x3 blocks, plane mixing by channel shifts instead of 3-D kernels, the projection at 1/4 of the image,
-and convex upsampling of two moments instead of N probability maps.
+Dense 3x3 blocks, plane mixing by channel shifts instead of 3-D kernels, the projection at 1/16 of the image, where a
+surface says something that a flat one does not (docs/method.md), and convex upsampling of two moments instead of N probability maps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dualfocus.models.context import SceneContext, collapse, combine
 from dualfocus.models.encoder import PlaneEncoder
 from dualfocus.models.layers import ConvNorm, PlaneResidual, double, pad_to_multiple, plane_features
 from dualfocus.models.output import FocusOutput
-from dualfocus.models.projection import project_inside
+from dualfocus.models.projection import integrable_projection
 from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
@@ -32,7 +32,7 @@ class SmallConfig:
 
     encoder: tuple[int, int, int, int] = (20, 40, 64, 112)
     decoder: tuple[int, int, int] = (32, 48, 96)
-    context: tuple[int, int, int] = (40, 48, 80)
+    context: tuple[int, int, int, int] = (40, 48, 80, 160)
     surfaces: int = 16
     spatial: str = "full"
 
@@ -86,13 +86,13 @@ class DualFocusSmall(nn.Module):
         self.encoder = PlaneEncoder(config.encoder)
         extra = {"off": 0, "no_projection": 2 * config.surfaces}.get(config.spatial, config.surfaces)
         if config.spatial != "off":
-            self.gradient_head = GradientHead(2 * quarter, config.surfaces, fine)
+            self.gradient_head = GradientHead(2 * sixteenth, config.surfaces, coarse)
             self.gradient_decoder = nn.Conv2d(extra, 2, 3, padding=1)  # theta_grad
-        self.enter_coarse = ConvNorm(2 * sixteenth, coarse, kernel=1)
+        self.enter_coarse = ConvNorm(2 * sixteenth + extra, coarse, kernel=1)
         self.enter_middle = ConvNorm(2 * eighth + coarse, middle, kernel=1)
-        self.enter_fine = ConvNorm(2 * quarter + extra + middle, fine, kernel=1)
+        self.enter_fine = ConvNorm(2 * quarter + middle, fine, kernel=1)
         self.place = nn.ModuleList([nn.Linear(4, width) for width in (coarse, middle, fine)])
-        self.fuse_coarse = nn.ModuleList([PlaneResidual(coarse), PlaneResidual(coarse)])
+        self.fuse_coarse = nn.ModuleList([PlaneResidual(coarse) for _ in range(3)])
         self.fuse_middle = nn.ModuleList([PlaneResidual(middle), PlaneResidual(middle)])
         self.fuse_fine = nn.ModuleList([PlaneResidual(fine), PlaneResidual(fine)])
         self.scores = nn.ModuleList([nn.Conv2d(width, 1, 3, padding=1) for width in (coarse, middle, fine)])
@@ -111,13 +111,12 @@ class DualFocusSmall(nn.Module):
         batch, planes, _, height, width = images.shape
         padded = pad_to_multiple(images.flatten(0, 1), self.stride)
         features = self.encoder(padded)
-        surface, gradient = self.surfaces(features[0], planes, (-(-height // 4), -(-width // 4)))
+        surface, gradient = self.surfaces(features[2], planes)
         fused, scores = self.fuse(features, surface, coordinates)
         evidence = self.collapse(fused, scores[-1], padded, coordinates)
         output = self.read_out(scores, evidence, coordinates, (height, width))
         if self.training and gradient is not None and output.aux is not None:
-            rows, columns = output.probability.shape[-2:]
-            output.aux["surface_gradient/4"] = gradient.float().unflatten(0, (batch, planes))[..., :rows, :columns]
+            output.aux["surface_gradient/16"] = gradient.float().unflatten(0, (batch, planes))
         return output
 
     def surface_gradients(self, images: Tensor) -> dict[str, Tensor]:
@@ -127,42 +126,39 @@ class DualFocusSmall(nn.Module):
             images: (B, N, 3, H, W), sides multiples of ``stride``.
 
         Returns:
-            ``surface_gradient/4``: (B, N, 2, H / 4, W / 4); empty where there are no surfaces.
+            ``surface_gradient/16``: (B, N, 2, H / 16, W / 16); empty where there are no surfaces.
         """
-        batch, planes, _, height, width = images.shape
-        quarter = self.encoder(images.flatten(0, 1))[0]
-        _, gradient = self.surfaces(quarter, planes, (height // 4, width // 4))
-        return {} if gradient is None else {"surface_gradient/4": gradient.float().unflatten(0, (batch, planes))}
+        batch, planes = images.shape[:2]
+        _, gradient = self.surfaces(self.encoder(images.flatten(0, 1))[2], planes)
+        return {} if gradient is None else {"surface_gradient/16": gradient.float().unflatten(0, (batch, planes))}
 
-    def surfaces(self, quarter: Tensor, planes: int, inside: tuple[int, int]) -> tuple[Tensor | None, Tensor | None]:
+    def surfaces(self, sixteenth: Tensor, planes: int) -> tuple[Tensor | None, Tensor | None]:
         """Gradient field, projection and theta_grad of every plane.
 
         Args:
-            quarter: V at 1/4, (B * N, C, h, w).
+            sixteenth: V at 1/16, (B * N, C, h, w).
             planes: N.
-            inside: height and width of the true image region at 1/4; the solve is over it alone.
 
         Returns:
             what fusion reads, (B * N, C2, h, w), and theta_grad's output, (B * N, 2, h, w).
         """
         if self.config.spatial == "off":
             return None, None
-        surface = self.plane_surfaces(stack_differences(quarter, planes), inside)
+        surface = self.plane_surfaces(stack_differences(sixteenth, planes))
         shown = surface if self.config.spatial == "no_projection" else normalise_surfaces(surface, planes)
         return shown, self.gradient_decoder(surface)
 
-    def plane_surfaces(self, volume: Tensor, inside: tuple[int, int]) -> Tensor:
+    def plane_surfaces(self, volume: Tensor) -> Tensor:
         """Each plane's surface by itself, before the scale that all planes share.
 
         Args:
-            volume: V* at 1/4, (M, 2C, h, w).
-            inside: as for :meth:`surfaces`.
+            volume: V* at 1/16, (M, 2C, h, w).
 
         Returns:
             z*, (M, C2, h, w); without projection the gradient field.
         """
         field = self.gradient_head(volume)
-        return field.flatten(1, 2) if self.config.spatial == "no_projection" else project_inside(field, *inside)
+        return field.flatten(1, 2) if self.config.spatial == "no_projection" else integrable_projection(field)
 
     def fuse(
         self, features: tuple[Tensor, Tensor, Tensor], surface: Tensor | None, coordinates: Tensor
@@ -180,13 +176,14 @@ class DualFocusSmall(nn.Module):
         planes = coordinates.shape[1]
         quarter, eighth, sixteenth = (stack_differences(level, planes) for level in features)
         where = plane_features(coordinates).to(quarter.dtype)
-        x = self._stage(self.enter_coarse(sixteenth), 0, self.fuse_coarse, where, planes)
+        coarse = sixteenth if surface is None else torch.cat((sixteenth, surface.to(sixteenth.dtype)), dim=1)
+        x = self._stage(self.enter_coarse(coarse), 0, self.fuse_coarse, where, planes)
         scores = [self.scores[0](x)]
         x = self.enter_middle(torch.cat((eighth, double(x)), dim=1))
         x = self._stage(x, 1, self.fuse_middle, where, planes)
         scores.append(self.scores[1](x))
-        parts = [quarter, double(x)] if surface is None else [quarter, surface.to(quarter.dtype), double(x)]
-        x = self._stage(self.enter_fine(torch.cat(parts, dim=1)), 2, self.fuse_fine, where, planes)
+        x = self.enter_fine(torch.cat((quarter, double(x)), dim=1))
+        x = self._stage(x, 2, self.fuse_fine, where, planes)
         scores.append(self.scores[2](x))
         return x, scores
 
