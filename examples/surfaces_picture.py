@@ -1,8 +1,8 @@
 """Makes surfaces.png: what the spatial constraint sees in each plane of a stack, and prints whether it is alive.
 
 Columns are planes, near to far. Rows: the photograph; the surface whose gradient theta_grad decodes from z*_n at 1/16
-of the image; the sharpness weight q_n of the true depth. The paper's idea is that the surface is clean where its plane is
-in focus. The table says how wrong the decoded gradients are, in and out of focus, beside a decoder that always says
+of the image; the sharpness weight q_n of the true depth. The paper's idea is that the surface is clean where its plane
+is in focus. The table says how wrong the decoded gradients are, in and out of focus, beside a decoder that always says
 "flat", at every level of the network and over several baselines.
 
 Run from the repository's root: ``python examples/surfaces_picture.py [weights.safetensors] [--stacks config.yaml]``.

@@ -28,7 +28,7 @@ def test_a_firm_prior_decides_where_the_scores_say_nothing():
 def test_without_training_the_scores_alone_decide():
     context = SceneContext(8, (8, 8, 8, 8)).eval()
     with torch.no_grad():
-        start = context.prior(context(torch.rand(1, 8 + 83, 8, 8)))
+        start = context.prior(context(torch.rand(1, 8 + 83, 8, 8), (32, 32)))
     torch.testing.assert_close(start.trust, torch.ones_like(start.trust))
     assert 0 < start.firmness.max() < 0.02
 

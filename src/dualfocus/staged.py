@@ -147,7 +147,7 @@ class EncodedPlanes:
         return self.network.read_out([score], evidence, u, (height, width))
 
     def surfaces(self, chosen: list[int]) -> Tensor | None:
-        """What fusion reads of the surfaces, (N, C2, h, w) at 1/16; over the whole image, also when fusion is in tiles."""
+        """What fusion reads of the surfaces, (N, C2, h, w) at 1/16: of the whole image, whatever the tiles."""
         sixteenth = torch.cat([self.features[n][2] for n in chosen])
         return self.network.surfaces(sixteenth, len(chosen))[0]
 

@@ -118,13 +118,22 @@ class SceneContext(nn.Module):
         last = nn.Conv2d(_CONFIDENCE_WIDTH, _CELL**2, 3, padding=1)
         self.confidence_head = nn.Sequential(ConvNorm(quarter + 10, _CONFIDENCE_WIDTH), last)
 
-    def forward(self, evidence: Tensor) -> Tensor:
-        """What :func:`collapse` returned -> (B, C, h, w), read by the heads."""
+    def forward(self, evidence: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the heads read.
+
+        Args:
+            evidence: what :func:`collapse` returned, (B, C', h, w).
+            size: H, W of the image before padding; a graph for export knows no other size.
+
+        Returns:
+            (B, C, h, w).
+        """
         quarter = self.enter(evidence)
         eighth = self.down_eighth(quarter)
         sixteenth = self.down_sixteenth(eighth)
         below = double(self.up_sixteenth(self.down_bottom(sixteenth)))
-        sixteenth = sixteenth + below[..., : sixteenth.shape[-2], : sixteenth.shape[-1]]  # its sides may be odd
+        rows, columns = (size[0] + 15) // 16, (size[1] + 15) // 16  # may be odd, those of `below` are even
+        sixteenth = sixteenth + below[..., :rows, :columns]
         eighth = self.mix_eighth(eighth + double(self.up_eighth(sixteenth)))
         return self.mix_quarter(quarter + double(self.up_quarter(eighth)))
 

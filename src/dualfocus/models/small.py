@@ -1,7 +1,8 @@
 """``dualfocus-s``: the two variational constraints in a network made for CPUs.
 
 Dense 3x3 blocks, plane mixing by channel shifts instead of 3-D kernels, the projection at 1/16 of the image, where a
-surface says something that a flat one does not (docs/method.md), and convex upsampling of two moments instead of N probability maps.
+surface says something that a flat one does not (docs/method.md), and convex upsampling of two moments instead of N
+probability maps.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ class DualFocusSmall(nn.Module):
         """
         planes = coordinates.shape[1]
         u = coordinates.float()
-        hidden = self.context(evidence)
+        hidden = self.context(evidence, size)
         prior = self.context.prior(hidden)
         probability = combine(_over_planes(scores[-1], planes), prior, u).softmax(dim=1)
         first, second = focus_moments(probability, u)
