@@ -286,6 +286,35 @@ def test_unusable_data_is_one_line(tmp_path, capsys, protocol, file, message):
     assert code == 2 and message in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+def test_half_a_download_is_one_line(benchmark_data, tmp_path):
+    root = tmp_path / "fs_6"
+    shutil.copytree(benchmark_data("fod500") / "fs_6", root)
+    depth = root / "000401Dpt.exr"
+    depth.write_bytes(depth.read_bytes()[:2000])
+    command = [sys.executable, "-m", "dualfocus", "evaluate", "classical", "--protocol", "fod500/dfv", "--data", root]
+    done = subprocess.run([*map(str, command), "-o", str(tmp_path / "out")], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "000401Dpt.exr: cannot be read as an EXR" in done.stderr and done.stderr.count("\n") == 1
+    depth.unlink()
+    (root / "000401_03All.tif").unlink()
+    done = subprocess.run([*map(str, command), "-o", str(tmp_path / "out")], capture_output=True, text=True)
+    assert done.returncode == 2 and "sample 000401 has 4 of 5 All.tif and 0 of 1" in done.stderr
+
+
+def test_a_damaged_block_of_an_hdf5_file_is_named(benchmark_data, tmp_path, capsys):
+    path = tmp_path / "my_ddff_trainVal.h5"
+    shutil.copy(benchmark_data("ddff12") / path.name, path)
+    with h5py.File(path) as file:
+        block = file["stack_val"].id.get_chunk_info_by_coord((1, 4, 0, 0, 0))
+    with path.open("r+b") as file:
+        file.seek(block.byte_offset + block.size // 3)
+        file.write(b"\xa5" * (block.size // 2))
+    command = ["evaluate", "classical", "--protocol", "ddff12/dfv-n5", "--data", str(path), "-o", str(tmp_path / "out")]
+    assert cli.main(command) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}: ") and error.count("\n") == 1 and "https://" in error
+
+
 def test_ddff12_is_padded_as_dfv_does_and_cut_back(benchmark_data):
     protocol = PROTOCOLS["ddff12/dfv-n5"]
     sample = Ddff12(benchmark_data("ddff12"), planes=5)[0]

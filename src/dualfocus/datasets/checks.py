@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dualfocus.datasets import arkitscenes, ddff12, fod500, hammer, light_field_4d, nyu_bts, synthetic_fs, uniformat
+from dualfocus.datasets.files import missing
 from dualfocus.datasets.nyu import SPLITS, open_nyu
 from dualfocus.datasets.nyu_bts import NyuBts
 from dualfocus.datasets.pack import unpacked
@@ -167,4 +168,4 @@ def _split(
 
 
 def _missing(folder: Path, names: list[str]) -> Iterator[str]:
-    return (f"{folder / name}: missing" for name in names if not (folder / name).is_file())
+    return (missing(folder / name) for name in names if not (folder / name).is_file())

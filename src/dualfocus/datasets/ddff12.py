@@ -68,8 +68,8 @@ class Ddff12:
 
     def __getitem__(self, index: int) -> Sample:
         """Read stack `index`; its truth is depth in metres, known where the disparity is above 0."""
-        name = self.names[index]
-        images = _as_images(self.file.read(f"stack_{self.split}", index)[self.chosen], name)
+        name, where = self.names[index], f"{self.file.path}: {self.names[index]}"
+        images = _as_images(self.file.read(f"stack_{self.split}", index)[self.chosen], where)
         disparity = np.asarray(self.file.read(f"disp_{self.split}", index), np.float64)
         mask = np.isfinite(disparity) & (disparity > 0)
         depth = np.divide(DISPARITY_M, disparity, out=np.zeros_like(disparity), where=mask).astype(np.float32)
@@ -80,7 +80,7 @@ class Ddff12:
             stack,
             depth,
             mask,
-            _as_images(self.file.read(sharp, index), name) if sharp in self.file else None,
+            _as_images(self.file.read(sharp, index), where) if sharp in self.file else None,
         )
 
 
@@ -111,12 +111,12 @@ def find_file(path: Path) -> Path:
     raise ValueError(f"{path}: no my_ddff_trainVal.h5 or ddff-dataset-trainval.h5 in it; {HOW}")
 
 
-def _as_images(values: NDArray[Any], name: str) -> NDArray[Any]:
+def _as_images(values: NDArray[Any], where: str) -> NDArray[Any]:
     """Images stored as 0 to 255 in any type: uint8 where they are whole numbers, else float32 in [0, 1]."""
     if values.dtype == np.uint8:
         return values
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 255):
-        raise ValueError(f"{name}: images span {low:g} to {high:g}, not 0 to 255")
+        raise ValueError(f"{where}: images span {low:g} to {high:g}, not 0 to 255: a damaged file; {HOW}")
     whole = values.astype(np.uint8)
     return whole if np.array_equal(whole, values) else (values / 255).astype(np.float32)

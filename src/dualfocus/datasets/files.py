@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from dualfocus.readers.frames import silence
+
+
+def missing(path: Path) -> str:
+    """What is said of a file that should be there."""
+    return f"{path}: missing, so the data set is incomplete"
 
 
 def read_image(path: Path, mode: str | None = None) -> NDArray[Any]:
@@ -21,6 +29,8 @@ def read_image(path: Path, mode: str | None = None) -> NDArray[Any]:
         with Image.open(path) as image:
             wanted = mode or ("RGB" if image.mode in ("P", "RGBA", "CMYK") else None)
             return np.array(image.convert(wanted) if wanted else image)
+    except FileNotFoundError:
+        raise ValueError(missing(path)) from None
     except (OSError, UnidentifiedImageError) as error:
         raise ValueError(f"{path}: cannot be read as an image ({error})") from None
 
@@ -37,8 +47,8 @@ def read_exr(path: Path) -> NDArray[np.float32]:
     """The channel R of an EXR image, or its only one, as (H, W) (ValueError naming the file)."""
     import OpenEXR
 
-    try:
-        with OpenEXR.File(str(path), separate_channels=True) as file:
+    try:  # of a damaged file it prints on both streams
+        with silence(), redirect_stdout(None), OpenEXR.File(str(path), separate_channels=True) as file:
             channels = file.channels()
             name = "R" if len(channels) > 1 else next(iter(channels))
             return np.asarray(channels[name].pixels, np.float32)

@@ -114,7 +114,7 @@ def open_nyu(
         ValueError: none of the three.
     """
     from dualfocus.datasets.nyu_bts import NyuBts
-    from dualfocus.datasets.nyu_mat import NyuMat
+    from dualfocus.datasets.nyu_mat import HOW, NyuMat
 
     root = Path(path)
     form: type[NyuImages]
@@ -129,7 +129,8 @@ def open_nyu(
     else:
         raise ValueError(
             f"{root}: no NYU Depth v2 there: give nyu_depth_v2_labeled.mat, a folder with sync and official_splits "
-            "(the set of BTS), or one with splits.json, rgb and depth_u8"
+            "(the set of BTS, linked from https://github.com/cleinc/bts), or one with splits.json, rgb and depth_u8; "
+            f"{HOW}"
         )
     return form(root, split, planes=planes, focus_distances=focus_distances)
 
