@@ -116,6 +116,8 @@ def test_the_report_of_two_models_and_two_backends(tmp_path):
     assert json.loads((tmp_path / "speed.json").read_text()) == report
     table = (tmp_path / "speed.md").read_text()
     assert "3 planes of 48 x 64:" in table and "| dualfocus-s onnx |" in table and " % |" in table
+    ours, others = table.split("**not comparable with the figures above**")
+    assert "HybridDepth" not in ours and "| DFV | focal stack | 15.50 | 175 | 0.007 |" in others
 
 
 def test_stage_clock_counts_nested_calls_once(monkeypatch):

@@ -19,7 +19,8 @@ class PublishedRow:
         protocol: how it was measured, as far as is known.
         source: where the figures were read.
         beside: names of our protocols that measure the same, beside whose figures the row may stand.
-        mse: and all that follow: the columns of `dualfocus evaluate` of these names.
+        mse: and those that follow: the columns of `dualfocus evaluate` of these names.
+        parameters: how many, and what `dualfocus bench` counts: `gflop` and `seconds` of one stack.
     """
 
     method: str
@@ -39,6 +40,9 @@ class PublishedRow:
     delta3: float | None = None
     d1_05: float | None = None
     d1_15: float | None = None
+    parameters: int | None = None
+    gflop: float | None = None
+    seconds: float | None = None
 
     def figure(self, column: str) -> float | None:
         """The figure of that column; None when it was not given."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dualfocus.benchmarks.machine import describe_machine, device_peak_mib, peak_memory_mib
+from dualfocus.benchmarks.published import PUBLISHED
 from dualfocus.benchmarks.records import write_json, write_text
 from dualfocus.benchmarks.stages import STAGES, stage_seconds
 from dualfocus.benchmarks.variants import Timed, Variant, variants
@@ -82,7 +83,7 @@ def bench(
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "speed.json", report)
-        write_text(folder / "speed.md", to_markdown(report))
+        write_text(folder / "speed.md", to_markdown(report) + "\n" + _published_to_markdown())
     return report
 
 
@@ -134,6 +135,21 @@ def to_markdown(report: dict[str, Any]) -> str:
                 total = sum(row["stages"].values())
                 shares = " | ".join(f"{100 * row['stages'][stage] / total:.0f} %" for stage in STAGES)
                 lines.append(f"| {label} ({total:.2f} s) | {shares} |")
+    return "\n".join(lines) + "\n"
+
+
+def _published_to_markdown() -> str:
+    """What others state of their size and speed."""
+    lines = [
+        "Published by others, on other inputs and machines: **not comparable with the figures above**.",
+        "",
+        "| method | input | parameters (M) | GFLOP | s | as stated | source |",
+        "|---" * 7 + "|",
+    ]
+    for row in PUBLISHED["size-and-speed"]:
+        millions = _cell(None if row.parameters is None else row.parameters / 1e6, 2)
+        figures = [millions, _cell(row.gflop, 0), _cell(row.seconds, 3)]
+        lines.append(f"| {' | '.join([row.method, row.kind, *figures, row.protocol, row.source])} |")
     return "\n".join(lines) + "\n"
 
 
