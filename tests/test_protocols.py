@@ -44,8 +44,15 @@ def fod_truths(root, names):
             yield file.channels()["R"].pixels.astype(np.float64)
 
 
+def mat_truths(root, names):
+    with h5py.File(root / "nyu_depth_v2_labeled.mat") as file:
+        for name in names:
+            yield file["rawDepths"][int(name)].T[48:432, 64:576].astype(np.float64)
+
+
 def ddff_truths(root, names):
-    with h5py.File(root / "my_ddff_trainVal.h5") as file:
+    (path,) = root.glob("*.h5")
+    with h5py.File(path) as file:
         for name in names:
             yield file["disp_val"][int(name.removeprefix("val-"))].astype(np.float64)
 
@@ -74,9 +81,11 @@ def stereo_truths(root, names):
 # protocol, its fixture, the truths in its space, the pixels that count, an error to add
 CASES = [
     ("nyu/hybriddepth-n5", "nyu-bts", nyu_truths, lambda t: (t > 0.001) & (t < 10), 0.05),
+    ("nyu/hybriddepth-n5", "nyu-mat", mat_truths, lambda t: (t > 0.001) & (t < 10), 0.05),
     ("nyu/fixed-n5", "nyu-bts", nyu_truths, lambda t: (t > 0.001) & (t < 10), 0.05),
     ("fod500/aif", "fod500", fod_truths, lambda t: (t >= 0.1) & (t <= 1.5), 0.02),
     ("ddff12/dfv-n5", "ddff12", ddff_truths, lambda t: t > 0, 0.01),
+    ("ddff12/dfv-n5", "ddff12-official", ddff_truths, lambda t: t > 0, 0.01),
     ("ddff12/dfv-n10", "ddff12", ddff_truths, lambda t: t > 0, 0.01),
     ("ddff12/hybriddepth-n5", "ddff12", ddff_truths, lambda t: (t > 0.02) & (t < 0.28), 0.01),
     ("ibims-1/f1.4-n5", "ibims-1", npy_truths, lambda t: t > 0, 0.05),
@@ -162,22 +171,24 @@ def test_fod500_as_dfv_measures_it(benchmark_data, tmp_path):
     truths = list(fod_truths(root, names))
     predictions(tmp_path / "added", names, truths, lambda t: t + 0.02)
     predictions(tmp_path / "far", names, truths, lambda t: np.maximum(t, 1.5) * 2)
-    means = evaluate("fod500/dfv", root, tmp_path / "out", f"files:{tmp_path / 'added'}", f"files:{tmp_path / 'far'}")
+    predictions(tmp_path / "times", names, truths, lambda t: t * 1.1)
+    systems = [f"files:{tmp_path / part}" for part in ("added", "times", "far")]
+    means = evaluate("fod500/dfv", root, tmp_path / "out", *systems)
 
     def stored(depth):
         return np.minimum(np.floor(np.float32(depth) * 10_000).astype(np.float64) / 10_000, 1.5)
 
-    rows = []
-    for truth in truths:
-        y, t = stored((truth + 0.02).astype(np.float32)), stored(truth)
-        assert t.max() == 1.5 and (truth > 1.5).any()  # deeper pixels count, with truth 1.5 and no error here
-        rows.append(
-            [np.sqrt(np.mean((y - t) ** 2)), np.mean(np.abs(y - t) / t), np.mean(np.maximum(y / t, t / y) < 1.25)]
-        )
-    found = means["files:added"]
-    for column, expected in zip(("rmse", "abs_rel", "delta1"), np.mean(rows, axis=0), strict=True):
-        assert found[column] == pytest.approx(expected, rel=1e-6)
-    assert found["rmse"] < 0.02
+    for system, change in (("added", lambda t: t + 0.02), ("times", lambda t: t * 1.1)):
+        rows = []
+        for truth in truths:
+            y, t = stored(change(truth).astype(np.float32)), stored(truth)
+            assert t.max() == 1.5 and (truth > 1.5).any()  # deeper pixels count, with truth 1.5 and no error here
+            ratio = np.maximum(y / t, t / y)
+            rows.append([np.sqrt(np.mean((y - t) ** 2)), np.mean(np.abs(y - t) / t), np.mean(ratio < 1.25)])
+        found = means[f"files:{system}"]
+        for column, expected in zip(("rmse", "abs_rel", "delta1"), np.mean(rows, axis=0), strict=True):
+            assert found[column] == pytest.approx(expected, rel=1e-6)
+    assert means["files:added"]["rmse"] < 0.02
     far = np.mean([np.sqrt(np.mean((1.5 - stored(t)) ** 2)) for t in truths])
     assert means["files:far"]["rmse"] == pytest.approx(far, rel=1e-6)
 
@@ -199,12 +210,18 @@ def test_signed_disparity_known_predictions(benchmark_data, tmp_path):
     assert all(times[column] is None for column in ("abs_rel", "log_rms", "delta1"))  # no meaning with a sign
 
 
-def test_arkitscenes_known_predictions(benchmark_data, tmp_path):
-    root = benchmark_data("arkitscenes")
-    data = open_dataset(PROTOCOLS["arkitscenes/hybriddepth-n5"], root)
+@pytest.mark.parametrize(
+    ("protocol", "fixture"), [("arkitscenes/hybriddepth-n5", "arkitscenes"), ("nyu/hybriddepth-n5", "nyu-labelled")]
+)
+def test_known_predictions_where_truth_is_made(benchmark_data, tmp_path, protocol, fixture):
+    root = benchmark_data(fixture)
+    data = open_dataset(PROTOCOLS[protocol], root)
     truths = [data[index].truth.astype(np.float64) for index in range(2)]  # against the files in test_benchmark_data
     predictions(tmp_path / "times", data.names, truths, lambda t: t * 1.1)
-    times = evaluate("arkitscenes/hybriddepth-n5", root, tmp_path / "out", f"files:{tmp_path / 'times'}")["files:times"]
+    predictions(tmp_path / "added", data.names, truths, lambda t: t + 0.1)
+    systems = [f"files:{tmp_path / part}" for part in ("added", "times")]
+    added, times = evaluate(protocol, root, tmp_path / "out", *systems).values()
+    assert added["rmse"] == pytest.approx(0.1, rel=1e-5)
     assert times["abs_rel"] == pytest.approx(0.1, rel=1e-5) and times["delta1"] == 1
     assert times["rmse"] == pytest.approx(0.1 * np.mean([np.sqrt(np.mean(t[t != 0] ** 2)) for t in truths]), rel=1e-5)
 
