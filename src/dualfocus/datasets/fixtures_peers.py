@@ -80,19 +80,15 @@ def _light_field_4d(root: Path) -> None:
 def _view(scene: FixtureScene, disparity: NDArray[np.float64], down: float, right: float) -> NDArray[np.uint8]:
     """The scene from beside: its points are moved by their disparity times (down, right)."""
     rows, columns = np.indices(disparity.shape[1:], np.float32)
-    layers: list[NDArray[np.float32]] = []
-    for layer in disparity.astype(np.float32):
+    rgb, alpha = np.empty_like(scene.rgb), np.empty_like(scene.alpha)
+    for number, layer in enumerate(disparity.astype(np.float32)):
         moved = layer
         for _ in range(3):  # where a pixel comes from depends on the disparity there
             moved = cv2.remap(layer, columns - right * moved, rows - down * moved, cv2.INTER_LINEAR)
-        layers.append(moved)
-    places = [(columns - right * layer, rows - down * layer) for layer in layers]
-    rgb = [cv2.remap(c.transpose(1, 2, 0), *p, cv2.INTER_CUBIC) for c, p in zip(scene.rgb, places, strict=True)]
-    alpha = [cv2.remap(a, *p, cv2.INTER_NEAREST) for a, p in zip(scene.alpha, places, strict=True)]
-    seen = FixtureScene(
-        np.stack(rgb, dtype=np.float32).transpose(0, 3, 1, 2), np.stack(alpha, dtype=np.float32), disparity
-    )
-    return seen.sharp()
+        place = columns - right * moved, rows - down * moved
+        rgb[number] = cv2.remap(scene.rgb[number].transpose(1, 2, 0), *place, cv2.INTER_CUBIC).transpose(2, 0, 1)
+        alpha[number] = cv2.remap(scene.alpha[number], *place, cv2.INTER_NEAREST)
+    return FixtureScene(rgb, alpha, disparity).sharp()
 
 
 def _flyingthings3d(root: Path) -> None:

@@ -113,24 +113,22 @@ def open_nyu(
     Raises:
         ValueError: none of the three.
     """
-    from dualfocus.datasets.nyu_bts import NyuBts
-    from dualfocus.datasets.nyu_mat import HOW, NyuMat
+    from dualfocus.datasets import nyu_bts, nyu_mat
 
     root = Path(path)
     form: type[NyuImages]
     if root.is_file() or root.suffix == ".mat":
-        form = NyuMat
+        form = nyu_mat.NyuMat
     elif (root / "splits.json").is_file():
         form = NyuLabelled
     elif (root / "nyu_depth_v2_labeled.mat").is_file():
-        root, form = root / "nyu_depth_v2_labeled.mat", NyuMat
+        root, form = root / "nyu_depth_v2_labeled.mat", nyu_mat.NyuMat
     elif any((root / part).is_dir() for part in ("sync", "test", "official_splits")):
-        form = NyuBts
+        form = nyu_bts.NyuBts
     else:
         raise ValueError(
             f"{root}: no NYU Depth v2 there: give nyu_depth_v2_labeled.mat, a folder with sync and official_splits "
-            "(the set of BTS, linked from https://github.com/cleinc/bts), or one with splits.json, rgb and depth_u8; "
-            f"{HOW}"
+            f"(the set of BTS), or one with splits.json, rgb and depth_u8; {nyu_mat.HOW}; {nyu_bts.HOW}"
         )
     return form(root, split, planes=planes, focus_distances=focus_distances)
 

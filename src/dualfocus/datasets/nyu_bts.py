@@ -15,6 +15,7 @@ LISTS = {
     "train": ("nyu_train.txt", "nyudepthv2_train_files_with_gt.txt"),
     "test": ("nyu_test.txt", "nyudepthv2_test_files_with_gt.txt"),
 }
+HOW = "the set of BTS is linked from https://github.com/cleinc/bts"
 COUNTS = {"train": 24231, "test": 654}
 
 
@@ -64,7 +65,7 @@ def split_folder(root: Path, split: str) -> Path:
         if folder.is_dir():
             return folder
     wanted = " or ".join(choice.relative_to(root).as_posix() for choice in choices)
-    raise ValueError(f"{root}: no folder {wanted} for the {split} split")
+    raise ValueError(f"{root}: no folder {wanted} for the {split} split; {HOW}")
 
 
 def list_pairs(root: Path, folder: Path, split: str) -> list[tuple[str, str]]:
@@ -81,5 +82,5 @@ def list_pairs(root: Path, folder: Path, split: str) -> list[tuple[str, str]]:
             return [(rgb.lstrip("/"), depth.lstrip("/")) for rgb, depth, *_ in lines]
     images = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("rgb_*.jpg"))
     if not images:
-        raise ValueError(f"{folder}: no rgb_NNNNN.jpg below it; unpack the set of BTS there")
+        raise ValueError(f"{folder}: no rgb_NNNNN.jpg below it; {HOW}")
     return [(path, f"{Path(path).parent.as_posix()}/sync_depth_{Path(path).stem[4:]}.png") for path in images]

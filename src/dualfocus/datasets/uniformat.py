@@ -66,7 +66,9 @@ class Uniformat:
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or intrinsics.shape != (3, 3):
             raise ValueError(f"{path}: rgb is {rgb.shape} {rgb.dtype} and K {intrinsics.shape}, not uint8 and (3, 3)")
         focal_px = float(intrinsics[0, 0] + intrinsics[1, 1]) / 2  # K of iBims-1 is transposed, which leaves these two
-        return adaptive_sample(self.names[index], rgb, depth, mask.astype(bool), focal_px, str(path))
+        return adaptive_sample(
+            self.names[index], rgb, np.squeeze(depth), np.squeeze(mask).astype(bool), focal_px, str(path)
+        )
 
 
 def find_folder(root: Path, package: Package) -> Path:
