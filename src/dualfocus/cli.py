@@ -299,6 +299,29 @@ def compare(
 
 
 @app.command()
+def analyse(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the answers; a stopped run goes on there.")],
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Models or weights files, or LABEL=FILE; {DEFAULT_MODEL} and classical if none."),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="textures, pathtraced or nyu: pictures for more answers; repeat."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Stacks at each level.")] = 24,
+    size: Annotated[int, typer.Option(min=32, help="Side of the rendered pictures.")] = 160,
+    only: Annotated[list[str] | None, typer.Option(help="This experiment (docs/analysis.md); may be repeated.")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure what accuracy and confidence depend on: a figure and numbers for each question."""
+    from dualfocus.commands import analyse as command
+
+    command.run(models, data or [], limit, size, only, device, out)
+    typer.echo(f"written to {out}")
+
+
+@app.command()
 def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
     kind: Annotated[

@@ -31,7 +31,7 @@ def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
         f"{protocol.summary} {data['images']} of {data['available']} samples.",
         f"`{summary['command']}`",
         "## Errors",
-        _table(
+        markdown_table(
             ["model", *(heading(protocol, column) for column in table.columns), "seconds"],
             ([name, *numbers(row), number(models[name]["mean"]["seconds"])] for name, row in table.ours.items()),
         ),
@@ -64,7 +64,7 @@ def _published_parts(protocol: Protocol, table: ErrorTable) -> list[str]:
             for row, figures in table.published
         ]
         header = ["model", "", *(heading(protocol, table.columns[k]) for k in columns), "protocol", "source"]
-        parts.append(_table(header, rows))
+        parts.append(markdown_table(header, rows))
     if other:
         parts += ["Measured otherwise, **not comparable with the figures above**:", _other_table(protocol, other)]
     return parts
@@ -72,7 +72,7 @@ def _published_parts(protocol: Protocol, table: ErrorTable) -> list[str]:
 
 def _other_table(protocol: Protocol, rows: Sequence[PublishedRow]) -> str:
     columns = [column for column in COLUMNS if any(row.figure(column) is not None for row in rows)]
-    return _table(
+    return markdown_table(
         ["method", "input", *(heading(protocol, column) for column in columns), "protocol", "source"],
         (
             [row.method, row.kind]
@@ -92,7 +92,7 @@ def _confidence_parts(models: Mapping[str, Any]) -> list[str]:
         "## Confidence",
         "Probability of an error below half a plane spacing. `ECE` is the expected calibration error over 15 bins, "
         "`AUSE` the area under the sparsification error as a share of the mean error (0: perfect order).",
-        _table(
+        markdown_table(
             ["model", "ECE", "mean", "textured", "flat", "within half a plane", "AUSE"],
             (
                 [name, number(m["calibration_error"]), *(number(m["mean"][c]) for c in columns)]
@@ -100,7 +100,7 @@ def _confidence_parts(models: Mapping[str, Any]) -> list[str]:
             ),
         ),
         "Mean error in focus ranges, in ten bins of equal count from the least to the most confident pixels:",
-        _table(
+        markdown_table(
             ["model", *map(str, range(1, 11)), "falls"],
             (
                 [name, *map(number, m["error_by_confidence"]), "yes" if m["error_falls"] else "no"]
@@ -108,7 +108,7 @@ def _confidence_parts(models: Mapping[str, Any]) -> list[str]:
             ),
         ),
         "Mean error in focus ranges of the most confident part of the pixels (risk and coverage):",
-        _table(
+        markdown_table(
             ["model", *(f"{100 * part:g} %" for part in _SHOWN_COVERAGES)],
             ([name, *numbers(_risks(m["risk_coverage"]))] for name, m in known.items()),
         ),
@@ -130,7 +130,7 @@ def _slice_parts(models: Mapping[str, Any]) -> list[str]:
             shares = [f"{100 * group['pixels'] / total:.3g} %" for group in first]
             parts += [
                 f"By {rule.what}:",
-                _table(
+                markdown_table(
                     ["model", *rule.groups],
                     [
                         ["*share of pixels*", *shares],
@@ -152,9 +152,10 @@ def _worst_parts(models: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     column = next(m["worst_by"] for m in models.values() if m.get("worst"))
-    return ["## Worst images", _table(["model", "image", column, ""], rows)]
+    return ["## Worst images", markdown_table(["model", "image", column, ""], rows)]
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [list(header), ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -131,24 +131,33 @@ def capture_scene(
     rng: np.random.Generator, scene: LayeredScene, plan: FocusPlan, sensor: Sensor, psf: float | str
 ) -> RenderedStack:
     """Photograph ``scene`` at every plane of ``plan``: blur in linear light, then the sensor."""
-    margin = scene.margin - BORDER
+    inner = scene.margin
+    truth = plan.scene_coordinate(scene.visible_w())[inner:-inner, inner:-inner]
+    sharp = crop_border(soften(sharp_light(scene)[None], sensor.softness))[0]
+    return RenderedStack(
+        images=develop(rng, scene_light(scene, plan, psf), sensor),
+        coordinates=plan.coordinates,
+        truth=truth,
+        valid=(truth >= 0.0) & (truth <= 1.0),
+        all_in_focus=linear_to_srgb8(sharp.transpose(1, 2, 0)),
+        focus_distances=plan.focus_distances,
+        spacing_px=(np.diff(plan.coordinates) * plan.blur_px).astype(np.float32),
+    )
+
+
+def scene_light(scene: LayeredScene, plan: FocusPlan, psf: float | str) -> np.ndarray:
+    """Linear light on the sensor at every plane, (N, 3, H, W) of the picture and `BORDER` px around it."""
     coordinate = plan.scene_coordinate(scene.w)
     planes = plan.coordinates.astype(np.float32)
     coc = np.abs(coordinate[:, None] - planes[None, :, None, None]) * np.float32(plan.blur_px)
     rgb, alpha, blur = (torch.from_numpy(a)[None] for a in (scene.rgb, scene.alpha[:, None], coc))
-    light = render_layers(rgb, alpha, blur.clamp_(max=1.2 * MAX_COC), psf=psf, margin=margin)[0].numpy()
-    sharp = _flatten(scene.rgb, scene.alpha)[None, :, margin:-margin, margin:-margin]
-    inner = scene.margin
-    truth = plan.scene_coordinate(scene.visible_w())[inner:-inner, inner:-inner]
-    return RenderedStack(
-        images=develop(rng, light, sensor),
-        coordinates=plan.coordinates,
-        truth=truth,
-        valid=(truth >= 0.0) & (truth <= 1.0),
-        all_in_focus=linear_to_srgb8(crop_border(soften(sharp, sensor.softness))[0].transpose(1, 2, 0)),
-        focus_distances=plan.focus_distances,
-        spacing_px=(np.diff(plan.coordinates) * plan.blur_px).astype(np.float32),
-    )
+    return render_layers(rgb, alpha, blur.clamp_(max=1.2 * MAX_COC), psf=psf, margin=scene.margin - BORDER)[0].numpy()
+
+
+def sharp_light(scene: LayeredScene) -> np.ndarray:
+    """The same through a pinhole, (3, H, W)."""
+    edge = scene.margin - BORDER
+    return _flatten(scene.rgb, scene.alpha)[:, edge:-edge, edge:-edge]
 
 
 def _flatten(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -187,11 +196,10 @@ def render_stack(
     sensor = sample_sensor(rng, len(plan.coordinates), (height, width))
     if clean:
         sensor = Sensor.ideal(len(plan.coordinates))
-    return capture_scene(rng, _expose(rng, scene), plan, sensor, shape)
+    return capture_scene(rng, expose(scene, np.exp(rng.uniform(np.log(0.08), np.log(0.4)))), plan, sensor, shape)
 
 
-def _expose(rng: np.random.Generator, scene: LayeredScene) -> LayeredScene:
-    """Scale the light so that the mean of the picture is a plausible exposure."""
-    mean = float(_flatten(scene.rgb[:, :, ::4, ::4], scene.alpha[:, ::4, ::4]).mean())
-    target = np.exp(rng.uniform(np.log(0.08), np.log(0.4)))
-    return replace(scene, rgb=scene.rgb * np.float32(target / max(mean, 1e-3)))
+def expose(scene: LayeredScene, mean: float) -> LayeredScene:
+    """Scale the light so that the picture has about this mean, 1 being white."""
+    found = float(_flatten(scene.rgb[:, :, ::4, ::4], scene.alpha[:, ::4, ::4]).mean())
+    return replace(scene, rgb=scene.rgb * np.float32(mean / max(found, 1e-3)))

@@ -130,7 +130,7 @@ def trace_stack(
         loaded = mi.load_dict(_describe(mi, scene, Path(folder)))
     planes = []
     for n, distance in enumerate((*focus_distances, None)):
-        sensor = mi.load_dict(_sensor(mi, lens, distance, samples))
+        sensor = mi.load_dict(sensor_of(mi, lens, distance, samples))
         image = mi.render(
             loaded, sensor=sensor, spp=samples, seed=int(np.random.SeedSequence([seed, n]).generate_state(1)[0])
         )
@@ -165,7 +165,7 @@ def _describe(mi: Any, scene: TracedScene, folder: Path) -> dict[str, Any]:
     return content
 
 
-def _sensor(mi: Any, lens: ThinLens, distance: float | None, samples: int) -> dict[str, Any]:
+def sensor_of(mi: Any, lens: ThinLens, distance: float | None, samples: int) -> dict[str, Any]:
     """Thin lens focused at ``distance``, or a pinhole for None."""
     sensor: dict[str, Any] = {
         "type": "perspective",

@@ -1,0 +1,63 @@
+"""The summary of an analysis as Markdown: a figure and a table for each question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dualfocus.analysis.runner import MIDDLE
+from dualfocus.benchmarks.report import markdown_table
+from dualfocus.benchmarks.tables import number
+
+_MODEL_HEADER = ("model", "network", "steps", "minutes", "spatial", "focal", "weights")
+_HEADER = ("", "model", "n", "RMSE", "share right", "confidence", "valid", "calibration error")
+
+
+def to_markdown(results: Mapping[str, Any]) -> str:
+    """All answers.
+
+    Args:
+        results: of `analyse.analyse`.
+    """
+    parts = [
+        "# Analysis",
+        f"`{results['command']}`",
+        f"{results['stacks']} Mean ± standard error over n stacks. *Share right*: error below half a plane spacing,"
+        " which is what the confidence speaks of. `middle` always answers the middle of the focus range.",
+        markdown_table(_MODEL_HEADER, _model_rows(results["models"])),
+    ]
+    for answer in results["experiments"]:
+        parts.append(f"## {answer['question']}")
+        parts += [f"*{level}: not measured, {why}.*" for level, why in answer["missing"].items()]
+        if answer["rows"]:
+            header = (answer["axis"], *_HEADER[1:3], f"RMSE, {answer['error_unit']}", *_HEADER[4:])
+            parts += [
+                f"![{answer['question']}]({answer['name']}.svg)",
+                markdown_table(header, map(_row, answer["rows"])),
+            ]
+    if results["constraints"]:
+        parts += ["## What do the two constraints change?", "![Constraints](constraints.svg)", _changes(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _model_rows(models: Mapping[str, Any]) -> Iterable[Sequence[str]]:
+    for name, model in models.items():
+        switches = model["switches"] or {"spatial": "", "focal": ""}
+        trained = [model["model"] or "", *(number(model[key]) for key in ("steps", "minutes"))]
+        yield [name, *trained, switches["spatial"], switches["focal"], model["weights"]]
+
+
+def _row(row: Mapping[str, Any]) -> Sequence[str]:
+    spread = [f"{row[key]:.3f} ± {row[f'{key}_error']:.3f}" for key in ("rmse", "within", "confidence")]
+    cells = [str(row["level"]), row["model"], str(row["n"]), *spread]
+    if row["model"] == MIDDLE:
+        return [*cells[:5], "", "", ""]
+    return [*cells, f"{row['valid']:.3f}", f"{row['calibration_error']:.3f}"]
+
+
+def _changes(results: Mapping[str, Any]) -> str:
+    rows = [
+        [change["experiment"], change["model"], *(f"{change[key]:.3f}" for key in ("ratio", "least", "most"))]
+        for change in results["constraints"]
+    ]
+    return markdown_table(("experiment", "model", "RMSE / without both", "least level", "most"), rows)

@@ -1,0 +1,135 @@
+"""Measure models in every experiment; rows are kept as they come, so a stopped run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import dualfocus
+from dualfocus.analysis.experiments import Experiment, Level
+from dualfocus.analysis.inputs import Inputs, MissingError
+from dualfocus.benchmarks.evaluator import ALL_COLUMNS, System, even_stride, run
+from dualfocus.benchmarks.records import ModelRecord, fingerprint, safe_name
+from dualfocus.benchmarks.reliability import ConfidenceHistogram
+from dualfocus.benchmarks.run_folder import open_run
+from dualfocus.outputs import DepthResult
+from dualfocus.stack import FocalStack
+
+MIDDLE = "middle"
+FIGURES = {"rmse": "range_rmse", "within": "within_half_plane", "confidence": "confidence", "valid": "valid"}
+BINS = 10  # of a reliability curve
+Progress = Callable[[int, int, str], None]
+
+
+class Middle:
+    """Always the middle of the focus range, without confidence: what an answer is worth must show against it."""
+
+    def predict(self, stack: FocalStack) -> DepthResult:
+        """The middle, everywhere."""
+        middle = float(stack.depth_from_coordinate(stack.coordinates[[0, -1]].mean()))
+        depth, unknown = (np.full(stack.size, value, np.float32) for value in (middle, np.nan))
+        return DepthResult(
+            depth=depth,
+            valid=np.ones(stack.size, bool),
+            confidence=unknown,
+            std=unknown,
+            all_in_focus=stack[0],
+            unit=stack.result_unit,
+            focus_distances=stack.focus_distances,
+            model=MIDDLE,
+            warnings=[],
+        )
+
+
+def measure(
+    experiments: Sequence[Experiment],
+    models: Mapping[str, System],
+    inputs: Inputs,
+    out: Path,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Run experiments.
+
+    Args:
+        experiments: which.
+        models: by name; `MIDDLE` joins them.
+        inputs: of the stacks.
+        out: folder of the records, one folder for each experiment and level inside.
+        progress: called with (levels done, levels in all, what is measured).
+
+    Returns:
+        for each experiment `name`, `question`, `axis`, `error_unit`, the name of its `reference` or None, `missing`
+        (level to what it needs) and `rows`:
+        `level`, `model`, `n`, mean and standard error over stacks of the `FIGURES`, `reference` or None,
+        `calibration_error`, and `reliability`, triples of mean confidence, share right and share of the pixels.
+
+    Raises:
+        ValueError: `out` holds figures of something else.
+    """
+    total, done, found = sum(len(experiment.levels) for experiment in experiments), 0, []
+    for experiment in experiments:
+        said = ("name", "question", "axis", "error_unit")
+        answer: dict[str, Any] = {key: getattr(experiment, key) for key in said} | {"missing": {}, "rows": []}
+        answer["reference"] = None if experiment.reference is None else experiment.reference[0]
+        for level in experiment.levels:
+            if progress is not None:
+                progress(done, total, f"{experiment.name}: {level}")
+            try:
+                answer["rows"] += _measure_level(experiment, level, {**models, MIDDLE: Middle()}, inputs, out)
+            except MissingError as error:
+                answer["missing"][str(level)] = str(error)
+            done += 1
+        found.append(answer)
+    return found
+
+
+def _measure_level(
+    experiment: Experiment, level: Level, models: Mapping[str, System], inputs: Inputs, out: Path
+) -> list[dict[str, Any]]:
+    dataset = experiment.levels[level](inputs)
+    indices = even_stride(len(dataset), inputs.scenes)
+    names = [dataset.names[index] for index in indices]
+    folder = out / experiment.name / safe_name(str(level))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    open_run(folder, _record(experiment, level, inputs), {n: fingerprint(m) for n, m in models.items()}, resume=True)
+    run(models, dataset, folder, indices)
+    scale = experiment.per_unit(level)
+    reference = None if experiment.reference is None else experiment.reference[1](level)
+    rows = []
+    for name in models:
+        record = ModelRecord(folder / safe_name(name), ALL_COLUMNS)
+        figures = _figures([record.rows[sample] for sample in names])
+        figures |= {key: figures[key] / scale for key in ("rmse", "rmse_error")}
+        honesty = _honesty(record.histogram(names))
+        rows.append({"level": level, "model": name, **figures, "reference": reference, **honesty})
+    return rows
+
+
+def _record(experiment: Experiment, level: Level, inputs: Inputs) -> dict[str, Any]:
+    """What rows depend on; more scenes may join them."""
+    data = {name: str(path) for name, path in inputs.data.items()}
+    stated = {"experiment": experiment.name, "level": level, "size": list(inputs.size), "data": data}
+    return {**stated, "version": dualfocus.__version__}
+
+
+def _figures(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean and standard error over the stacks that have pixels to measure, and their number."""
+    found: dict[str, float] = {"n": sum(np.isfinite(row["range_rmse"]).item() for row in rows)}
+    for key, column in FIGURES.items():
+        values = np.array([row[column] for row in rows])
+        values = values[np.isfinite(values)]
+        found[key] = float(values.mean()) if len(values) else float("nan")
+        found[f"{key}_error"] = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    return found
+
+
+def _honesty(pooled: ConfidenceHistogram) -> dict[str, Any]:
+    """How the confidence of all pixels together compares with what happened."""
+    sums = (pooled.count, pooled.confidence, pooled.correct)
+    count, said, right = (part.reshape(BINS, -1).sum(axis=1) for part in sums)
+    used = count > 0
+    curve = np.stack([said[used] / count[used], right[used] / count[used], count[used] / max(count.sum(), 1)], axis=1)
+    return {"calibration_error": pooled.expected_calibration_error(), "reliability": curve.tolist()}
