@@ -34,8 +34,14 @@ def draw(answer: Answer, note: str, path: Path) -> None:
         note: on the stacks, below the figure.
         path: of the picture.
     """
-    is_reliability = answer["name"] == "calibration"
-    _write(_reliability if is_reliability else _error_and_confidence, answer, f"{_counts(answer)} {note}", path)
+    if answer["name"] == "calibration":
+        _write(
+            _reliability, answer, "All pixels of n stacks pooled; the area of a dot is the share of the pixels.", path
+        )
+    else:
+        counts = [row["n"] for row in answer["rows"]]
+        n = f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+        _write(_error_and_confidence, answer, f"Mean and standard error over n = {n} stacks a level. {note}", path)
 
 
 def draw_constraints(changes: Sequence[Change], path: Path) -> None:
@@ -57,12 +63,6 @@ def _write(paint: Any, content: Any, note: str, path: Path) -> None:
         pyplot.close(figure)
 
 
-def _counts(answer: Answer) -> str:
-    counts = [row["n"] for row in answer["rows"]]
-    n = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else f"{counts[0]}"
-    return f"Mean of n = {n} stacks a level, bars: standard error over stacks."
-
-
 def _error_and_confidence(figure: Any, answer: Answer) -> None:
     error, honest = figure.subplots(1, 2)
     levels = list(dict.fromkeys(row["level"] for row in answer["rows"]))
@@ -74,14 +74,14 @@ def _error_and_confidence(figure: Any, answer: Answer) -> None:
         at = [place[row["level"]] + 0.06 * (k - (len(models) - 1) / 2) for row in rows]
         _line(error, at, rows, "rmse", colour, "--" if model == MIDDLE else "-", "o", _label(model))
         if model != MIDDLE:
-            _line(honest, at, rows, "within", colour, "-", "o", f"{model}: share right")
+            _line(honest, at, rows, "within", colour, "-", "o", f"{model}: error < ½ plane spacing")
             _line(honest, at, rows, "confidence", colour, ":", "s", f"{model}: confidence")
     if answer["reference"] is not None:
         known = [row["reference"] for row in answer["rows"] if row["model"] == MIDDLE]
         error.plot(range(len(levels)), known, color="black", lw=1, ls="-.", label=answer["reference"])
     error.set(title=answer["question"], ylabel=f"RMSE, {answer['error_unit']}", ylim=(0, None))
-    honest.set(title="Does the confidence know?", ylabel="error below half a plane spacing: share, confidence")
-    honest.set_ylim(0, 1)
+    honest.set(title="How often is it right, and does the confidence know?", ylabel="share of pixels, confidence")
+    honest.set_ylim(0, 1.02)
     for axes in (error, honest):
         axes.set_xticks(range(len(levels)), [_tick(level) for level in levels], fontsize=7.5 if is_named else 9)
         axes.set_xlim(-0.4, len(levels) - 0.6)

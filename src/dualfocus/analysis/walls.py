@@ -11,13 +11,14 @@ from dualfocus.rendering.noise import grid, noise_texture, random_color
 from dualfocus.rendering.procedural import MARGIN, LayeredScene
 from dualfocus.rendering.textures import TexturePool
 
+_EXTENT = 0.5  # of a slanted wall, in w
 BEHIND = 0.2  # w of the wall behind a card: coordinate 0.8 where the scene fills the focus range
 
 
 def patched_wall(
     rng: np.random.Generator, pool: TexturePool, size: Size, *, diameter: float, contrast: float
 ) -> Subject:
-    """A slanted wall from the far to the near end; a round patch in its middle, which is measured, loses its texture.
+    """A slanted wall somewhere between the ends; a round patch in its middle, which is measured, loses its texture.
 
     Args:
         rng: random numbers.
@@ -34,7 +35,8 @@ def patched_wall(
     rgb = _textured(rng, pool, height, width)
     patch = np.hypot(y, x) <= diameter / 2
     rgb = np.where(patch, _faded(rgb, patch, contrast), rgb)
-    scene = _scene([rgb], [np.ones((height, width))], [0.5 + 0.5 * slope / inside])
+    w = rng.uniform(_EXTENT / 2, 1 - _EXTENT / 2) + _EXTENT / 2 * slope / inside
+    scene = _scene([rgb], [np.ones((height, width))], [w])
     return Subject(scene, patch[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
