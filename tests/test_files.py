@@ -12,6 +12,7 @@ from dualfocus.benchmarks.files import NOTE, Files
 from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.cli import DEMO_STACK, main
 from dualfocus.datasets import Sample
+from dualfocus.datasets.fixture_tools import write_exr
 from dualfocus.stack import FocalStack
 
 NAMES = ("desk", "rooms/one")
@@ -68,6 +69,23 @@ def test_values_in_the_space_of_a_protocol_and_depth_agree(tmp_path):
     in_metres = depth(folder_of(tmp_path / "metres", 1000 * TRUTH, {"scale": 1, "unit": "mm"}), "ddff12/dfv-n5")
     np.testing.assert_allclose(in_disparity, TRUTH, rtol=1e-5)
     np.testing.assert_allclose(in_metres, TRUTH, rtol=1e-5)
+
+
+def test_what_depth_pro_and_moge_write_is_read(tmp_path):
+    for name in NAMES:
+        (tmp_path / "pro" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(tmp_path / "pro" / name, depth=TRUTH)
+        Image.fromarray(np.zeros((12, 16, 3), np.uint8)).save(tmp_path / "pro" / f"{name}.jpg")
+        masked = np.where(TRUTH > 3.9, np.float32(np.inf), TRUTH)
+        write_exr(tmp_path / "moge" / name / "depth.exr", {"Y": masked})
+        Image.fromarray(np.zeros((12, 16), np.uint8)).save(tmp_path / "moge" / name / "mask.png")
+    np.testing.assert_array_equal(depth(tmp_path / "pro", name="rooms/one"), TRUTH)
+    found = depth(tmp_path / "moge", name="rooms/one")
+    np.testing.assert_array_equal(found[TRUTH <= 3.9], TRUTH[TRUTH <= 3.9])
+    assert np.isnan(found[TRUTH > 3.9]).all()
+    np.savez(tmp_path / "pro" / "desk.npz", disparity=TRUTH)
+    with pytest.raises(ValueError, match="desk.npz: cannot be read as a .npz file with an array `depth`"):
+        depth(tmp_path / "pro")
 
 
 def test_another_reading_is_another_system(tmp_path):

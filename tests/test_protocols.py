@@ -78,6 +78,19 @@ def stereo_truths(root, names):
             yield file.channels()["Y"].pixels.astype(np.float64)
 
 
+def zedd_truths(root, names):
+    rows, columns = (np.floor((np.arange(n) + 0.5) * m / n).astype(int) for n, m in ((480, 1216), (720, 1824)))
+    for name in names:
+        depth = np.load(root / "val" / name / "gt" / "depth.npy")[rows][:, columns[40:680]]
+        yield np.nan_to_num(depth.astype(np.float64))
+
+
+def infinigen_truths(root, names):
+    for name in names:
+        depth = np.load(root / name / "depth.npy").astype(np.float64)
+        yield np.where(depth < np.inf, depth, 0)
+
+
 # protocol, its fixture, the truths in its space, the pixels that count, an error to add
 CASES = [
     ("nyu/hybriddepth-n5", "nyu-bts", nyu_truths, lambda t: (t > 0.001) & (t < 10), 0.05),
@@ -91,6 +104,8 @@ CASES = [
     ("ibims-1/f1.4-n5", "ibims-1", npy_truths, lambda t: t > 0, 0.05),
     ("diode/f1.4-n5", "diode", npy_truths, lambda t: t > 0, 0.05),
     ("hammer/f1.4-n5", "hammer", hammer_truths, lambda t: t > 0, 0.05),
+    ("zedd/f2.8-n5", "zedd", zedd_truths, lambda t: t > 0, 0.05),
+    ("infinigen/f1.4-n5", "infinigen", infinigen_truths, lambda t: t > 0, 0.05),
     ("flyingthings3d/aif-n15", "flyingthings3d", stereo_truths, lambda t: (t >= 10) & (t <= 100), 1.0),
     ("middlebury/aif-n15", "middlebury", stereo_truths, lambda t: (t >= 10) & (t <= 60), 1.0),
 ]
@@ -210,6 +225,44 @@ def test_signed_disparity_known_predictions(benchmark_data, tmp_path):
     assert all(times[column] is None for column in ("abs_rel", "log_rms", "delta1"))  # no meaning with a sign
 
 
+def test_confidence_weighted_dioptres_known_predictions(benchmark_data, tmp_path):
+    root = benchmark_data("smartphone")
+    names = open_dataset(PROTOCOLS["smartphone/wild-n10"], root).names
+    truths, weights, depths = [], [], []
+    for name in names:
+        level = np.array(Image.open(root / "test" / "merged_depth" / name / "result_merged_depth_center.png"))
+        trust = root / "test" / "merged_conf" / name / "result_merged_conf_center.exr"
+        with OpenEXR.File(str(trust), separate_channels=True) as file:
+            weight = np.minimum(file.channels()["R"].pixels[84:-84, 63:-63], 1).astype(np.float64)
+        dioptres = (100 - 99.8 * level[84:-84, 63:-63] / 255) / 20
+        counts = (dioptres >= 1 / 3.91092) & (dioptres <= 1 / 0.10201)
+        assert 0 < counts.mean() < 1 and (weight == 0).any() and (weight == 1).any()
+        truths.append(dioptres[counts])
+        weights.append(weight[counts])
+        depths.append(dioptres)
+    predictions(tmp_path / "added", names, depths, lambda t: t + np.where(t > 1, 0.1, 0.3))
+    predictions(tmp_path / "times", names, depths, lambda t: t * 1.1)
+    systems = [f"files:{tmp_path / part}" for part in ("added", "times")]
+    added, times = evaluate("smartphone/wild-n10", root, tmp_path / "out", *systems).values()
+    steps = [np.where(t > 1, 0.1, 0.3) for t in truths]
+    for means, errors in ((added, steps), (times, [0.1 * t for t in truths])):
+        mse = [np.sum(w * e**2) / np.sum(w) for w, e in zip(weights, errors, strict=True)]
+        mae = [np.sum(w * e) / np.sum(w) for w, e in zip(weights, errors, strict=True)]
+        assert means["mse"] == pytest.approx(np.mean(mse), rel=1e-5)
+        assert means["mae"] == pytest.approx(np.mean(mae), rel=1e-5)
+        assert means["rmse"] == pytest.approx(np.mean(np.sqrt(mse)), rel=1e-5)
+        assert abs(means["mae"] / np.mean([e.mean() for e in errors]) - 1) > 1e-4  # the weights matter
+        assert means["abs_rel"] is None and means["delta1"] is None
+
+
+def test_mobile_depth_has_pictures_and_no_errors(benchmark_data, tmp_path):
+    root = benchmark_data("mobile-depth")
+    means = evaluate("mobile-depth/n5", root, tmp_path, "classical")["classical"]
+    assert means["avg_unc"] > 0 and means["rmse"] is None and means["confidence"] is None
+    pictures = sorted((tmp_path / "classical" / "worst").iterdir())
+    assert len(pictures) == 2 and {"balls", "zeromotion"} == {path.stem.rpartition("_")[2] for path in pictures}
+
+
 @pytest.mark.parametrize(
     ("protocol", "fixture"), [("arkitscenes/hybriddepth-n5", "arkitscenes"), ("nyu/hybriddepth-n5", "nyu-labelled")]
 )
@@ -293,6 +346,10 @@ def test_a_spoilt_prediction_folder_is_one_line(benchmark_data, tmp_path, capsys
         ("hammer/f1.4-n5", "nowhere", "no .index.txt"),
         ("4d-light-field/aif-n10", "nowhere", "no such folder"),
         ("middlebury/aif-n15", "nowhere", "no such folder"),
+        ("zedd/f2.8-n5", "nowhere", "no metadata.txt"),
+        ("infinigen/f1.4-n5", "nowhere", "no such folder"),
+        ("smartphone/wild-n10", "nowhere", "no scene"),
+        ("mobile-depth/n5", "nowhere", "no such folder"),
     ],
 )
 def test_unusable_data_is_one_line(tmp_path, capsys, protocol, file, message):
@@ -404,5 +461,5 @@ def test_leaking_protocols_follow_each_image_and_fixed_ones_do_not(benchmark_dat
         np.testing.assert_allclose(sample.stack.focus_distances[[0, -1]], [known.min(), known.max()], rtol=1e-6)
         np.testing.assert_array_equal(fixed[index].stack.focus_distances, FIXED_DISTANCES_M)
     for name, protocol in PROTOCOLS.items():
-        leaking = name.startswith(("nyu/hybriddepth", "arkitscenes")) or name.endswith("/f1.4-n5")
+        leaking = name.startswith(("nyu/hybriddepth", "arkitscenes", "ibims-1", "diode", "hammer"))
         assert ("leaks" in protocol.focus_range) == leaking

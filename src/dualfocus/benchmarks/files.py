@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +15,13 @@ from PIL import Image, UnidentifiedImageError
 
 from dualfocus.benchmarks.protocol import Protocol
 from dualfocus.datasets import Sample
+from dualfocus.datasets.files import read_exr
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
 
 PREFIX = "files:"
 NOTE = "predictions.json"
+ENDINGS = (".npy", ".npz", "/depth.exr", ".png")  # Depth Pro writes .npz, MoGe a folder for each image
 _PER_METRE = {"m": 1.0, "mm": 1000.0}
 
 
@@ -35,8 +38,9 @@ class Reading(NamedTuple):
 
 
 class Files:
-    """A folder with one `NAME.npy`, or 16-bit `NAME.png`, for each sample: an (H, W) map in the space of the protocol.
+    """A folder with an (H, W) map for each sample, in the space of the protocol.
 
+    It is `NAME.npy`, the array `depth` of `NAME.npz`, `NAME/depth.exr` or a 16-bit `NAME.png`, the first that is there.
     So it holds depth in the stack's result unit (metres for NYU), but disparity in pixels for `ddff12`, as the
     networks of that protocol's authors write it. A `predictions.json` in the folder may say otherwise:
     `{"scale": 0.001, "unit": "m"}`, a number times `scale` being depth in `unit` (m, mm, or "protocol": its space);
@@ -61,7 +65,7 @@ class Files:
         if missing:
             raise ValueError(
                 f"{folder}: {len(missing)} of {len(names)} predictions are missing, first {missing[0]}.npy; "
-                f"one .npy or .png for each sample name"
+                f"for each sample name one of {', '.join(f'NAME{ending}' for ending in ENDINGS)}"
             )
         if self.reading.scale is None and any(self._path(name).suffix == ".png" for name in names):
             example = '{"scale": 0.001, "unit": "m"}'
@@ -103,9 +107,9 @@ class Files:
         return values * (_PER_METRE[stack.result_unit] / _PER_METRE[self.reading.unit])
 
     def _path(self, name: str) -> Path:
-        """The .npy of a sample; its .png where there is only that."""
-        array, image = (self.folder / f"{name}{suffix}" for suffix in (".npy", ".png"))
-        return image if image.is_file() and not array.is_file() else array
+        """The file of a sample, the .npy where there is none."""
+        paths = [self.folder / f"{name}{ending}" for ending in ENDINGS]
+        return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _read_note(path: Path) -> Reading:
@@ -128,13 +132,16 @@ def _read_note(path: Path) -> Reading:
 
 
 def _read_map(path: Path) -> NDArray[Any]:
+    if path.suffix == ".exr":
+        return read_exr(path)
     try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+        if path.suffix != ".png":
+            content = np.load(path, allow_pickle=False)
+            return np.asarray(content if path.suffix == ".npy" else content["depth"])
         with Image.open(path) as image:
             values = np.array(image)
-    except (OSError, ValueError, EOFError, UnidentifiedImageError) as error:
-        kind = "a .npy array" if path.suffix == ".npy" else "an image"
+    except (OSError, ValueError, EOFError, LookupError, zipfile.BadZipFile, UnidentifiedImageError) as error:
+        kind = {".npy": "a .npy array", ".npz": "a .npz file with an array `depth`"}.get(path.suffix, "an image")
         raise ValueError(f"{path}: cannot be read as {kind} ({error})") from None
     if values.ndim != 2 or values.dtype.kind not in "iu" or values.dtype.itemsize < 2:
         raise ValueError(f"{path}: must be a 16-bit image of one channel, not {values.shape} {values.dtype}")

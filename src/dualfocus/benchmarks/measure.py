@@ -98,7 +98,7 @@ class Yardstick:
         given, valid = np.asarray(result.depth, np.float64)[part], result.valid[part]
         depth, filled = fill(stack, given)
         figures = dict.fromkeys(COLUMNS, float("nan"))
-        figures |= _depth_figures(stack, self._compare(depth), self.protocol)
+        figures |= _depth_figures(self.sample, self._compare(depth), self.protocol)
         figures["avg_unc"] = self._mean_std(result)
         histogram, slices = ConfidenceHistogram(), SliceSums()
         if self.mask.any():
@@ -180,19 +180,23 @@ def fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.floa
     return np.where(missing, planes[np.isfinite(planes)].max(), depth), missing
 
 
-def _depth_figures(stack: FocalStack, compared: Comparison, protocol: Protocol | None) -> dict[str, float]:
+def _depth_figures(sample: Sample, compared: Comparison, protocol: Protocol | None) -> dict[str, float]:
     """Errors in the protocol's space; Bump and, unless values have a sign, ratios where depth is a camera's distance.
 
-    An image without a pixel that counts has no figure, but zeros in DFV's protocols, and so enters their means.
+    Where pixels have weights there are weighted errors alone. An image without a pixel that counts has no figure, but
+    zeros in DFV's protocols, and so enters their means.
     """
     y, t, mask = compared
+    stack, weight = sample.stack, sample.weight
     metric_set = "own" if protocol is None else protocol.metric_set
     figures: dict[str, float] = {}
     if mask.any():
-        figures["rmse"] = metrics.root_mean_square_error(y, t, mask)
-        figures["mae"] = metrics.mean_absolute_error(y, t, mask)
-        figures["correlation"] = metrics.correlation(y, t, mask)
+        figures["rmse"] = metrics.root_mean_square_error(y, t, mask, weight)
+        figures["mae"] = metrics.mean_absolute_error(y, t, mask, weight)
         figures["mse"] = figures["rmse"] ** 2
+        if weight is not None:
+            return figures
+        figures["correlation"] = metrics.correlation(y, t, mask)
         if stack.is_camera:
             figures["bump"] = metrics.bumpiness(y, np.where(mask, t, 0), mask)
         if metric_set == "signed":

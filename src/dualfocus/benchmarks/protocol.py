@@ -65,6 +65,7 @@ class Protocol:
         crop: part of the image that is used.
         lens: camera and renderer, or where the images come from.
         open: makes the dataset from the path of its data.
+        open_test: makes the test set whose truth is hidden, from the path of its data; None where there is none.
         clip: least and most, in the protocol's space, to which prediction and truth are clipped; or None.
         inverse: errors are taken of `inverse` / depth: 1 for dioptres, the factor of disparity; None for depth itself.
         shift: subtracted from `inverse` / depth, for disparity that has a sign.
@@ -91,6 +92,7 @@ class Protocol:
     crop: str
     lens: str
     open: Callable[[Path | None], Dataset] = field(compare=False, repr=False)
+    open_test: Callable[[Path], Dataset] | None = field(default=None, compare=False, repr=False)
     clip: tuple[float, float] | None = None
     inverse: float | None = None
     shift: float = 0.0
@@ -154,6 +156,12 @@ class Protocol:
         """A standard deviation of depth in the protocol's space, by the derivative, any shape."""
         spread = np.asarray(std, np.float64)
         return spread if self.inverse is None else self.inverse * spread / np.square(np.asarray(depth, np.float64))
+
+
+def given(data: Path | None) -> Path:
+    """The path of a protocol's data, for an `open` that needs one: `open_dataset` has refused it when there is none."""
+    assert data is not None
+    return data
 
 
 def _stored(values: NDArray[np.float64], levels: int) -> NDArray[np.float64]:

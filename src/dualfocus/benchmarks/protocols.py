@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dualfocus.benchmarks.protocol import Protocol, Range
+from dualfocus.benchmarks.protocol import Protocol, Range, given
+from dualfocus.benchmarks.protocols_peers import PEER_PROTOCOLS
 from dualfocus.datasets import (
     ArkitScenes,
     Dataset,
     Ddff12,
+    Ddff12Test,
     Fod500,
-    Hammer,
-    LightField4d,
     ProceduralScenes,
     StackFolders,
-    SyntheticFs,
-    Uniformat,
     open_nyu,
 )
 from dualfocus.datasets.ddff12 import DISPARITY_M, ROUNDED_FARTHEST, ROUNDED_NEAREST
 from dualfocus.datasets.fod500 import FOCUS_DISTANCES_M
-from dualfocus.datasets.light_field_4d import DISPARITIES, SHIFT_PX
 from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M
 from dualfocus.datasets.pack import unpacked
-from dualfocus.datasets.synthetic_fs import FLYINGTHINGS3D, MIDDLEBURY, StereoSet
-from dualfocus.datasets.uniformat import DIODE, IBIMS1
 
 DEPTH_HEADLINE = ("rmse", "abs_rel", "delta1", "delta2", "delta3", "log_rms", "sq_rel", "bump")
 DFV_HEADLINE = ("mse", "rmse", "log_rms", "abs_rel", "sq_rel", "delta1", "delta2", "delta3", "bump")
 FIXED_DISTANCES_M = (1.0, 1.5, 2.5, 4.0, 6.0)
-FOSSA_HEADLINE = ("d1_05", "d1_15", "delta1", "abs_rel")
 LEAKING = "N distances equally spaced in metres over the true depth range of each image: leaks that range"
 
 
@@ -48,7 +41,7 @@ def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str 
         crop="uniform border removed and padded back, then the central 512 x 384",
         lens="thin lens 50 mm f/8, pixels of 12 um; gather blur with a window of 7",
         open=lambda data: open_nyu(
-            _given(data), planes=None if fixed else planes, focus_distances=FIXED_DISTANCES_M if fixed else None
+            given(data), planes=None if fixed else planes, focus_distances=FIXED_DISTANCES_M if fixed else None
         ),
         within=Range(MIN_DEPTH_M, MAX_DEPTH_M),
         metric_set="hybriddepth",
@@ -65,7 +58,7 @@ def _fod500(name: str, summary: str, **conventions: Any) -> Protocol:
         planes="5, near to far",
         crop="none (256 x 256)",
         lens="thin lens 2.9 mm f/1, rendered in Blender by the set's authors",
-        open=lambda data: Fod500(_given(data)),
+        open=lambda data: Fod500(given(data)),
         published="fod500",
         **conventions,
     )
@@ -82,49 +75,11 @@ def _ddff12(name: str, planes: int, summary: str, **conventions: Any) -> Protoco
         planes=f"{planes}, near to far: {chosen}",
         crop="none: 383 x 552 padded below and right by reflection to 384 x 576, predictions cropped back",
         lens="light field camera, refocused by the set's authors from its views",
-        open=lambda data: Ddff12(_given(data), planes=planes),
+        open=lambda data: Ddff12(given(data), planes=planes),
         inverse=DISPARITY_M,
         multiple=32,
         published="ddff12",
         **conventions,
-    )
-
-
-def _fossa(name: str, title: str, mask: str, open: Callable[[Path], Dataset]) -> Protocol:
-    return Protocol(
-        name=f"{name}/f1.4-n5",
-        summary=f"{title}, stacks rendered as by FOSSA, five planes; zero-shot.",
-        headline=FOSSA_HEADLINE,
-        space="depth in metres",
-        mask=mask,
-        focus_range="evenly spaced in disparity between the 5 % and 95 % quantiles of each image: leaks its true range",
-        planes="5, near to far",
-        crop="none",
-        lens="thin lens f/1.4 of the image's own field of view before a 36 mm sensor; gather blur with a window of 15",
-        open=lambda data: open(_given(data)),
-        metric_set="hybriddepth",
-        published=name,
-    )
-
-
-def _stereo(name: str, kind: StereoSet, published: str | None) -> Protocol:
-    return Protocol(
-        name=f"{name}/aif-n15",
-        summary=f"{kind.title}, {kind.count} scenes, measured as AiFDepthNet does: inside the focus range alone.",
-        headline=("mae", "mse", "rmse", "abs_rel", "sq_rel"),
-        space="disparity in px",
-        mask=f"{kind.farthest:g} px <= truth <= {kind.nearest:g} px",
-        focus_range=f"fixed at linspace({kind.farthest:g}, {kind.nearest:g}, 15) px: tells nothing of the image",
-        planes="15, far to near",
-        crop="none: padded below and right with black to multiples of 32, predictions cropped back",
-        lens="blurred from stereo disparity by the set's authors",
-        open=lambda data: SyntheticFs(_given(data), kind),
-        inverse=1.0,
-        within=Range(kind.farthest, kind.nearest, closed=True),
-        multiple=32,
-        padding="constant",
-        metric_set="hybriddepth",
-        published=published,
     )
 
 
@@ -141,7 +96,7 @@ PROTOCOLS: dict[str, Protocol] = {
             planes="as given",
             crop="none",
             lens="as photographed or rendered",
-            open=lambda data: StackFolders(_given(data)),
+            open=lambda data: StackFolders(given(data)),
         ),
         _nyu(
             "nyu/hybriddepth-n5",
@@ -190,6 +145,7 @@ PROTOCOLS: dict[str, Protocol] = {
             mask="truth > 0",
             metric_set="dfv",
             delta="percent",
+            open_test=lambda data: Ddff12Test(data, planes=5),
         ),
         _ddff12(
             "ddff12/dfv-n10",
@@ -198,6 +154,7 @@ PROTOCOLS: dict[str, Protocol] = {
             mask="truth > 0",
             metric_set="dfv",
             delta="percent",
+            open_test=Ddff12Test,
         ),
         _ddff12(
             "ddff12/hybriddepth-n5",
@@ -217,42 +174,11 @@ PROTOCOLS: dict[str, Protocol] = {
             planes="5, near to far",
             crop="none: image and depth resized to 640 x 480 by antialiased bilinear interpolation",
             lens="thin lens 2.9 mm f/0.5, pixels of 5.536 um; gather blur with a window of 7",
-            open=lambda data: ArkitScenes(_given(data)),
+            open=lambda data: ArkitScenes(given(data)),
             metric_set="hybriddepth",
             published="arkitscenes",
         ),
-        _fossa(
-            "ibims-1",
-            "iBims-1, 100 images",
-            "the set's own mask; truth is the filled depth, which is the measured one there",
-            lambda data: Uniformat(data, IBIMS1),
-        ),
-        _fossa(
-            "diode",
-            "DIODE, 771 validation images",
-            "the set's own mask; truth is the filled depth, which is the measured one there",
-            lambda data: Uniformat(data, DIODE),
-        ),
-        _fossa("hammer", "HAMMER in MoGe's packaging", "truth finite", Hammer),
-        Protocol(
-            name="4d-light-field/aif-n10",
-            summary="4D Light Field, 4 validation scenes refocused from their views, as AiFDepthNet does.",
-            headline=("mse", "rmse", "badpix", "bump"),
-            space="signed disparity in px",
-            mask="-2.5 px <= truth <= 2.5 px",
-            focus_range="fixed at linspace(-2.5, 2.5, 10) px: tells nothing of the image",
-            planes="10, far to near; told to the model as dioptres, disparity + 4, since it takes none below 0",
-            crop="none (512 x 512)",
-            lens="9 x 9 views shifted and averaged, continued periodically beyond the image",
-            open=lambda data: LightField4d(_given(data)),
-            inverse=1.0,
-            shift=SHIFT_PX,
-            within=Range(DISPARITIES[0], DISPARITIES[-1], closed=True),
-            metric_set="signed",
-            published="4d-light-field",
-        ),
-        _stereo("flyingthings3d", FLYINGTHINGS3D, None),
-        _stereo("middlebury", MIDDLEBURY, "middlebury"),
+        *PEER_PROTOCOLS,
         Protocol(
             name="fod-like",
             summary="Scenes of `dualfocus render fod`, in the manner of FoD500, measured as DFV measures FoD500.",
@@ -263,7 +189,7 @@ PROTOCOLS: dict[str, Protocol] = {
             planes="5, near to far",
             crop="none",
             lens="thin lens 2.9 mm f/1, sensor 3.1 mm, path-traced",
-            open=lambda data: StackFolders(_given(data)),
+            open=lambda data: StackFolders(given(data)),
             clip=(0.0, 1.5),
             clipping="prediction and truth to at most 1.5 m; scenes are not those of FoD500: no figure of it compares",
         ),
@@ -305,8 +231,3 @@ def open_dataset(protocol: Protocol, data: str | Path | None) -> Dataset:
     if data is None and needs_data(protocol.name):
         raise ValueError(f"protocol {protocol.name} needs the folder or file of its data: --data")
     return protocol.open(None if data is None else unpacked(Path(data)))
-
-
-def _given(data: Path | None) -> Path:
-    assert data is not None  # `open_dataset` has refused it
-    return data

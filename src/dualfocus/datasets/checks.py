@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dualfocus.datasets import arkitscenes, ddff12, fod500, hammer, light_field_4d, nyu_bts, synthetic_fs, uniformat
+from dualfocus.datasets import (
+    arkitscenes,
+    ddff12,
+    fod500,
+    hammer,
+    infinigen,
+    light_field_4d,
+    mobile_depth,
+    nyu_bts,
+    smartphone,
+    synthetic_fs,
+    uniformat,
+    zedd,
+)
 from dualfocus.datasets.files import missing
 from dualfocus.datasets.nyu import SPLITS, open_nyu
 from dualfocus.datasets.nyu_bts import NyuBts
 from dualfocus.datasets.pack import unpacked
 from dualfocus.datasets.sample import Dataset
 from dualfocus.datasets.stack_folders import StackFolders
+from dualfocus.datasets.uploads import UPLOADS
 
 MOST_PROBLEMS = 20
+UPLOAD = "-upload"
 
 
 def check_data(name: str, path: str | Path) -> tuple[list[str], list[str]]:
@@ -22,7 +37,7 @@ def check_data(name: str, path: str | Path) -> tuple[list[str], list[str]]:
 
     Args:
         name: one of `CHECKS`.
-        path: its file or folder.
+        path: its file or folder, or the ZIP of an upload.
 
     Returns:
         what is there, and what is wrong, a sentence each; at most 20 of what is wrong.
@@ -35,7 +50,8 @@ def check_data(name: str, path: str | Path) -> tuple[list[str], list[str]]:
     found: list[str] = []
     problems: list[str] = []
     try:
-        for problem in CHECKS[name](unpacked(Path(path)), found):
+        given = Path(path) if name.endswith(UPLOAD) else unpacked(Path(path))  # an upload is a ZIP itself
+        for problem in CHECKS[name](given, found):
             if problem in problems:  # of both splits
                 continue
             problems.append(problem)
@@ -84,6 +100,10 @@ def _ddff12(root: Path, found: list[str]) -> Iterator[str]:
             yield str(error)
 
 
+def _ddff12_test(root: Path, found: list[str]) -> Iterator[str]:
+    yield from _split(ddff12.Ddff12Test(root), "test", len(ddff12.TEST_NAMES), found)
+
+
 def _arkitscenes(root: Path, found: list[str]) -> Iterator[str]:
     frames = arkitscenes.ArkitScenes(root)
     paths = [str(path) for name in frames.frames for path in (name, name.replace("/wide/", "/highres_depth/"))]
@@ -126,6 +146,45 @@ def _synthetic_fs(kind: synthetic_fs.StereoSet) -> Callable[[Path, list[str]], I
     return check
 
 
+def _infinigen(root: Path, found: list[str]) -> Iterator[str]:
+    scenes = infinigen.InfinigenDefocus(root)
+    yield from _missing(scenes.folder, [f"{name}/{file}" for name in scenes.names for file in infinigen.FILES])
+    yield from _split(scenes, "scenes", infinigen.COUNT, found)
+
+
+def _zedd(root: Path, found: list[str]) -> Iterator[str]:
+    for split in ("val", "test"):
+        try:
+            scenes = zedd.Zedd(root, split)
+        except ValueError as error:
+            yield str(error)
+            continue
+        yield from _absent(path for index in range(len(scenes)) for path in scenes.paths(index))
+        yield from _split(scenes, split, zedd.COUNT, found)
+
+
+def _smartphone(root: Path, found: list[str]) -> Iterator[str]:
+    scenes = smartphone.Smartphone(root)
+    yield from _absent(path for index in range(len(scenes)) for path in scenes.paths(index))
+    yield from _split(scenes, "test", smartphone.COUNT, found)
+
+
+def _mobile_depth(root: Path, found: list[str]) -> Iterator[str]:
+    scenes = mobile_depth.MobileDepth(root)
+    lacking = [name for name in mobile_depth.SCENES if name not in scenes.names]
+    if lacking:
+        yield f"{root}: {len(lacking)} of {len(mobile_depth.SCENES)} scenes are missing: {', '.join(lacking)}"
+    yield from _split(scenes, "scenes", len(scenes), found, read=lambda index: list(scenes[index].stack))
+
+
+def _upload(name: str) -> Callable[[Path, list[str]], Iterator[str]]:
+    def check(path: Path, found: list[str]) -> Iterator[str]:
+        found.append(f"upload: {len(UPLOADS[name].names)} maps of {UPLOADS[name].size} are wanted")
+        yield from UPLOADS[name].problems(path)
+
+    return check
+
+
 def _stacks(root: Path, found: list[str]) -> Iterator[str]:
     stacks = StackFolders(root)
     found.append(f"{len(stacks)} stacks with truth, {len(stacks.without_truth)} without")
@@ -142,6 +201,7 @@ CHECKS: dict[str, Callable[[Path, list[str]], Iterator[str]]] = {
     "nyu": _nyu,
     "fod500": _fod500,
     "ddff12": _ddff12,
+    "ddff12-test": _ddff12_test,
     "arkitscenes": _arkitscenes,
     "ibims-1": _uniformat(uniformat.IBIMS1),
     "diode": _uniformat(uniformat.DIODE),
@@ -149,7 +209,12 @@ CHECKS: dict[str, Callable[[Path, list[str]], Iterator[str]]] = {
     "4d-light-field": _light_field_4d,
     "flyingthings3d": _synthetic_fs(synthetic_fs.FLYINGTHINGS3D),
     "middlebury": _synthetic_fs(synthetic_fs.MIDDLEBURY),
+    "infinigen": _infinigen,
+    "mobile-depth": _mobile_depth,
+    "smartphone": _smartphone,
+    "zedd": _zedd,
     "stacks": _stacks,
+    **{name + UPLOAD: _upload(name) for name in UPLOADS},
 }
 
 
@@ -168,4 +233,8 @@ def _split(
 
 
 def _missing(folder: Path, names: list[str]) -> Iterator[str]:
-    return (missing(folder / name) for name in names if not (folder / name).is_file())
+    return _absent(folder / name for name in names)
+
+
+def _absent(paths: Iterable[Path]) -> Iterator[str]:
+    return (missing(path) for path in paths if not path.is_file())

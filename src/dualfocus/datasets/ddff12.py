@@ -20,11 +20,15 @@ DISPARITY_M = 0.1412375658  # baseline 2.708787e-4 m x 521.4052 px of focal leng
 PLANES = 10
 NEAREST, FARTHEST = DISPARITY_M / 0.5, DISPARITY_M / 7  # px; the planes were refocused at 0.5 m to 7 m
 ROUNDED_NEAREST, ROUNDED_FARTHEST = 0.28, 0.02  # what DFV and HybridDepth tell their networks instead
+FILES = ("my_ddff_trainVal.h5", "dfv_trainVal.h5", "ddff-dataset-trainval.h5")
+TEST_FILE = "ddff-dataset-test.h5"
+TEST_SCENES = ("lockeroom", "cafeteria", "library", "spencerlab", "office44", "magistrale")  # of 20 stacks each
+TEST_NAMES = tuple(f"{scene}/DISP_{number:04d}" for scene in TEST_SCENES for number in range(1, 21))
 HEIGHT, WIDTH = 383, 552  # of DFV's file, which holds whole images; the official training file holds 224 x 224 crops
 COUNTS = {"dfv": {"train": 400, "val": 200}, "official": {"train": 5269, "val": 1318}}
 HOW = (
     "DFV's my_ddff_trainVal.h5 is linked from https://github.com/fuy34/DFV, "
-    "ddff-dataset-trainval.h5 from https://hazirbas.com/datasets/ddff12scene"
+    "ddff-dataset-trainval.h5 and ddff-dataset-test.h5 from https://hazirbas.com/datasets/ddff12scene"
 )
 
 
@@ -84,6 +88,37 @@ class Ddff12:
         )
 
 
+class Ddff12Test:
+    """The hidden test set: `stack_test` of `ddff-dataset-test.h5`, named as its server wants the predictions.
+
+    Args:
+        path: the file, or a folder that holds it.
+        planes: see `Ddff12`; their disparities are told rounded.
+
+    Raises:
+        ValueError: no such file, no HDF5, no such key, or an array of another shape.
+    """
+
+    def __init__(self, path: str | Path, *, planes: int = PLANES) -> None:
+        self.chosen = plane_selection(planes)
+        self.disparities = plane_disparities(rounded=True)[self.chosen]
+        self.file = LazyFile(find_file(Path(path), (TEST_FILE,)), HOW)
+        shape = self.file.shapes("stack_test")["stack_test"]
+        if shape[1:] != (PLANES, HEIGHT, WIDTH, 3) or shape[0] > len(TEST_NAMES):
+            raise ValueError(f"{self.file.path}: stack_test is {shape}, not (120, {PLANES}, {HEIGHT}, {WIDTH}, 3)")
+        self.names = list(TEST_NAMES[: shape[0]])
+
+    def __len__(self) -> int:
+        """Number of stacks."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read stack `index`; its mask is empty."""
+        images = _as_images(self.file.read("stack_test", index)[self.chosen], self.names[index])
+        stack = FocalStack(images, self.disparities / DISPARITY_M, "dioptre")
+        return Sample(self.names[index], stack, np.zeros(stack.size, np.float32), np.zeros(stack.size, bool))
+
+
 def plane_disparities(rounded: bool) -> NDArray[np.float64]:
     """(10,) disparities in pixels of the planes, near to far: the rounded list of DFV or the exact one."""
     ends = (ROUNDED_NEAREST, ROUNDED_FARTHEST) if rounded else (NEAREST, FARTHEST)
@@ -101,14 +136,14 @@ def plane_selection(planes: int) -> NDArray[np.intp]:
     return np.linspace(0, PLANES - 1, planes).astype(np.intp)
 
 
-def find_file(path: Path) -> Path:
-    """The HDF5 file that a path means (ValueError when a folder holds none)."""
+def find_file(path: Path, names: tuple[str, ...] = FILES) -> Path:
+    """The HDF5 file that a path means, of these names in a folder (ValueError when it holds none)."""
     if not path.is_dir():
         return path
-    for name in ("my_ddff_trainVal.h5", "dfv_trainVal.h5", "ddff-dataset-trainval.h5"):
+    for name in names:
         if (path / name).is_file():
             return path / name
-    raise ValueError(f"{path}: no my_ddff_trainVal.h5 or ddff-dataset-trainval.h5 in it; {HOW}")
+    raise ValueError(f"{path}: no {' or '.join(names)} in it; {HOW}")
 
 
 def _as_images(values: NDArray[Any], where: str) -> NDArray[Any]:

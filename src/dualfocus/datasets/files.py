@@ -54,3 +54,21 @@ def read_exr(path: Path) -> NDArray[np.float32]:
             return np.asarray(channels[name].pixels, np.float32)
     except (RuntimeError, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read as an EXR image with a channel R ({error})") from None
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """A depth map from a .npy file, (H, W) of numbers (ValueError naming the file)."""
+    try:
+        values = np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path}: cannot be read as a .npy array ({error})") from None
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: is {values.shape} {values.dtype}, not a map of numbers")
+    return values
+
+
+def known_depth(depth: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Depth in metres and where it counts, as FOSSA masks it: finite, from 0.01 to 1000 m; 0 elsewhere."""
+    values = depth.astype(np.float32)
+    mask = (values >= 0.01) & (values <= 1000)
+    return np.where(mask, values, 0), mask

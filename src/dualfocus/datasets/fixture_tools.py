@@ -44,6 +44,16 @@ def save(image: NDArray[Any], path: Path) -> None:
     Image.fromarray(image).save(path, **options)
 
 
+def write_exr(path: Path, channels: dict[str, NDArray[Any]]) -> None:
+    """Write channels of one type as an EXR image; folders are made."""
+    import OpenEXR
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with OpenEXR.File(header, channels) as file:
+        file.write(str(path))
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file to be read by people too."""
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from dualfocus.datasets import ddff12, fod500, nyu
 from dualfocus.datasets.fixture_scene import FixtureScene, make_fixture_scene
-from dualfocus.datasets.fixture_tools import camera_blur, save, seeded, with_holes, write_json
+from dualfocus.datasets.fixture_tools import camera_blur, save, seeded, with_holes, write_exr, write_json
 from dualfocus.datasets.fixtures_peers import PEER_FIXTURES
+from dualfocus.datasets.fixtures_photos import PHOTO_FIXTURES
 from dualfocus.datasets.nyu_mat import SPLIT_FILE
 
 VIEWS = 9  # of the light field camera, on a side: its aperture is 8 disparities wide
@@ -100,8 +101,6 @@ def _nyu_mat(root: Path) -> None:
 
 def _fod500(root: Path) -> None:
     """Two samples of each split: five TIFF and one EXR of half floats each; depth goes beyond the last plane."""
-    import OpenEXR
-
     folder = root / "fs_6"
     folder.mkdir()
     for number in (0, 1, fod500.FIRST_TEST, fod500.FIRST_TEST + 1):
@@ -113,9 +112,7 @@ def _fod500(root: Path) -> None:
         for plane, image in enumerate(scene.stack(blur), start=1):
             save(image, folder / f"{number:06d}_{plane:02d}All.tif")
         depth = scene.visible_depth().astype(np.float16)
-        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-        with OpenEXR.File(header, {"R": depth, "G": depth.copy(), "B": depth.copy()}) as file:
-            file.write(str(folder / f"{number:06d}Dpt.exr"))
+        write_exr(folder / f"{number:06d}Dpt.exr", {"R": depth, "G": depth.copy(), "B": depth.copy()})
 
 
 def _ddff12(root: Path) -> None:
@@ -143,6 +140,16 @@ def _write_ddff12(path: Path, size: tuple[int, int], stack_type: Any, truth_type
             if sharp:
                 images = np.stack([scene.sharp() for scene in scenes]).astype(stack_type)
                 file.create_dataset(f"AiF_{split}", data=images, **chunk)
+
+
+def _ddff12_test(root: Path) -> None:
+    """The first two of the 120 stacks, 8 bits."""
+    import h5py
+
+    with h5py.File(root / ddff12.TEST_FILE, "w") as file:
+        scenes = [make_fixture_scene(seeded("test", n), ddff12.HEIGHT, ddff12.WIDTH, 0.48, 8.0) for n in range(2)]
+        stacks = np.stack([scene.stack(_light_field_blur(scene)) for scene in scenes])
+        file.create_dataset("stack_test", data=stacks, compression="lzf", shuffle=True)
 
 
 def _arkitscenes(root: Path) -> None:
@@ -187,9 +194,11 @@ FIXTURES: dict[str, Callable[[Path], None]] = {
     "fod500": _fod500,
     "ddff12": _ddff12,
     "ddff12-official": _ddff12_official,
+    "ddff12-test": _ddff12_test,
     "arkitscenes": _arkitscenes,
     "stacks": _stacks,
     **PEER_FIXTURES,
+    **PHOTO_FIXTURES,
 }
 
 

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from dualfocus.datasets import hammer, light_field_4d, synthetic_fs
 from dualfocus.datasets.fixture_scene import FixtureScene, make_fixture_scene
-from dualfocus.datasets.fixture_tools import save, seeded, with_holes, write_json
+from dualfocus.datasets.fixture_tools import save, seeded, with_holes, write_exr, write_json
 from dualfocus.datasets.synthetic_fs import StereoSet
 
 VIEW_SIZE = 128  # of a light field's views; the real ones have 512 x 512 px, and each scene has 81
@@ -105,8 +105,6 @@ def _middlebury(root: Path) -> None:
 
 def _write_stereo(folder: Path, kind: StereoSet, height: int, width: int) -> None:
     """The files of a scene, whose disparity has holes and leaves the focus range at both ends."""
-    import OpenEXR
-
     ends = 1 / (1.1 * kind.nearest), 1 / (0.8 * kind.farthest)
     scene = make_fixture_scene(seeded(kind.title, folder.name), height, width, *ends)
     blur = np.stack([BLUR_PX * np.abs(1 / scene.depth - plane) for plane in kind.disparities], axis=1)
@@ -114,9 +112,7 @@ def _write_stereo(folder: Path, kind: StereoSet, height: int, width: int) -> Non
         save(image, folder / f"{plane}.png")
     save(scene.sharp(), folder / synthetic_fs.SHARP)
     disparity = with_holes(1 / scene.visible_depth()).astype(np.float32)
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    with OpenEXR.File(header, {"Y": disparity}) as file:
-        file.write(str(folder / synthetic_fs.TRUTH))
+    write_exr(folder / synthetic_fs.TRUTH, {"Y": disparity})
 
 
 PEER_FIXTURES: dict[str, Callable[[Path], None]] = {

@@ -21,6 +21,7 @@ class Sample:
         truth: (H, W) float32 depth in `stack.result_unit`; anything outside the mask.
         mask: (H, W) bool, the pixels whose truth is known and counts.
         all_in_focus: (H, W, 3) or (H, W) true all-in-focus image, integers or floats in [0, 1], or None.
+        weight: (H, W) float32, how much each pixel of the mask counts, above 0 there; None where all count alike.
 
     Raises:
         ValueError: maps of another size than the stack, a mask that is not bool, or truth that is not finite inside it.
@@ -31,12 +32,15 @@ class Sample:
     truth: NDArray[np.float32]
     mask: NDArray[np.bool_]
     all_in_focus: NDArray[Any] | None = None
+    weight: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Check sizes and types."""
         maps = {"truth": self.truth.shape, "mask": self.mask.shape}
         if self.all_in_focus is not None:
             maps["all_in_focus"] = self.all_in_focus.shape[:2]
+        if self.weight is not None:
+            maps["weight"] = self.weight.shape
         for label, shape in maps.items():
             if shape != self.stack.size:
                 raise ValueError(f"{self.name}: {label} of shape {shape} for images of {self.stack.size}")

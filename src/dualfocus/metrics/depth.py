@@ -94,16 +94,24 @@ def dfv_metrics(prediction: ArrayLike, truth: ArrayLike) -> dict[str, float]:
     )
 
 
-def mean_absolute_error(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> float:
-    """Mean |prediction - truth| over the mask, (H, W) each, in their unit; ValueError as for `depth_metrics`."""
+def mean_absolute_error(
+    prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike, weight: ArrayLike | None = None
+) -> float:
+    """Mean |prediction - truth| over the mask, (H, W) each, in their unit, by `weight` (H, W) where there is one.
+
+    Raises:
+        ValueError: as for `depth_metrics`.
+    """
     y, t = counted_values(prediction, truth, mask)
-    return float(np.mean(np.abs(y - t)))
+    return float(np.average(np.abs(y - t), weights=_counted_weight(weight, mask)))
 
 
-def root_mean_square_error(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> float:
-    """Root of the mean squared difference over the mask, (H, W) each, in their unit; ValueError likewise."""
+def root_mean_square_error(
+    prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike, weight: ArrayLike | None = None
+) -> float:
+    """Root of the mean squared difference, arguments and errors as for `mean_absolute_error`."""
     y, t = counted_values(prediction, truth, mask)
-    return float(np.sqrt(np.mean((y - t) ** 2)))
+    return float(np.sqrt(np.average((y - t) ** 2, weights=_counted_weight(weight, mask))))
 
 
 def bad_pixels(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> float:
@@ -118,6 +126,10 @@ def correlation(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> flo
     y, t = y - y.mean(), t - t.mean()
     scale = float(np.sqrt(np.sum(y * y) * np.sum(t * t)))
     return float(np.sum(y * t) / scale) if scale > 0 else float("nan")
+
+
+def _counted_weight(weight: ArrayLike | None, mask: ArrayLike) -> Array | None:
+    return None if weight is None else np.asarray(weight, np.float64)[np.asarray(mask)]
 
 
 def _errors(error: Array, truth: Array) -> dict[str, float]:

@@ -1,0 +1,86 @@
+"""`dualfocus submit`: the predictions of one model for a hidden test set, in the ZIP that its server takes."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dualfocus.benchmarks.evaluate import load_models
+from dualfocus.benchmarks.evaluator import answer
+from dualfocus.benchmarks.measure import fill
+from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
+from dualfocus.datasets.uploads import RUNTIME, UPLOADS
+
+
+def write_upload(
+    model: str,
+    protocol: str,
+    data: str | Path,
+    out: str | Path,
+    device: str = "auto",
+    progress: Callable[[int, int, str], None] | None = None,
+) -> int:
+    """Predict every stack of a hidden test set and write the maps, in the protocol's space, as 32-bit floats.
+
+    What a model leaves out takes the farthest plane, as where errors are measured.
+
+    Args:
+        model: a name that `evaluate` takes, `files:FOLDER` too.
+        protocol: one with a hidden test set.
+        data: folder or file of the test set.
+        out: the .zip; an older one is replaced when this one is done.
+        device: auto, cpu, cuda or mps.
+        progress: called with (done, total, sample name).
+
+    Returns:
+        how many maps were written.
+
+    Raises:
+        ValueError: a protocol without a test set, one that is not complete, a suffix other than .zip.
+    """
+    rules, target = find_protocol(protocol), Path(out)
+    if rules.open_test is None:
+        known = ", ".join(name for name, other in PROTOCOLS.items() if other.open_test is not None)
+        raise ValueError(f"protocol {protocol} has no hidden test set: use one of {known}")
+    if target.suffix != ".zip":
+        raise ValueError(f"{target}: an upload is a .zip file")
+    upload = UPLOADS[protocol.partition("/")[0]]
+    dataset = rules.open_test(Path(data))
+    if tuple(dataset.names) != upload.names:
+        raise ValueError(f"{data}: {len(dataset)} of the {len(upload.names)} test stacks there; get all of them")
+    (system,) = load_models([model], device, rules, dataset.names).values()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".part")
+    seconds: list[float] = []
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for index, name in enumerate(dataset.names):
+                sample = dataset[index]
+                start = time.perf_counter()
+                result = answer(system, sample, rules)
+                seconds.append(time.perf_counter() - start)
+                rows, columns = sample.stack.size
+                depth, _ = fill(sample.stack, np.asarray(result.depth, np.float64)[:rows, :columns])
+                archive.writestr(f"{name}.npy", _npy(rules.carried(depth).astype(np.float32)))
+                if progress:
+                    progress(index + 1, len(dataset), name)
+            if upload.runtime:
+                lines = [f"{name} {spent:.6f}\n" for name, spent in zip(dataset.names, seconds, strict=True)]
+                archive.writestr(RUNTIME, "".join(lines))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(dataset)
+
+
+def _npy(values: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
