@@ -110,14 +110,24 @@ def test_window_shares_sum_to_one():
 def test_tiles_do_not_change_the_answer(models, monkeypatch):
     scene = render_stack(21, TexturePool(None), size=(200, 330), planes=4)
     stack = FocalStack(scene.images, scene.focus_distances, "m")
-    u = 1 / scene.focus_distances
     whole = models["dualfocus-s"].predict(stack)
-    monkeypatch.setattr(staged, "PLANE_PIXELS", 1000)
-    monkeypatch.setattr(staged, "LEAST_TILE", 64)
+    monkeypatch.setattr(staged, "PLANE_CELLS", 3000)
+    box = (0, 200, 0, 330)
+    assert len(staged._tiles(box, 4, 4)) > 9 and len(staged._tiles(box, 4, 8)) > 3
     tiled = models["dualfocus-s"].predict(stack)
-    spacing = (u.max() - u.min()) / 3
-    assert np.percentile(np.abs(1 / whole.depth - 1 / tiled.depth) / spacing, 99) <= 0.05
-    assert np.abs(whole.all_in_focus.astype(int) - tiled.all_in_focus).mean() < 0.5
+    spread = np.ptp(1 / scene.focus_distances)
+    assert np.abs(1 / whole.depth - 1 / tiled.depth).max() / spread <= 1e-5
+    np.testing.assert_allclose(tiled.confidence, whole.confidence, rtol=0, atol=1e-5)
+    assert np.abs(whole.all_in_focus.astype(int) - tiled.all_in_focus).max() <= 1
+
+
+@pytest.mark.parametrize("box", [(0, 1200, 0, 1760), (16, 487, 32, 640), (0, 16, 0, 5000)])
+def test_tiles_cover_a_box_once(box):
+    covered = np.zeros((box[1], box[3]), int)
+    for top, bottom, left, right in staged._tiles(box, 12, 4):
+        covered[top:bottom, left:right] += 1
+        assert 12 * (bottom - top) * (right - left) <= 16 * staged.PLANE_CELLS and top % 16 == left % 16 == 0
+    assert (covered[box[0] :, box[2] :] == 1).all() and covered.sum() == (box[1] - box[0]) * (box[3] - box[2])
 
 
 def test_long_relative_stack(models):

@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.losses import focal_variational_loss
 from dualfocus.models import NETWORKS, build_network, network_options
-from dualfocus.models.layers import fold_norms, plane_features, shift_planes
-from dualfocus.models.small import SPATIAL_MODES, normalise_surfaces
+from dualfocus.models.layers import double, fold_norms, plane_features, shift_planes
+from dualfocus.models.small import SPATIAL_MODES, EnterLevel, normalise_surfaces
 from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments
 from dualfocus.models.volumetric import difference_volume
@@ -156,6 +156,22 @@ def test_differential_volume(planes):
     for n in range(planes):
         step = volume[:, n + 1] - volume[:, n] if n < planes - 1 else volume[:, n] - volume[:, n - 1]
         torch.testing.assert_close(enhanced[:, n], torch.cat((volume[:, n], step), dim=1), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("below", "enlarge"), [(0, False), (6, False), (6, True)])
+@pytest.mark.parametrize("folded", [False, True])
+def test_entry_to_a_level_is_the_convolution_of_everything_side_by_side(below, enlarge, folded):
+    enter = EnterLevel(4, below, 5, enlarge).eval()
+    torch.nn.init.normal_(enter.norm.running_mean)
+    volume = torch.randn(6, 4, 8, 10)
+    under = torch.randn(6, below, *((4, 5) if enlarge else (8, 10))) if below else None
+    parts = [differential_volume(volume.unflatten(0, (2, 3))).flatten(0, 1)]
+    if under is not None:
+        parts.append(double(under) if enlarge else under)
+    expected = enter.norm(enter.conv(torch.cat(parts, dim=1))).relu()
+    if folded:
+        enter.fold()
+    torch.testing.assert_close(enter(volume, under, 3), expected)
 
 
 def test_difference_volume_of_dfv():

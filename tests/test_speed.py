@@ -131,7 +131,7 @@ def test_stage_clock_counts_nested_calls_once(monkeypatch):
 
 def test_streaming_is_cheaper():
     found = stream.measure(window=3, height=48, width=64, repeats=1, device="cpu")
-    assert found["push_gflop"] < 0.75 * found["predict_gflop"] and found["push_s"] > 0
+    assert found["push_gflop"] < 0.8 * found["predict_gflop"] and found["push_s"] > 0
     assert "window of 3 planes of 48 x 64 on cpu" in stream.to_text(found)
     with pytest.raises(ValueError, match="repeats"):
         stream.measure(repeats=0)

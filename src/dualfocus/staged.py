@@ -1,7 +1,8 @@
 """Running a model on stacks of any length and size in bounded memory.
 
-``dualfocus-s`` encodes each plane once and fuses in tiles where the image is large. Only what works on every plane runs
-in tiles: the projection and the context see the whole image.
+``dualfocus-s`` encodes each plane once and fuses in tiles where the image is large: level by level, so that a tile sees
+all that its cells depend on, and the answer is that of the whole image. The projection, the coarsest level and the
+context, which see furthest, are never cut.
 
 It is at home with up to a dozen planes. A longer stack is read twice: at a reduced size, interleaved parts of it give a
 coarse answer from all planes; then overlapping windows of neighbouring planes give the fine one, every pixel taking it
@@ -12,6 +13,7 @@ scene needs it. The two answers are averaged by how sure each is.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,10 +41,9 @@ from dualfocus.windows import (
     window_starts,
 )
 
-PLANE_PIXELS = 7_000_000  # planes x pixels fused at once, else in tiles: about 1.2 GB
-HALO = 64  # pixels around a tile; what lies beyond has no effect on the fusion that could be seen
+PLANE_CELLS = 190_000  # planes x cells of a level fused at once, else in tiles: about 200 MB
+HALO = 6  # cells around a tile: two blocks of two 3x3 kernels, the scores' and the enlargement see no further
 CONTEXT_HALO = 128  # around the part of the image that needs a window
-LEAST_TILE = 256  # pixels of a side without halo, however many planes
 
 SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels that ``classical`` holds, 4 bytes each
 WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once
@@ -118,8 +119,9 @@ class EncodedPlanes:
 
     def add(self, n: int, image: Tensor) -> None:
         """Encode plane n, (3, h, w)."""
-        self.images[n] = (image * 255).round().byte()  # for the context alone: 8 bits save memory
-        self.features[n] = self.network.encoder(pad_to_multiple(image[None], self.network.stride))
+        padded = pad_to_multiple(image[None], self.network.stride)
+        self.images[n] = (padded * 255).round().byte()  # for the context alone: 8 bits save memory
+        self.features[n] = self.network.encoder(padded)
 
     def drop(self, before: int) -> None:
         """Forget the planes before ``before``."""
@@ -141,45 +143,51 @@ class EncodedPlanes:
         u = self.u[chosen].to(self.images[chosen[0]].device)
         u = ((u - u[0]) / (u[-1] - u[0]))[None]
         surface = self.surfaces(chosen)
-        height, width = box[1] - box[0], box[3] - box[2]
-        cores = [box] if len(chosen) * height * width <= PLANE_PIXELS else _tiles(box, len(chosen))
-        score, evidence = self._fuse_tiles(chosen, surface, u, box, cores)
-        return self.network.read_out([score], evidence, u, (height, width))
+        shown = None if surface is None else _cut(surface, box, 16)
+        coarse, _ = self.network.fuse_level(0, self._features(chosen, 2, box), shown, u)
+        (middle,) = self._in_tiles(chosen, 8, box, lambda outer: self._middle(chosen, coarse, u, outer, box))
+        score, evidence = self._in_tiles(chosen, 4, box, lambda outer: self._fine(chosen, middle, u, outer, box))
+        return self.network.read_out([score], evidence, u, (box[1] - box[0], box[3] - box[2]))
 
     def surfaces(self, chosen: list[int]) -> Tensor | None:
         """What fusion reads of the surfaces, (N, C2, h, w) at 1/16: of the whole image, whatever the tiles."""
         sixteenth = torch.cat([self.features[n][2] for n in chosen])
         return self.network.surfaces(sixteenth, len(chosen))[0]
 
-    def _fuse_tiles(
-        self, chosen: list[int], surface: Tensor | None, u: Tensor, box: Box, cores: list[Box]
-    ) -> tuple[Tensor, Tensor]:
-        """Scores and evidence of the padded box; each tile sees a halo of its neighbours and keeps its core."""
+    def _in_tiles(
+        self, chosen: list[int], stride: int, box: Box, compute: Callable[[Box], tuple[Tensor, ...]]
+    ) -> list[Tensor]:
+        """Maps of the padded box at a stride; each tile sees a halo of its neighbours and keeps its core."""
         whole: list[Tensor] = []
-        for core in cores:
-            outer = _with_halo(core, box, HALO)
-            parts = self._fuse(chosen, surface, u, outer)
-            if len(cores) == 1:
-                return parts
+        for core in _tiles(box, len(chosen), stride):
+            outer = _with_halo(core, box, HALO * stride)
+            parts = compute(outer)
+            if core == box:
+                return list(parts)
             if not whole:
-                rows, columns = (-(-(stop - start) // 16) * 4 for start, stop in (box[:2], box[2:]))
-                whole = [part.new_zeros(*part.shape[:2], rows, columns) for part in parts]
+                rows, columns = (_blocks(stop - start) // stride for start, stop in (box[:2], box[2:]))
+                whole = [part.new_empty(*part.shape[:2], rows, columns) for part in parts]
             for target, part in zip(whole, parts, strict=True):
-                _paste(target, part, _moved(core, box), _moved(outer, box))
-        return whole[0], whole[1]
+                cells = _cut(target, _moved(core, box), stride)
+                row, column = (core[0] - outer[0]) // stride, (core[2] - outer[2]) // stride
+                cells.copy_(part[..., row : row + cells.shape[-2], column : column + cells.shape[-1]])
+        return whole
 
-    def _fuse(self, chosen: list[int], surface: Tensor | None, u: Tensor, box: Box) -> tuple[Tensor, Tensor]:
-        """Scores (N, 1, h, w) and evidence (1, C, h, w) of one box of pixels, at 1/4."""
-        top, bottom, left, right = box
-        quarter, eighth, sixteenth = (
-            torch.cat([_cut(self.features[n][level], box, stride) for n in chosen])
-            for level, stride in enumerate((4, 8, 16))
-        )
-        part = None if surface is None else _cut(surface, box, 16)
-        fused, scores = self.network.fuse((quarter, eighth, sixteenth), part, u)
-        pixels = torch.stack([self.images[n][:, top:bottom, left:right] for n in chosen])
-        images = pad_to_multiple(pixels.float() / 255, self.network.stride)
-        return scores[-1], self.network.collapse(fused, scores[-1], images, u)
+    def _middle(self, chosen: list[int], below: Tensor, u: Tensor, outer: Box, box: Box) -> tuple[Tensor]:
+        """Fusion of a tile at 1/8, (N, C, h, w), upon that of the box at 1/16."""
+        below = _cut(below, _moved(outer, box), 16)
+        return (self.network.fuse_level(1, self._features(chosen, 1, outer), below, u)[0],)
+
+    def _fine(self, chosen: list[int], below: Tensor, u: Tensor, outer: Box, box: Box) -> tuple[Tensor, Tensor]:
+        """Scores (N, 1, h, w) and evidence (1, C, h, w) of a tile at 1/4, upon the fusion of the box at 1/8."""
+        below = _cut(below, _moved(outer, box), 8)
+        fused, score = self.network.fuse_level(2, self._features(chosen, 0, outer), below, u)
+        images = torch.cat([_cut(self.images[n], outer, 1) for n in chosen]).float() / 255
+        return score, self.network.collapse(fused, score, images, u)
+
+    def _features(self, chosen: list[int], level: int, box: Box) -> Tensor:
+        """V of a box, (N, C, h, w), at 1/4, 1/8 or 1/16."""
+        return torch.cat([_cut(self.features[n][level], box, 4 << level) for n in chosen])
 
 
 def long_stack(network: DualFocusSmall, frames: Frames, u: Tensor, size: Size) -> Estimate:
@@ -255,12 +263,23 @@ def from_output(output: FocusOutput) -> Estimate:
     return Estimate(output.coordinate[0], output.std[0], output.confidence[0])
 
 
-def _tiles(box: Box, planes: int) -> list[Box]:
-    """Boxes that cover ``box``, each with its halo within ``PLANE_PIXELS``."""
-    side = max(LEAST_TILE, int((PLANE_PIXELS / planes) ** 0.5) - 2 * HALO) // 16 * 16
+def _tiles(box: Box, planes: int, stride: int) -> list[Box]:
+    """Boxes that cover ``box``, of about one size, each with its halo within ``PLANE_CELLS``."""
     top, bottom, left, right = box
-    starts = itertools.product(range(top, bottom, side), range(left, right, side))
-    return [(y, min(y + side, bottom), x, min(x + side, right)) for y, x in starts]
+    rows, columns = 1, 1
+    while True:
+        height, width = _blocks((bottom - top) / rows), _blocks((right - left) / columns)
+        cells = (height // stride + 2 * HALO) * (width // stride + 2 * HALO)
+        if planes * cells <= PLANE_CELLS:
+            break
+        rows, columns = (rows + 1, columns) if height > width else (rows, columns + 1)
+    starts = itertools.product(range(top, bottom, height), range(left, right, width))
+    return [(y, min(y + height, bottom), x, min(x + width, right)) for y, x in starts]
+
+
+def _blocks(side: float) -> int:
+    """A side in whole blocks of 16 pixels."""
+    return math.ceil(side / 16) * 16
 
 
 def _with_halo(core: Box, within: Box, halo: int) -> Box:
@@ -281,12 +300,5 @@ def _moved(box: Box, origin: Box) -> Box:
 def _cut(level: Tensor, box: Box, stride: int) -> Tensor:
     """The cells of a box; a ragged end takes every cell of its last block of 16 pixels."""
     top, bottom, left, right = box
-    rows, columns = -(-bottom // 16) * 16 // stride, -(-right // 16) * 16 // stride
+    rows, columns = _blocks(bottom) // stride, _blocks(right) // stride
     return level[..., top // stride : rows, left // stride : columns]
-
-
-def _paste(target: Tensor, source: Tensor, core: Box, box: Box) -> None:
-    """Copy the core's cells at 1/4, with what pads its last block of 16 pixels, from a tile's map into the whole."""
-    cells = _cut(target, core, 4)
-    row, column = (core[0] - box[0]) // 4, (core[2] - box[2]) // 4
-    cells.copy_(source[..., row : row + cells.shape[-2], column : column + cells.shape[-1]])

@@ -19,7 +19,7 @@ from dualfocus.readers import load_stack
 from dualfocus.stack import FocalStack
 
 # attribute of the network -> stage; the read-out holds the context, too
-_PARTS = {"surfaces": "projection", "fuse": "fusion", "collapse": "fusion", "read_out": "context, upsampling"}
+_PARTS = {"surfaces": "projection", "fuse_level": "fusion", "collapse": "fusion", "read_out": "context, upsampling"}
 _REST = "rest of the model"
 STAGES = ("reading", "encoder", "projection", "fusion", "context, upsampling", _REST, "all-in-focus", "writing")
 

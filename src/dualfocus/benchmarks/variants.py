@@ -110,5 +110,5 @@ def _compile(network: Any) -> None:
     import torch
 
     network.encoder.compile()
-    for name in ("surfaces", "fuse", "collapse", "read_out"):
+    for name in ("surfaces", "fuse_level", "collapse", "read_out"):
         setattr(network, name, torch.compile(getattr(network, name)))

@@ -66,12 +66,13 @@ def shift_planes(x: Tensor, planes: int) -> Tensor:
         before = F.pad(source[:, :-1, :quarter], (0, 0, 0, 0, 0, 0, 1, 0))
         after = F.pad(source[:, 1:, quarter : 2 * quarter], (0, 0, 0, 0, 0, 0, 0, 1))
         return torch.cat((before, after, source[:, :, 2 * quarter :]), dim=2).flatten(0, 1)
-    shifted = x.clone()
+    shifted = torch.empty_like(x)
     target = shifted.unflatten(0, (-1, planes))
     target[:, 1:, :quarter] = source[:, :-1, :quarter]
     target[:, 0, :quarter] = 0
     target[:, :-1, quarter : 2 * quarter] = source[:, 1:, quarter : 2 * quarter]
     target[:, -1, quarter : 2 * quarter] = 0
+    target[:, :, 2 * quarter :] = source[:, :, 2 * quarter :]
     return shifted
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dualfocus.models.context import SceneContext, collapse, combine
 from dualfocus.models.encoder import PlaneEncoder
@@ -18,7 +19,7 @@ from dualfocus.models.layers import ConvNorm, PlaneResidual, double, pad_to_mult
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.projection import integrable_projection
 from dualfocus.models.upsampling import convex_upsample
-from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
+from dualfocus.models.volume import differential_volume, focus_moments, plane_steps, side_coordinates
 
 SPATIAL_MODES = ("full", "no_loss", "no_projection", "off")
 
@@ -56,6 +57,37 @@ class GradientHead(nn.Module):
         return self.body(volume).unflatten(1, (self.surfaces, 2))
 
 
+class EnterLevel(ConvNorm):
+    """Entry to a level of the fusion: a 1x1 convolution of V* and of what comes from below, side by side.
+
+    Neither is made. A convolution of steps is the step of a convolution, so V enters as it is; and a 1x1 convolution
+    commutes with enlargement, so what comes from below passes it at its own size.
+    """
+
+    def __init__(self, channels: int, below: int, outputs: int, enlarge: bool) -> None:
+        super().__init__(2 * channels + below, outputs, kernel=1)
+        self.parts, self.enlarge = (channels, channels, below), enlarge
+
+    def forward(self, volume: Tensor, below: Tensor | None, planes: int) -> Tensor:  # type: ignore[override]
+        """Enter a level.
+
+        Args:
+            volume: V, (B * N, C, h, w).
+            below: (B * N, C', h, w), at half that size where it is to be enlarged; None for nothing.
+            planes: N.
+
+        Returns:
+            (B * N, outputs, h, w).
+        """
+        own, step, rest = self.conv.weight.split(self.parts, dim=1)
+        x = F.conv2d(volume, own, self.conv.bias)
+        x = x + plane_steps(F.conv2d(volume, step).unflatten(0, (-1, planes))).flatten(0, 1)
+        if below is not None:
+            below = F.conv2d(below.to(x.dtype), rest)
+            x = x + (double(below) if self.enlarge else below)
+        return self.norm(x).relu_()
+
+
 def normalise_surfaces(surfaces: Tensor, planes: int) -> Tensor:
     """Divide by one scale per stack and channel, shared by its planes, so that the contrast between planes stays.
 
@@ -89,9 +121,9 @@ class DualFocusSmall(nn.Module):
         if config.spatial != "off":
             self.gradient_head = GradientHead(2 * sixteenth, config.surfaces, coarse)
             self.gradient_decoder = nn.Conv2d(extra, 2, 3, padding=1)  # theta_grad
-        self.enter_coarse = ConvNorm(2 * sixteenth + extra, coarse, kernel=1)
-        self.enter_middle = ConvNorm(2 * eighth + coarse, middle, kernel=1)
-        self.enter_fine = ConvNorm(2 * quarter + middle, fine, kernel=1)
+        self.enter_coarse = EnterLevel(sixteenth, extra, coarse, enlarge=False)
+        self.enter_middle = EnterLevel(eighth, coarse, middle, enlarge=True)
+        self.enter_fine = EnterLevel(quarter, middle, fine, enlarge=True)
         self.place = nn.ModuleList([nn.Linear(4, width) for width in (coarse, middle, fine)])
         self.fuse_coarse = nn.ModuleList([PlaneResidual(coarse) for _ in range(3)])
         self.fuse_middle = nn.ModuleList([PlaneResidual(middle), PlaneResidual(middle)])
@@ -174,19 +206,35 @@ class DualFocusSmall(nn.Module):
         Returns:
             decoder features at 1/4, (B * N, C, h, w); scores at 1/16, 1/8 and 1/4, (B * N, 1, h, w).
         """
-        planes = coordinates.shape[1]
-        quarter, eighth, sixteenth = (stack_differences(level, planes) for level in features)
-        where = plane_features(coordinates).to(quarter.dtype)
-        coarse = sixteenth if surface is None else torch.cat((sixteenth, surface.to(sixteenth.dtype)), dim=1)
-        x = self._stage(self.enter_coarse(coarse), 0, self.fuse_coarse, where, planes)
-        scores = [self.scores[0](x)]
-        x = self.enter_middle(torch.cat((eighth, double(x)), dim=1))
-        x = self._stage(x, 1, self.fuse_middle, where, planes)
-        scores.append(self.scores[1](x))
-        x = self.enter_fine(torch.cat((quarter, double(x)), dim=1))
-        x = self._stage(x, 2, self.fuse_fine, where, planes)
-        scores.append(self.scores[2](x))
+        x, scores = surface, []
+        for level, volume in enumerate(reversed(features)):
+            x, score = self.fuse_level(level, volume, x, coordinates)
+            scores.append(score)
+        assert x is not None
         return x, scores
+
+    def fuse_level(
+        self, level: int, volume: Tensor, below: Tensor | None, coordinates: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One level of the fusion.
+
+        Args:
+            level: 0, 1 and 2 for 1/16, 1/8 and 1/4.
+            volume: V of the level, (B * N, C, h, w).
+            below: features of the level below, (B * N, C', h / 2, w / 2); of the lowest level the surfaces, if any.
+            coordinates: (B, N).
+
+        Returns:
+            features and scores, (B * N, C'', h, w) and (B * N, 1, h, w).
+        """
+        planes = coordinates.shape[1]
+        enter = (self.enter_coarse, self.enter_middle, self.enter_fine)[level]
+        blocks = (self.fuse_coarse, self.fuse_middle, self.fuse_fine)[level]
+        x = enter(volume, below, planes)
+        x = x + self.place[level](plane_features(coordinates).to(x.dtype))[:, :, None, None]
+        for block in blocks:
+            x = block(x, planes)
+        return x, self.scores[level](x)
 
     def collapse(self, fused: Tensor, scores: Tensor, images: Tensor, coordinates: Tensor) -> Tensor:
         """What the planes show in focus, for :meth:`read_out`.
@@ -234,12 +282,6 @@ class DualFocusSmall(nn.Module):
             maps += [(focus_moments(p, u)[0], stride) for p, stride in zip(coarse, (4, 8, 16), strict=True)]
             aux["side_coordinates"] = side_coordinates(maps, size)
         return FocusOutput(probability[..., :rows, :columns], coordinate, std, logit.sigmoid(), aux)
-
-    def _stage(self, x: Tensor, level: int, blocks: nn.ModuleList, where: Tensor, planes: int) -> Tensor:
-        x = x + self.place[level](where)[:, :, None, None]
-        for block in blocks:
-            x = block(x, planes)
-        return x
 
 
 def _over_planes(scores: Tensor, planes: int) -> Tensor:
