@@ -114,6 +114,10 @@ def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def halve(path):
+    Image.fromarray(picture(path)[::2, ::2]).save(path)
+
+
 def level16(path):
     Image.fromarray(picture(path).astype(np.uint16)).save(path)
 
@@ -134,6 +138,7 @@ def level16(path):
         ("infinigen", lambda r: (r / "val.json").write_text("[]"), "val.json: must hold"),
         ("infinigen", lambda r: next(r.rglob("1036*/image_ap_1.40_fd_3.00.png")).unlink(), "fd_3.00.png: missing"),
         ("infinigen", lambda r: np.save(r / "11a3789d_1" / "depth.npy", np.zeros((2, 2))), "truth of shape (2, 2)"),
+        ("infinigen", lambda r: halve(next(r.rglob("1036*/*_fd_1.70.png"))), "1036e2cc_1/image_ap_1.40_fd_1.70.png"),
         (
             "smartphone",
             lambda r: cut(next(r.rglob("scene_b/*_conf_center.exr"))),

@@ -142,7 +142,8 @@ PEER_PROTOCOLS = (
         within=Range(1000 / POSITIONS_MM[0], 1000 / POSITIONS_MM[-1], closed=True),
         multiple=32,
         padding="constant",
-        averaging="confidence-weighted means of each image, then the plain mean over images; other columns stay empty",
+        averaging="weighted means of each image, then the plain mean over images; ratios and Bump stay empty, range_ "
+        "and plane_ columns count all pixels of the mask alike",
     ),
     Protocol(
         name="mobile-depth/n5",

@@ -6,16 +6,17 @@ import io
 import os
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dualfocus.benchmarks.evaluate import load_models
-from dualfocus.benchmarks.evaluator import answer
+from dualfocus.benchmarks.evaluator import Progress, System, answer
 from dualfocus.benchmarks.measure import fill
+from dualfocus.benchmarks.protocol import Protocol
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
+from dualfocus.datasets import Sample
 from dualfocus.datasets.uploads import RUNTIME, UPLOADS
 
 
@@ -25,7 +26,7 @@ def write_upload(
     data: str | Path,
     out: str | Path,
     device: str = "auto",
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> int:
     """Predict every stack of a hidden test set and write the maps, in the protocol's space, as 32-bit floats.
 
@@ -58,29 +59,34 @@ def write_upload(
     (system,) = load_models([model], device, rules, dataset.names).values()
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(target.name + ".part")
-    seconds: list[float] = []
+    times = []
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             for index, name in enumerate(dataset.names):
-                sample = dataset[index]
-                start = time.perf_counter()
-                result = answer(system, sample, rules)
-                seconds.append(time.perf_counter() - start)
-                rows, columns = sample.stack.size
-                depth, _ = fill(sample.stack, np.asarray(result.depth, np.float64)[:rows, :columns])
-                archive.writestr(f"{name}.npy", _npy(rules.carried(depth).astype(np.float32)))
+                values, seconds = _predict(system, dataset[index], rules)
+                archive.writestr(f"{name}.npy", _npy(values))
+                times.append(f"{name} {seconds:.6f}\n")
                 if progress:
                     progress(index + 1, len(dataset), name)
             if upload.runtime:
-                lines = [f"{name} {spent:.6f}\n" for name, spent in zip(dataset.names, seconds, strict=True)]
-                archive.writestr(RUNTIME, "".join(lines))
+                archive.writestr(RUNTIME, "".join(times))
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
     return len(dataset)
 
 
-def _npy(values: Any) -> bytes:
+def _predict(system: System, sample: Sample, rules: Protocol) -> tuple[NDArray[np.float32], float]:
+    """(H, W) values in the protocol's space, and the seconds they took."""
+    start = time.perf_counter()
+    result = answer(system, sample, rules)
+    seconds = time.perf_counter() - start
+    rows, columns = sample.stack.size
+    depth, _ = fill(sample.stack, np.asarray(result.depth, np.float64)[:rows, :columns])
+    return rules.carried(depth).astype(np.float32), seconds
+
+
+def _npy(values: NDArray[np.float32]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values)
     return buffer.getvalue()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-
 from dualfocus.datasets.files import known_depth, read_array, read_image
 from dualfocus.datasets.sample import Sample
 from dualfocus.stack import Camera, FocalStack
@@ -49,9 +47,10 @@ class InfinigenDefocus:
     def __getitem__(self, index: int) -> Sample:
         """Read scene `index`, five planes near to far, 720 x 960."""
         folder = self.folder / self.names[index]
-        images = np.stack([read_image(folder / plane, "RGB") for plane in PLANES])
+        images = [read_image(folder / plane, "RGB") for plane in PLANES]
+        names = [str(folder / plane) for plane in PLANES]
+        stack = FocalStack(images, FOCUS_DISTANCES_M, "m", Camera("thin lens", f_number=F_NUMBER), names=names)
         depth, mask = known_depth(read_array(folder / TRUTH))
-        stack = FocalStack(images, FOCUS_DISTANCES_M, "m", Camera("thin lens", f_number=F_NUMBER))
         return Sample(self.names[index], stack, depth, mask, read_image(folder / SHARP, "RGB"))
 
 

@@ -33,7 +33,8 @@ class MobileDepth:
     def __init__(self, root: str | Path) -> None:
         if not Path(root).is_dir():
             raise ValueError(f"{root}: no such folder; {HOW}")
-        folders = {path.name: path for path in Path(root).rglob("*") if path.name in SCENES and len(frames(path)) > 1}
+        below = (path for path in Path(root).rglob("*") if path.name in SCENES)
+        folders = {path.name: path for path in below if len(frames(path)) >= PLANES}
         self.names = sorted(folders)
         self.folders = [folders[name] for name in self.names]
         if not self.names:

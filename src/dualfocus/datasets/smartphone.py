@@ -51,13 +51,13 @@ class Smartphone:
     def __getitem__(self, index: int) -> Sample:
         """Read scene `index`, far to near; all of its truth is known, as far as it is trusted."""
         *planes, depth_file, trust_file = self.paths(index)
-        images = np.stack([read_image(path, "RGB")[CROP] for path in planes])
+        images = [read_image(path, "RGB")[CROP] for path in planes]
         level = read_image(depth_file)[CROP]
         if level.ndim != 2 or level.dtype != np.uint8:
             raise ValueError(f"{depth_file}: is {level.shape} {level.dtype}, not an 8-bit image of one channel; {HOW}")
         depth = (20 / (100 - 99.8 * level / 255)).astype(np.float32)
         weight = np.minimum(read_exr(trust_file)[CROP], 1)
-        stack = FocalStack(images, DIOPTRES, "dioptre")
+        stack = FocalStack(images, DIOPTRES, "dioptre", names=[str(path) for path in planes])
         return Sample(self.names[index], stack, depth, weight > 0, weight=weight)
 
     def paths(self, index: int) -> list[Path]:

@@ -60,12 +60,12 @@ class Zedd:
     def __getitem__(self, index: int) -> Sample:
         """Read scene `index`."""
         *planes, sharp = self.paths(index)[: len(RUNS) + 1]
-        images = np.stack([self._sized(read_image(path, "RGB"), Image.Resampling.LANCZOS) for path in planes])
+        images = [self._sized(read_image(path, "RGB"), Image.Resampling.LANCZOS) for path in planes]
+        distances = [self.runs[run][1] for run in RUNS]
+        stack = FocalStack(images, distances, "m", Camera("ZEDD", f_number=F_NUMBER), names=[str(p) for p in planes])
+        depth, mask = np.zeros(stack.size, np.float32), np.zeros(stack.size, bool)
         if self.split == "val":
             depth, mask = known_depth(self._sized(read_array(self.folders[index] / TRUTH), Image.Resampling.NEAREST))
-        else:
-            depth, mask = np.zeros(images.shape[1:3], np.float32), np.zeros(images.shape[1:3], bool)
-        stack = FocalStack(images, [self.runs[r][1] for r in RUNS], "m", Camera("ZEDD", f_number=F_NUMBER))
         aif = self._sized(read_image(sharp, "RGB"), Image.Resampling.LANCZOS)
         return Sample(self.names[index], stack, depth, mask, aif)
 
