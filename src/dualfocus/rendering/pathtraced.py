@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from dualfocus.rendering.meshes import Mesh, write_ply
 
 _VARIANTS = ("llvm_ad_rgb", "scalar_rgb")  # the first is several times faster and wants LLVM's shared library
+Lamp = tuple[NDArray[np.float64], float, NDArray[np.float64]]
+"""A ball of light: position (x, y, z) and radius in metres, radiance (3,)."""
 _SUPERSAMPLE = {"llvm_ad_rgb": 3, "scalar_rgb": 1}  # this many by as many rays a pixel for the depth; odd
 
 
@@ -36,6 +38,11 @@ class ThinLens:
     def focal_px(self) -> float:
         """Focal length in pixels; the field of view does not change with focus."""
         return self.focal_length_mm / self.sensor_width_mm * self.width
+
+    @property
+    def half_width(self) -> float:
+        """Of the picture at depth 1."""
+        return self.sensor_width_mm / self.focal_length_mm / 2
 
     @property
     def aperture_radius(self) -> float:
@@ -70,13 +77,13 @@ class TracedScene:
 
     Attributes:
         bodies: meshes with textures.
-        ambient: (3,) radiance from all directions.
-        lamps: positions (x, y, z) in metres, radii and radiances (3,) of spherical lamps.
+        ambient: radiance from all directions: (3,), or (h, w, 3) float32 along `environment.map_directions`.
+        lamps: that light it, seen or unseen.
     """
 
     bodies: Sequence[Body]
-    ambient: NDArray[np.float64]
-    lamps: Sequence[tuple[NDArray[np.float64], float, NDArray[np.float64]]]
+    ambient: NDArray[np.floating]
+    lamps: Sequence[Lamp]
 
 
 class TracedStack(NamedTuple):
@@ -142,7 +149,7 @@ def _describe(mi: Any, scene: TracedScene, folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = {
         "type": "scene",
         "integrator": {"type": "path", "max_depth": 5},
-        "ambient": {"type": "constant", "radiance": {"type": "rgb", "value": scene.ambient.tolist()}},
+        "ambient": _ambient(mi, scene.ambient),
     }
     for n, (place, radius, radiance) in enumerate(scene.lamps):
         emitter = {"type": "area", "radiance": {"type": "rgb", "value": radiance.tolist()}}
@@ -163,6 +170,12 @@ def _describe(mi: Any, scene: TracedScene, folder: Path) -> dict[str, Any]:
         two_sided = {"type": "twosided", "material": material}
         content[f"body{n}"] = {"type": "ply", "filename": str(path), "face_normals": True, "bsdf": two_sided}
     return content
+
+
+def _ambient(mi: Any, radiance: NDArray[np.floating]) -> dict[str, Any]:
+    if radiance.ndim == 1:
+        return {"type": "constant", "radiance": {"type": "rgb", "value": radiance.tolist()}}
+    return {"type": "envmap", "bitmap": mi.Bitmap(np.ascontiguousarray(radiance, np.float32))}
 
 
 def sensor_of(mi: Any, lens: ThinLens, distance: float | None, samples: int) -> dict[str, Any]:

@@ -1,0 +1,125 @@
+"""Path-traced scenes on disk: a folder with a `stack.json` for each, so that every reader of stacks takes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dualfocus.rendering.color import linear_to_srgb8
+from dualfocus.rendering.pathtraced import ThinLens, TracedScene, TracedStack, mitsuba, trace_stack
+from dualfocus.rendering.sensor import BORDER, Sensor, develop
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A scene and how it is photographed.
+
+    Attributes:
+        scene: what is seen.
+        lens: the camera.
+        model: its name.
+        focus_distances: metres, near to far.
+        sensor: what it adds to the planes.
+        depth_unit: metres for one level of the 16-bit truth.
+        licence: of what is in the picture.
+    """
+
+    scene: TracedScene
+    lens: ThinLens
+    model: str
+    focus_distances: Sequence[float]
+    sensor: Sensor
+    depth_unit: float
+    licence: str
+
+
+def write_set(
+    out: str | Path,
+    names: Sequence[str],
+    options: Mapping[str, Any],
+    compose: Callable[[int, np.random.Generator], Shot],
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Render scenes into folders below ``out``; those that are there are kept, so a stopped run goes on.
+
+    Scene i depends on (options["seed"], i) and what ``compose`` makes of it alone.
+
+    Args:
+        out: folder to make or to continue.
+        names: of the scenes' folders, relative to it.
+        options: of the set, kept in `set.json`; `seed` and `samples` (paths a pixel) among them.
+        compose: makes scene i with a generator of its own.
+        progress: called with (scenes present, scenes in all).
+
+    Raises:
+        ValueError: ``out`` holds scenes made with other options.
+    """
+    folder, seed, samples = Path(out), options["seed"], options["samples"]
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_options(folder / "set.json", options)
+    for index, name in enumerate(names):
+        if not (folder / name).is_dir():
+            rng = np.random.default_rng([seed, index])
+            shot = compose(index, rng)
+            traced = trace_stack(shot.scene, shot.lens, shot.focus_distances, seed * 100_000 + index, samples)
+            _write(folder / name, shot, traced, samples, rng)
+        if progress:
+            progress(index + 1, len(names))
+
+
+def _check_options(path: Path, options: Mapping[str, Any]) -> None:
+    if not path.exists():
+        path.write_text(json.dumps(options) + "\n", encoding="utf-8")
+    elif json.loads(path.read_text(encoding="utf-8")) != options:
+        raise ValueError(f"{path.parent}: holds scenes made with other options ({path.name}); give another folder")
+
+
+def _write(target: Path, shot: Shot, traced: TracedStack, samples: int, rng: np.random.Generator) -> None:
+    """One scene's folder, complete or not at all."""
+    temporary = target.with_name(target.name + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    exposure = np.float32(0.75 / max(float(np.quantile(traced.all_in_focus, 0.95)), 1e-6))
+    names = [f"{n}.png" for n in range(len(traced.planes))]
+    for name, image in zip(names, _photograph(rng, traced.planes * exposure, shot.sensor), strict=True):
+        Image.fromarray(image).save(temporary / name)
+    Image.fromarray(linear_to_srgb8(traced.all_in_focus * exposure)).save(temporary / "all_in_focus.png")
+    level = np.rint(traced.depth / shot.depth_unit).clip(0, 65535).astype(np.uint16)
+    Image.fromarray(level).save(temporary / "depth.png")
+    lens = shot.lens
+    sidecar = {
+        "images": names,
+        "focus_distances": list(shot.focus_distances),
+        "unit": "m",
+        "order": "near_to_far",
+        "camera": {
+            "model": shot.model,
+            "focal_length_mm": lens.focal_length_mm,
+            "f_number": lens.f_number,
+            "sensor_width_mm": lens.sensor_width_mm,
+        },
+        "aligned": True,
+        "depth_png": "depth.png",
+        "depth_png_scale_m": shot.depth_unit,
+        "all_in_focus": "all_in_focus.png",
+        "source": f"path-traced with Mitsuba {mitsuba().__version__}, {samples} samples, denoised",
+        "licence": shot.licence,
+        "objects": [body.name for body in shot.scene.bodies],
+    }
+    (temporary / "stack.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, target)
+
+
+def _photograph(rng: np.random.Generator, light: NDArray[np.float32], sensor: Sensor) -> NDArray[np.uint8]:
+    """Planes (N, H, W, 3) of linear light as the sensor encodes them."""
+    edge = (BORDER, BORDER)
+    return develop(rng, np.pad(light.transpose(0, 3, 1, 2), ((0, 0), (0, 0), edge, edge), mode="edge"), sensor)
