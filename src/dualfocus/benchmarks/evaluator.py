@@ -78,7 +78,8 @@ def run(
         return {}
     for record in records.values():
         record.gather(names)
-    return {model: summarise(record, names) for model, record in records.items()}
+    parts = () if rules is None else rules.parts
+    return {model: summarise(record, names, parts) for model, record in records.items()}
 
 
 def _open_records(models: Mapping[str, System], out: Path, processes: Processes) -> dict[str, ModelRecord]:
@@ -113,31 +114,42 @@ def answer(system: System, sample: Sample, rules: Rules | None = None) -> Any:
     return system.predict(sample.stack if rules is None else rules.padded(sample.stack))
 
 
-def summarise(record: ModelRecord, names: Sequence[str]) -> dict[str, Any]:
+def summarise(record: ModelRecord, names: Sequence[str], parts: Sequence[str] = ()) -> dict[str, Any]:
     """Plain means over images, and the figures that pool the pixels of all of them.
+
+    Args:
+        record: holds a row for each of the images.
+        names: of the images.
+        parts: first folders of the names that get means of their own.
 
     Returns:
         `images`; `mean`: each column's mean over the images where it has a meaning (NaN where it has none);
+        `parts`: part to its `images` and `mean`, those that have images;
         `calibration_error` (15 equal-width bins); `error_by_confidence` (ten bins of equal count, least confident
         first, in focus ranges); `error_falls`: whether that falls from bin to bin; `risk_coverage`: mean error in focus
         ranges of the most confident 1/20, 2/20, ... of the pixels; `slices`: see `SliceSums.table`.
     """
-    table = np.array([[record.rows[name][column] for column in record.columns] for name in names])
-    counted = np.isfinite(table)
-    sums = np.where(counted, table, 0).sum(axis=0)
-    mean = np.divide(sums, counted.sum(axis=0), out=np.full_like(sums, np.nan), where=counted.any(axis=0))
+    of_parts = {part: [name for name in names if name.partition("/")[0] == part] for part in parts}
     pooled = record.histogram(names)
     some = pooled.count.any()
     bins = pooled.error_by_confidence().tolist() if some else []
     return {
-        "images": len(names),
-        "mean": dict(zip(record.columns, mean.tolist(), strict=True)),
+        **_means(record, names),
+        "parts": {part: _means(record, images) for part, images in of_parts.items() if images},
         "calibration_error": pooled.expected_calibration_error(),
         "error_by_confidence": bins,
         "error_falls": bool(np.all(np.diff(bins) <= _TIE)) if bins else None,
         "risk_coverage": metrics.risk_coverage(pooled.count, pooled.error).tolist() if some else [],
         "slices": record.slices(names).table(),
     }
+
+
+def _means(record: ModelRecord, names: Sequence[str]) -> dict[str, Any]:
+    table = np.array([[record.rows[name][column] for column in record.columns] for name in names])
+    counted = np.isfinite(table)
+    sums = np.where(counted, table, 0).sum(axis=0)
+    mean = np.divide(sums, counted.sum(axis=0), out=np.full_like(sums, np.nan), where=counted.any(axis=0))
+    return {"images": len(names), "mean": dict(zip(record.columns, mean.tolist(), strict=True))}
 
 
 def even_stride(count: int, limit: int | None) -> list[int]:

@@ -80,6 +80,7 @@ class Protocol:
         delta: percent or fraction.
         log_base: of logarithmic errors.
         published: name under which published figures are kept, or None.
+        parts: first folders of the samples' names whose means are told apart.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Protocol:
     delta: Literal["fraction", "percent"] = "fraction"
     log_base: str = "e"
     published: str | None = None
+    parts: tuple[str, ...] = ()
 
     def conventions(self) -> dict[str, str]:
         """What is stated in words, for records."""

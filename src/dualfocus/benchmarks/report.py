@@ -35,6 +35,7 @@ def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
             ["model", *(heading(protocol, column) for column in table.columns), "seconds"],
             ([name, *numbers(row), number(models[name]["mean"]["seconds"])] for name, row in table.ours.items()),
         ),
+        *_parts_of_the_data(protocol, table.columns, models),
         *_published_parts(protocol, table),
         *_confidence_parts(models),
         *_slice_parts(models),
@@ -44,6 +45,19 @@ def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
         "\n".join(f"* `{column}`: {COLUMNS[column]}" for column in protocol.headline if column in COLUMNS),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _parts_of_the_data(protocol: Protocol, columns: Sequence[str], models: Mapping[str, Any]) -> list[str]:
+    """The errors of each part of the data, models below one another."""
+    rows = [
+        [part, name, str(m["parts"][part]["images"])]
+        + numbers([presented(protocol, column, m["parts"][part]["mean"][column]) for column in columns])
+        for part in protocol.parts
+        for name, m in models.items()
+        if part in m["parts"]
+    ]
+    header = ["part", "model", "images", *(heading(protocol, column) for column in columns)]
+    return ["By part:", markdown_table(header, rows)] if rows else []
 
 
 def _published_parts(protocol: Protocol, table: ErrorTable) -> list[str]:
