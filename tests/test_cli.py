@@ -106,7 +106,7 @@ def test_info(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     models = {model["name"]: model for model in record["models"]}
-    assert {"dualfocus-s", "classical", "dualfocus-paper", "dfv"} <= set(models)
+    assert {"dualfocus-s", "dualfocus-xs", "classical", "dualfocus-paper", "dfv"} <= set(models)
     assert models["dualfocus-s"]["parameters"] <= 8e6 and models["dualfocus-s"]["gflop"] <= 45
     assert record["devices"][0]["name"] == "cpu" and record["libraries"]["torch"]
 

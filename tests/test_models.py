@@ -56,7 +56,7 @@ def test_every_ablation_runs_and_learns(name, spatial):
         stride = int(key.split("/")[1])
         assert output.aux[key].shape == (2, 2, 2, 32 // stride, 32 // stride)
     sides = output.aux["side_coordinates"]
-    assert sides.shape == (2, 4 if name == "dualfocus-s" else 3, 32, 32)
+    assert sides.shape == (2, 3 if name in ("dualfocus-paper", "dfv") else 4, 32, 32)
     loss = output.coordinate.square().mean() + focal_variational_loss(output.probability) + sides.mean()
     (loss + sum(output.aux[key].abs().mean() for key in gradients)).backward()
     heads = ("context.confidence_head",)  # learns from its own loss alone
@@ -94,20 +94,20 @@ def test_same_answer_twice_and_input_unchanged():
 def test_parameters():
     with torch.device("meta"):
         counts = {name: sum(p.numel() for p in build_network(name).parameters()) / 1e6 for name in NETWORKS}
-    assert counts["dualfocus-s"] <= 8
+    assert counts["dualfocus-s"] <= 8 and counts["dualfocus-xs"] <= 2
     assert counts["dfv"] == pytest.approx(18.99, rel=0.01)
     assert 26 <= counts["dualfocus-paper"] <= 28
 
 
 def test_cost_at_five_planes_of_480_by_640():
     cost = {}
-    for name in ("dualfocus-s", "dfv"):
+    for name in ("dualfocus-s", "dualfocus-xs", "dfv"):
         with torch.device("meta"):
             model, images, coordinates = build_network(name).eval(), torch.empty(1, 5, 3, 480, 640), torch.empty(1, 5)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(images, coordinates)
         cost[name] = counter.get_total_flops() / 1e9
-    assert cost["dualfocus-s"] <= 45
+    assert cost["dualfocus-s"] <= 45 and cost["dualfocus-xs"] <= 15
     assert cost["dfv"] == pytest.approx(250, rel=0.02)
 
 
@@ -217,7 +217,7 @@ def test_convex_upsampling():
 class TestChoices:
     @pytest.mark.parametrize("name", ["dualfocus-m", "classical", ""])
     def test_unknown_name(self, name):
-        with pytest.raises(ValueError, match="dualfocus-s, dualfocus-paper, dfv"):
+        with pytest.raises(ValueError, match="dualfocus-s, dualfocus-xs, dualfocus-paper, dfv"):
             build_network(name)
 
     @pytest.mark.parametrize("name", NETWORKS)

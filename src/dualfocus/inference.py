@@ -25,7 +25,7 @@ from dualfocus.windows import Size
 if TYPE_CHECKING:
     from dualfocus.streaming import FocusStream
 
-MODELS = ("dualfocus-s", "classical", "dualfocus-paper", "dfv")
+MODELS = ("dualfocus-s", "dualfocus-xs", "classical", "dualfocus-paper", "dfv")
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -76,8 +76,8 @@ def load_model(
     """Load a model to run on torch; :func:`dualfocus.load_model` knows other backends, too.
 
     Args:
-        name: ``dualfocus-s``, ``classical``, ``dualfocus-paper``, ``dfv``, the path of a .safetensors file, or a system
-            of :func:`dualfocus.baselines.find_baseline`, e.g. ``depth-anything:FOLDER``.
+        name: ``dualfocus-s``, ``dualfocus-xs``, ``classical``, ``dualfocus-paper``, ``dfv``, the path of a .safetensors
+            file, or a system of :func:`dualfocus.baselines.find_baseline`, e.g. ``depth-anything:FOLDER``.
         device: auto, cpu, cuda or mps.
         weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
 

@@ -10,7 +10,8 @@ from torch import nn
 from dualfocus.models.small import DualFocusSmall, SmallConfig
 from dualfocus.models.volumetric import VolumetricConfig, VolumetricNetwork
 
-NETWORKS = ("dualfocus-s", "dualfocus-paper", "dfv")
+NETWORKS = ("dualfocus-s", "dualfocus-xs", "dualfocus-paper", "dfv")
+_XS = {"encoder": (8, 16, 32, 64), "decoder": (16, 32, 64), "context": (16, 32, 64, 128), "surfaces": 8}
 
 
 def build_network(name: str, options: dict[str, Any] | None = None) -> nn.Module:
@@ -26,6 +27,8 @@ def build_network(name: str, options: dict[str, Any] | None = None) -> nn.Module
     options = dict(options or {})
     if name == "dualfocus-s":
         return DualFocusSmall(_configure(SmallConfig, name, options))
+    if name == "dualfocus-xs":
+        return DualFocusSmall(_configure(SmallConfig, name, _XS | options))
     if name == "dualfocus-paper":
         return VolumetricNetwork(_configure(VolumetricConfig, name, options))
     if name == "dfv":

@@ -26,7 +26,7 @@ SPATIAL_MODES = ("full", "no_loss", "no_projection", "off")
 
 @dataclass(frozen=True)
 class SmallConfig:
-    """Shape of ``dualfocus-s``.
+    """Shape of ``dualfocus-s``; ``dualfocus-xs`` is narrower (:mod:`dualfocus.models`).
 
     ``spatial`` is the ablation switch of the spatial constraint: ``full``; ``no_loss`` (network unchanged, the
     trainer leaves L_sv out); ``no_projection`` (the gradient field is fused unprojected); ``off`` (V* alone).

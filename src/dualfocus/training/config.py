@@ -25,7 +25,7 @@ class _Strict(BaseModel):
 class ModelConfig(_Strict):
     """Which network, and changes to its configuration (ablations)."""
 
-    name: Literal["dualfocus-s", "dualfocus-paper", "dfv"] = "dualfocus-s"
+    name: Literal["dualfocus-s", "dualfocus-xs", "dualfocus-paper", "dfv"] = "dualfocus-s"
     options: dict[str, Any] = {}
 
     @field_validator("options")
