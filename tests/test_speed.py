@@ -63,6 +63,20 @@ def test_peak_memory_counts_what_was_allocated():
     assert 55 < float(done.stdout) < 80  # of 64 MiB
 
 
+def test_pace_is_relative_to_the_first_setting():
+    def setting(planes, height, width, seconds):
+        return {"planes": planes, "height": height, "width": width, "variants": {"dualfocus-s": {"median_s": seconds}}}
+
+    settings = [setting(5, 480, 640, 0.384), setting(2, 1000, 2000, 1.5), setting(2, 96, 125, 0.012)]
+    rows = speed._pace_to_markdown(settings).splitlines()[-3:]
+    assert rows == [
+        "| 5 | 480 x 640 | 250 (1.00) |",
+        "| 2 | 1000 x 2000 | 375 (1.50) |",
+        "| 2 | 96 x 125 | 500 (2.00; 12 ms) |",
+    ]
+    assert speed._pace_to_markdown(settings[:1]) == ""
+
+
 def test_times_interleave_and_rotate():
     order = []
 

@@ -24,6 +24,8 @@ from dualfocus.benchmarks.variants import Timed, Variant, variants
 from dualfocus.outputs import check_output
 from dualfocus.stack import FocalStack
 
+_SMALL = 0.3  # megapixels of a plane: below, a fixed cost counts
+
 Size = tuple[int, int]
 
 
@@ -96,14 +98,15 @@ def make_stack(planes: int, height: int, width: int) -> FocalStack:
     image = rng.integers(0, 256, (height, width, 3)).astype(np.float32)
     coordinate = np.linspace(2.0, 0.5, planes)  # dioptres, near to far
     surface = np.linspace(2.0, 0.5, width)
+    sums = np.pad(image.cumsum(axis=1), ((0, 0), (1, 0), (0, 0)))
+    columns = np.arange(width)
     frames = []
     for u in coordinate:
         radius = np.rint(4 * np.abs(surface - u)).astype(int)
-        sums = np.pad(image.cumsum(axis=1), ((0, 0), (1, 0), (0, 0)))
-        columns = np.arange(width)
         low, high = np.maximum(columns - radius, 0), np.minimum(columns + radius + 1, width)
-        frames.append((sums[:, high] - sums[:, low]) / (high - low)[None, :, None])
-    return FocalStack(np.clip(frames, 0, 255).astype(np.uint8), 1 / coordinate, "m")
+        frame = (sums[:, high] - sums[:, low]) / (high - low)[None, :, None]
+        frames.append(np.clip(frame, 0, 255).astype(np.uint8))
+    return FocalStack(frames, 1 / coordinate, "m")
 
 
 def to_markdown(report: dict[str, Any]) -> str:
@@ -135,6 +138,30 @@ def to_markdown(report: dict[str, Any]) -> str:
                 total = sum(row["stages"].values())
                 shares = " | ".join(f"{100 * row['stages'][stage] / total:.0f} %" for stage in STAGES)
                 lines.append(f"| {label} ({total:.2f} s) | {shares} |")
+    return "\n".join(lines) + "\n" + _pace_to_markdown(report["settings"])
+
+
+def _pace_to_markdown(settings: list[dict[str, Any]]) -> str:
+    """Time per megapixel-plane beside that of the first setting, and the whole time of images below 0.3 megapixels."""
+    if len(settings) == 1:
+        return ""
+    labels = list(settings[0]["variants"])
+    lines = [
+        "",
+        "Milliseconds per megapixel-plane (times the first row's); below 0.3 megapixels also the time of the stack:",
+        "",
+        f"| planes | size | {' | '.join(labels)} |",
+        "|---" * (len(labels) + 2) + "|",
+    ]
+    first: dict[str, float] = {}
+    for setting in settings:
+        megapixels, cells = setting["height"] * setting["width"] / 1e6, []
+        for label, row in setting["variants"].items():
+            whole = 1e3 * row["median_s"]
+            pace = whole / (setting["planes"] * megapixels)
+            small = f"; {whole:.0f} ms" if megapixels < _SMALL else ""
+            cells.append(f"{pace:.0f} ({pace / first.setdefault(label, pace):.2f}{small})")
+        lines.append(f"| {setting['planes']} | {setting['height']} x {setting['width']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
