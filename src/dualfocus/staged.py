@@ -182,7 +182,7 @@ class EncodedPlanes:
         """Scores (N, 1, h, w) and evidence (1, C, h, w) of a tile at 1/4, upon the fusion of the box at 1/8."""
         below = _cut(below, _moved(outer, box), 8)
         fused, score = self.network.fuse_level(2, self._features(chosen, 0, outer), below, u)
-        images = torch.cat([_cut(self.images[n], outer, 1) for n in chosen]).float() / 255
+        images = torch.cat([_cut(self.images[n], outer, 1) for n in chosen]).float().div_(255)
         return score, self.network.collapse(fused, score, images, u)
 
     def _features(self, chosen: list[int], level: int, box: Box) -> Tensor:

@@ -68,14 +68,13 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
         (B, C + 83, H / 4, W / 4): image and features in focus, where each single pixel is sharpest and by how much,
         mean and deviation of the probability, its maximum.
     """
-    p = probability.detach()[:, :, None]
-    cells = F.pixel_unshuffle(images.flatten(0, 1), _CELL).unflatten(0, (-1, coordinates.shape[1]))
-    first, second = focus_moments(p[:, :, 0], coordinates)
+    p = probability.detach()
+    first, second = focus_moments(p, coordinates)
     deviation = (second - first.square()).clamp(min=0).sqrt()
-    peak = p[:, :, 0].amax(dim=1)
-    known = torch.stack((first, deviation, peak), dim=1)
-    detail = F.pixel_unshuffle(pixel_focus(images, coordinates), _CELL)
-    return torch.cat(((p * cells).sum(dim=1), detail, known, (p * features).sum(dim=1)), dim=1)
+    known = torch.stack((first, deviation, p.amax(dim=1)), dim=1)
+    seen = (F.interpolate(p, scale_factor=_CELL)[:, :, None] * images).sum(dim=1)  # every pixel of a cell weighs alike
+    pixels = F.pixel_unshuffle(torch.cat((seen, pixel_focus(images, coordinates)), dim=1), _CELL)
+    return torch.cat((pixels, known, (p[:, :, None] * features).sum(dim=1)), dim=1)
 
 
 def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:

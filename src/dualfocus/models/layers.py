@@ -87,11 +87,11 @@ class PlaneResidual(nn.Module):
 
     def forward(self, x: Tensor, planes: int) -> Tensor:
         """(B * N, C, H, W) -> the same shape."""
-        hidden = self.first(shift_planes(x, planes))
+        hidden = self.first(shift_planes(x, planes)).unflatten(0, (-1, planes))
         # the mean over planes tells each plane how it compares with the whole stack, however long
-        mean = self.context(hidden.unflatten(0, (-1, planes)).mean(dim=1))
-        hidden = (hidden.unflatten(0, (-1, planes)) + mean[:, None]).flatten(0, 1)
-        return (x + self.second(shift_planes(hidden, planes))).relu_()
+        hidden = hidden + self.context(hidden.mean(dim=1))[:, None]
+        hidden = shift_planes(hidden.flatten(0, 1), planes)
+        return self.second(hidden).add_(x).relu_()
 
 
 def fold_norms(network: nn.Module) -> None:

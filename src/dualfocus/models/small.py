@@ -81,10 +81,10 @@ class EnterLevel(ConvNorm):
         """
         own, step, rest = self.conv.weight.split(self.parts, dim=1)
         x = F.conv2d(volume, own, self.conv.bias)
-        x = x + plane_steps(F.conv2d(volume, step).unflatten(0, (-1, planes))).flatten(0, 1)
+        x += plane_steps(F.conv2d(volume, step).unflatten(0, (-1, planes))).flatten(0, 1)
         if below is not None:
             below = F.conv2d(below.to(x.dtype), rest)
-            x = x + (double(below) if self.enlarge else below)
+            x += double(below) if self.enlarge else below
         return self.norm(x).relu_()
 
 
