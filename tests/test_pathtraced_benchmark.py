@@ -153,10 +153,13 @@ def test_the_samples_come_again_from_their_seed(renderer, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     for out in (first, second):
         write_pathtraced(out, 1, width=128)
-    assert files(first) == files(second)  # on one machine, bit for bit
-    for name in ("0.png", "4.png", "all_in_focus.png", "depth.png"):  # other processors round otherwise
-        stored, made = (np.array(Image.open(root / "general" / "000" / name), int) for root in (SAMPLES, first))
-        assert np.abs(stored - made).mean() < 0.01 * np.median(stored), name
+    for path in sorted((SAMPLES / "general" / "000").glob("*.png")):
+        stored, made, again = (
+            np.array(Image.open(root / "general" / "000" / path.name), int) for root in (SAMPLES, first, second)
+        )
+        apart = np.abs(made - again)  # threads add the paths of a pixel in any order
+        assert apart.max() <= (0 if path.name == "depth.png" else 1) and np.mean(apart > 0) < 1e-3, path.name
+        assert np.abs(stored - made).mean() < 0.01 * np.median(stored), path.name  # other processors round otherwise
 
 
 def test_a_set_goes_on_where_it_was_and_refuses_other_options(renderer, tmp_path):
