@@ -138,7 +138,7 @@ EXPERIMENTS = (
     ),
     Experiment(
         "outside",
-        "Depth outside the focus range: is the nearest plane given, and the answer called into question?",
+        "Outside the focus range: is the nearest plane given?",
         "distance beyond the first or last plane, focus ranges",
         {
             "inside": _beyond(0, 0),

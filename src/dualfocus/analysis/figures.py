@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _GREY = "#777777"
 _STYLE: Any = {
     "font.size": 9,
+    "font.sans-serif": ["DejaVu Sans", "Arial"],
     "axes.titlesize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -35,9 +37,7 @@ def draw(answer: Answer, note: str, path: Path) -> None:
         path: of the picture.
     """
     if answer["name"] == "calibration":
-        _write(
-            _reliability, answer, "All pixels of n stacks pooled; the area of a dot is the share of the pixels.", path
-        )
+        _write(_reliability, answer, "All pixels of n stacks pooled; the area of a dot is their share.", path)
     else:
         counts = [row["n"] for row in answer["rows"]]
         n = f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
@@ -92,18 +92,12 @@ def _error_and_confidence(figure: Any, answer: Answer) -> None:
 def _line(axes: Any, at: Any, rows: Any, key: str, colour: str, style: str, marker: str, label: str) -> None:
     values, spread = ([row[k] for row in rows] for k in (key, f"{key}_error"))
     face = "white" if marker == "s" else colour
-    look = {"color": colour, "ls": style, "marker": marker, "ms": 4, "mfc": face, "lw": 1.3, "capsize": 2}
+    look = {"color": colour, "ls": style, "marker": marker, "ms": 4, "mfc": face, "lw": 1.3}
     axes.errorbar(at, values, yerr=spread, label=label, **look)
 
 
 def _tick(level: float | str) -> str:
-    return "\n".join(_wrapped(level)) if isinstance(level, str) else f"{level:g}"
-
-
-def _wrapped(text: str, width: int = 18) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)
+    return textwrap.fill(level, 18) if isinstance(level, str) else f"{level:g}"
 
 
 def _label(model: str) -> str:
@@ -120,11 +114,11 @@ def _reliability(figure: Any, answer: Answer) -> None:
     names = [name for name in _models(answer) if name != MIDDLE]
     for axes, model in zip(figure.subplots(1, len(names), squeeze=False, sharey=True)[0], names, strict=True):
         axes.plot((0, 1), (0, 1), color=_GREY, lw=1, ls="--", label="honest")
-        for k, row in enumerate(row for row in answer["rows"] if row["model"] == model):
+        for k, row in enumerate(r for r in answer["rows"] if r["model"] == model and r["reliability"]):
             said, right, share = zip(*row["reliability"], strict=True)
             label = f"{row['level']}: ECE {row['calibration_error']:.3f}, n = {row['n']}"
             axes.plot(said, right, color=_COLOURS[k], lw=1.3, label=label)
-            axes.scatter(said, right, s=[150 * part for part in share], color=_COLOURS[k])
+            axes.scatter(said, right, s=[150 * part for part in share], color=_COLOURS[k], clip_on=False)
         axes.set(title=f"{model}: {answer['question'].lower()}", xlim=(0, 1), ylim=(0, 1))
         axes.set(xlabel="confidence said", ylabel="share with an error below half a plane spacing")
         axes.legend(fontsize=7.5, loc="upper left")
@@ -139,7 +133,7 @@ def _constraints(figure: Any, changes: Sequence[Change]) -> None:
         at = [names.index(change.experiment) + 0.12 * (k - (len(models) - 1) / 2) for change in mine]
         ratio = [change.ratio for change in mine]
         spread = [[c.ratio - c.least for c in mine], [c.most - c.ratio for c in mine]]
-        axes.errorbar(at, ratio, yerr=spread, fmt="o", ms=4, capsize=2, color=_COLOURS[k % len(_COLOURS)], label=model)
+        axes.errorbar(at, ratio, yerr=spread, fmt="o", ms=4, color=_COLOURS[k % len(_COLOURS)], label=model)
     axes.axhline(1, color=_GREY, ls="--", lw=1, label=REFERENCE)
     axes.set(title="What do the two constraints change?", ylabel="RMSE / RMSE without both constraints")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
