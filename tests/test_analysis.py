@@ -15,7 +15,7 @@ from dualfocus.analysis.experiments import EXPERIMENTS, Experiment, find_experim
 from dualfocus.analysis.figures import draw_constraints
 from dualfocus.analysis.inputs import Inputs, MissingError, photographs
 from dualfocus.analysis.runner import MIDDLE, measure
-from dualfocus.analysis.setup import FAR_M, NEAR_M, Setup, hard_edged
+from dualfocus.analysis.setup import FAR_M, NEAR_M, Setup
 from dualfocus.analysis.walls import BEHIND, bare_card, patched_wall
 from dualfocus.cli import main
 from dualfocus.inference import load_model
@@ -104,17 +104,10 @@ def test_outside_the_range_the_right_answer_is_its_end():
 
 def test_layered_blur_is_nearer_to_path_traced_than_gathered():
     pytest.importorskip("mitsuba", reason="path tracing needs the extra dualfocus[render]")
-    from dualfocus.analysis.blurs import gathered_blur, traced_blur
-    from dualfocus.analysis.setup import layered_blur
-    from dualfocus.benchmarks.pictures import psnr
+    from dualfocus.analysis.blurs import fidelity
 
-    ways = (traced_blur, layered_blur, gathered_blur)
-    traced, layered, gathered = (take(noise=0, subject=hard_edged, blur=way) for way in ways)
-    assert np.array_equal(traced.truth, layered.truth)
-    near, far = (
-        np.array([psnr(a, b) for a, b in zip(s.stack, traced.stack, strict=True)]) for s in (layered, gathered)
-    )
-    assert near.min() > 29 and np.all(near > far) and near.mean() > far.mean() + 2
+    layered, gathered = fidelity(1, SIZE)
+    assert layered.min() > 29 and np.all(layered > gathered) and layered.mean() > gathered.mean() + 2
 
 
 def test_figures_of_a_level_against_their_definition(tmp_path):
@@ -129,6 +122,7 @@ def test_figures_of_a_level_against_their_definition(tmp_path):
     (row,) = answer["rows"]
     assert (row["model"], row["n"], row["reference"]) == (MIDDLE, 3, None)
     assert row["rmse"] == pytest.approx(np.mean(errors), rel=1e-4)
+    assert row["change"] == 0
     assert row["rmse_error"] == pytest.approx(np.std(errors, ddof=1) / np.sqrt(3), rel=1e-4)
 
 
@@ -206,11 +200,10 @@ def test_the_whole_analysis_as_a_command(tmp_path):
         picture = (out / f"{experiment.name}.svg").read_text(encoding="utf-8")
         assert experiment.question.lower() in picture.lower() and f"]({experiment.name}.svg)" in summary
 
-    def rmse(name):
-        return {row["level"]: row["rmse"] for row in answers[name]["rows"] if row["model"] == "classical"}
-
-    noise = rmse("noise")
+    rows = {row["level"]: row for row in answers["noise"]["rows"] if row["model"] == "classical"}
+    noise = {level: row["rmse"] for level, row in rows.items()}
     assert noise[0] < noise[4] < noise[16]
+    assert rows[16]["change"] == pytest.approx(noise[16] - noise[0])
     middle = {row["rmse"] for row in answers["noise"]["rows"] if row["model"] == MIDDLE}
     assert len(middle) == 1 and middle.pop() > noise[16]
 

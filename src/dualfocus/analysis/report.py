@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from dualfocus.analysis.runner import MIDDLE
 from dualfocus.benchmarks.report import markdown_table
 from dualfocus.benchmarks.tables import number
 
 _MODEL_HEADER = ("model", "network", "steps", "minutes", "spatial", "focal", "weights")
-_HEADER = ("", "model", "n", "RMSE", "share right", "confidence", "valid", "calibration error")
+_HEADER = ("share right", "confidence", "valid", "calibration error")
 
 
 def to_markdown(results: Mapping[str, Any]) -> str:
@@ -23,14 +25,15 @@ def to_markdown(results: Mapping[str, Any]) -> str:
         "# Analysis",
         f"`{results['command']}`",
         f"{results['stacks']} Mean ± standard error over n stacks. *Share right*: error below half a plane spacing,"
-        " which is what the confidence speaks of. `middle` always answers the middle of the focus range.",
+        " which is what the confidence speaks of. *Change*: RMSE of a stack less that of the same in the first row."
+        " `middle` always answers the middle of the focus range.",
         markdown_table(_MODEL_HEADER, _model_rows(results["models"])),
     ]
     for answer in results["experiments"]:
         parts.append(f"## {answer['question']}")
         parts += [f"*{level}: not measured, {why}.*" for level, why in answer["missing"].items()]
         if answer["rows"]:
-            header = (answer["axis"], *_HEADER[1:3], f"RMSE, {answer['error_unit']}", *_HEADER[4:])
+            header = (answer["axis"], "model", "n", f"RMSE, {answer['error_unit']}", "change", *_HEADER)
             parts += [
                 f"![{answer['question']}]({answer['name']}.svg)",
                 markdown_table(header, map(_row, answer["rows"])),
@@ -48,11 +51,15 @@ def _model_rows(models: Mapping[str, Any]) -> Iterable[Sequence[str]]:
 
 
 def _row(row: Mapping[str, Any]) -> Sequence[str]:
-    spread = [f"{row[key]:.3f} ± {row[f'{key}_error']:.3f}" for key in ("rmse", "within", "confidence")]
-    cells = [str(row["level"]), row["model"], str(row["n"]), *spread]
+    cells = [str(row["level"]), row["model"], str(row["n"]), _spread(row, "rmse"), _spread(row, "change", "+")]
     if row["model"] == MIDDLE:
-        return [*cells[:5], "", "", ""]
-    return [*cells, f"{row['valid']:.3f}", f"{row['calibration_error']:.3f}"]
+        return [*cells, _spread(row, "within"), "", "", ""]
+    honesty = [f"{row[key]:.3f}" for key in ("valid", "calibration_error")]
+    return [*cells, _spread(row, "within"), _spread(row, "confidence"), *honesty]
+
+
+def _spread(row: Mapping[str, Any], key: str, sign: str = "") -> str:
+    return "" if np.isnan(row[key]) else f"{row[key]:{sign}.3f} ± {row[f'{key}_error']:.3f}"
 
 
 def _changes(results: Mapping[str, Any]) -> str:

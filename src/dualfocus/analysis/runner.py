@@ -22,6 +22,7 @@ MIDDLE = "middle"
 FIGURES = {"rmse": "range_rmse", "within": "within_half_plane", "confidence": "confidence", "valid": "valid"}
 BINS = 10  # of a reliability curve
 Progress = Callable[[int, int, str], None]
+_Errors = dict[str, dict[str, float]]  # model to stack to RMSE
 
 
 class Middle:
@@ -63,7 +64,8 @@ def measure(
     Returns:
         for each experiment `name`, `question`, `axis`, `error_unit`, the name of its `reference` or None, `missing`
         (level to what it needs) and `rows`:
-        `level`, `model`, `n`, mean and standard error over stacks of the `FIGURES`, `reference` or None,
+        `level`, `model`, `n`, mean and standard error over stacks of the `FIGURES` and of `change`, the stack's
+        RMSE less that at the first level, `reference` or None,
         `calibration_error`, and `reliability`, triples of mean confidence, share right and share of the pixels.
 
     Raises:
@@ -74,11 +76,12 @@ def measure(
         said = ("name", "question", "axis", "error_unit")
         answer: dict[str, Any] = {key: getattr(experiment, key) for key in said} | {"missing": {}, "rows": []}
         answer["reference"] = None if experiment.reference is None else experiment.reference[0]
+        first: _Errors = {}
         for level in experiment.levels:
             if progress is not None:
                 progress(done, total, f"{experiment.name}: {level}")
             try:
-                answer["rows"] += _measure_level(experiment, level, {**models, MIDDLE: Middle()}, inputs, out)
+                answer["rows"] += _measure_level(experiment, level, {**models, MIDDLE: Middle()}, inputs, out, first)
             except MissingError as error:
                 answer["missing"][str(level)] = str(error)
             done += 1
@@ -87,8 +90,9 @@ def measure(
 
 
 def _measure_level(
-    experiment: Experiment, level: Level, models: Mapping[str, System], inputs: Inputs, out: Path
+    experiment: Experiment, level: Level, models: Mapping[str, System], inputs: Inputs, out: Path, first: _Errors
 ) -> list[dict[str, Any]]:
+    """The rows of a level; the errors of the first level of an experiment are put into ``first``."""
     dataset = experiment.levels[level](inputs)
     indices = even_stride(len(dataset), inputs.scenes)
     names = [dataset.names[index] for index in indices]
@@ -96,15 +100,21 @@ def _measure_level(
     folder.parent.mkdir(parents=True, exist_ok=True)
     open_run(folder, _record(experiment, level, inputs), {n: fingerprint(m) for n, m in models.items()}, resume=True)
     run(models, dataset, folder, indices)
-    scale = experiment.per_unit(level)
     reference = None if experiment.reference is None else experiment.reference[1](level)
     rows = []
-    for name in models:
-        record = ModelRecord(folder / safe_name(name), ALL_COLUMNS)
-        figures = _figures([record.rows[sample] for sample in names])
-        figures |= {key: figures[key] / scale for key in ("rmse", "rmse_error")}
-        honesty = _honesty(record.histogram(names))
-        rows.append({"level": level, "model": name, **figures, "reference": reference, **honesty})
+    for model in models:
+        record = ModelRecord(folder / safe_name(model), ALL_COLUMNS)
+        stacks = {name: dict(record.rows[name]) for name in names}
+        for figures in stacks.values():
+            figures["range_rmse"] /= experiment.per_unit(level)
+        errors = {name: figures["range_rmse"] for name, figures in stacks.items()}
+        before = first.setdefault(model, errors)
+        change = [error - before.get(name, np.nan) for name, error in errors.items()]
+        row: dict[str, Any] = {"level": level, "model": model, "n": int(np.isfinite(list(errors.values())).sum())}
+        for key, column in FIGURES.items():
+            row |= _mean(key, [figures[column] for figures in stacks.values()])
+        row |= _mean("change", change) | {"reference": reference}
+        rows.append(row | _honesty(record.histogram(names)))
     return rows
 
 
@@ -115,15 +125,12 @@ def _record(experiment: Experiment, level: Level, inputs: Inputs) -> dict[str, A
     return {**stated, "version": dualfocus.__version__}
 
 
-def _figures(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean and standard error over the stacks that have pixels to measure, and their number."""
-    found: dict[str, float] = {"n": sum(np.isfinite(row["range_rmse"]).item() for row in rows)}
-    for key, column in FIGURES.items():
-        values = np.array([row[column] for row in rows])
-        values = values[np.isfinite(values)]
-        found[key] = float(values.mean()) if len(values) else float("nan")
-        found[f"{key}_error"] = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
-    return found
+def _mean(key: str, values: Sequence[float]) -> dict[str, float]:
+    """Mean and standard error over the stacks that have a figure."""
+    known = np.array(values)[np.isfinite(values)]
+    mean = float(known.mean()) if len(known) else float("nan")
+    error = float(known.std(ddof=1) / len(known) ** 0.5) if len(known) > 1 else float("nan")
+    return {key: mean, f"{key}_error": error}
 
 
 def _honesty(pooled: ConfidenceHistogram) -> dict[str, Any]:
