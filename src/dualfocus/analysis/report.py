@@ -59,7 +59,8 @@ def _row(row: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _spread(row: Mapping[str, Any], key: str, sign: str = "") -> str:
-    return "" if np.isnan(row[key]) else f"{row[key]:{sign}.3f} ± {row[f'{key}_error']:.3f}"
+    mean, error = row[key], row[f"{key}_error"]
+    return "" if np.isnan(mean) else f"{mean:{sign}.3f}" + ("" if np.isnan(error) else f" ± {error:.3f}")
 
 
 def _changes(results: Mapping[str, Any]) -> str:
