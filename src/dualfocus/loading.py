@@ -18,8 +18,8 @@ def load_model(
     """Load a model.
 
     Args:
-        name: ``dualfocus-s``, ``dualfocus-xs``, ``classical``, ``dualfocus-paper``, ``dfv``, or the path of a .safetensors
-            or .onnx file.
+        name: ``dualfocus-s``, ``dualfocus-xs``, ``classical``, ``dualfocus-paper``, ``dfv``, or the path of a
+            .safetensors or .onnx file.
         device: auto, cpu, cuda or mps.
         weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
         backend: ``torch``, ``onnx`` (ONNX Runtime, without torch in this process), or ``auto``: onnx for an .onnx file,
