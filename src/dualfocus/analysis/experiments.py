@@ -42,9 +42,10 @@ class Experiment:
     per_unit: Callable[[Level], float] = lambda level: 1.0
 
 
-def _vary(name: str, question: str, axis: str, change: str, values: tuple[float, ...]) -> Experiment:
-    """Change one attribute of the usual setup."""
-    return Experiment(name, question, axis, {value: _usual(**{change: value}) for value in values})
+def _vary(name: str, question: str, axis: str, **change: tuple[float, ...]) -> Experiment:
+    """Change one attribute of the usual setup to each of these values."""
+    ((attribute, values),) = change.items()
+    return Experiment(name, question, axis, {value: _usual(**{attribute: value}) for value in values})
 
 
 def _usual(**changes: Any) -> Callable[[Inputs], Dataset]:
@@ -80,7 +81,7 @@ def _beyond(near: float, far: float) -> Callable[[Inputs], Dataset]:
 
 
 EXPERIMENTS = (
-    _vary("planes", "How many planes?", "planes N over the same focus range", "planes", (2, 3, 4, 5, 6, 7, 8, 9, 10)),
+    _vary("planes", "How many planes?", "planes N over the same focus range", planes=(2, 3, 4, 5, 6, 7, 8, 9, 10)),
     Experiment(
         "spacing",
         "How far apart?",
@@ -88,8 +89,10 @@ EXPERIMENTS = (
         {px: _usual(blur_px=px * (USUAL.planes - 1)) for px in (0.25, 0.5, 1, 2, 3, 4, 5, 6)},
     ),
     _vary(
-        *("noise", "What does sensor noise cost?", "shot noise at white, % of white"),
-        *("noise", (0, 0.5, 1, 2, 4, 8, 16)),
+        "noise",
+        "What does sensor noise cost?",
+        "shot noise at white, % of white",
+        noise=(0, 0.5, 1, 2, 4, 8, 16),
     ),
     Experiment(
         "jpeg",
@@ -98,16 +101,22 @@ EXPERIMENTS = (
         {quality or "none": _usual(jpeg=quality) for quality in (0, 95, 90, 75, 50, 30, 10)},
     ),
     _vary(
-        *("drift", "What does drifting exposure cost?", "deviation of the planes' exposure, %"),
-        *("drift", (0, 1, 2, 5, 10, 20, 40)),
+        "drift",
+        "What does drifting exposure cost?",
+        "deviation of the planes' exposure, %",
+        drift=(0, 1, 2, 5, 10, 20, 40),
     ),
     _vary(
-        *("motion", "What does residual misalignment cost?", "deviation of the planes' motion on each axis, px"),
-        *("motion_px", (0, 0.125, 0.25, 0.5, 1, 2)),
+        "motion",
+        "What does residual misalignment cost?",
+        "deviation of the planes' motion on each axis, px",
+        motion_px=(0, 0.125, 0.25, 0.5, 1, 2),
     ),
     _vary(
-        *("distances", "What do wrong focus distances cost?", "deviation of true from stated focus, plane spacings"),
-        *("misplaced", (0, 0.05, 0.1, 0.2, 0.3, 0.5)),
+        "distances",
+        "What do wrong focus distances cost?",
+        "deviation of true from stated focus, plane spacings",
+        misplaced=(0, 0.05, 0.1, 0.2, 0.3, 0.5),
     ),
     Experiment(
         "contrast",

@@ -63,9 +63,8 @@ def measure(
 
     Returns:
         for each experiment `name`, `question`, `axis`, `error_unit`, the name of its `reference` or None, `missing`
-        (level to what it needs) and `rows`:
-        `level`, `model`, `n`, mean and standard error over stacks of the `FIGURES` and of `change`, the stack's
-        RMSE less that at the first level, `reference` or None,
+        (level to what it needs) and `rows`: `level`, `model`, `n`, mean and standard error over stacks of the
+        `FIGURES` and of `change` (the stack's RMSE less that at the first level), `reference` or None,
         `calibration_error`, and `reliability`, triples of mean confidence, share right and share of the pixels.
 
     Raises:
