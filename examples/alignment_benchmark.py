@@ -5,7 +5,8 @@
 Prints one line a kind of motion. ``residual`` is the distance in pixels between estimated and true place over the
 common region, every plane to the reference plane, pooled over all planes and scenes; ``worst`` the largest 95th
 percentile of one scene. Depth errors are means of |error| in plane spacings over the true focus range inside the common
-region: of the frames as they are, aligned by ``auto``, and aligned by the true motion.
+region: of the frames as they are, aligned by ``auto``, aligned by the true motion, and of frames that never moved, that
+no interpolation has touched.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 import dualfocus
 from dualfocus.alignment import AlignedStack
-from dualfocus.alignment.estimate import Estimate, Placed
+from dualfocus.alignment.estimate import BESIDE, Estimate, Placed
 from dualfocus.alignment.motion import compose, in_pixels, inverse
 from dualfocus.benchmarks.moving import KINDS, MovingStack, move_pathtraced, render_moving, residuals
 from dualfocus.rendering.textures import TexturePool
@@ -38,20 +39,23 @@ def by_true_motion(moving: MovingStack, reference: int) -> AlignedStack:
     """The stack warped by the motions it was made with."""
     back = inverse(moving.motions[reference])
     placed = {
-        n: Placed(in_pixels(compose(motion, back), moving.stack.size), np.ones(3), 0.0, None)
+        n: Placed(in_pixels(compose(motion, back), moving.stack.size) @ BESIDE, np.ones(3), 0.0, None)
         for n, motion in enumerate(moving.motions)
     }
     return AlignedStack(moving.stack, "true", Estimate("true", reference, placed, {}, 1.0))
 
 
-def depth_error(result, moving: MovingStack, reference: int, where: np.ndarray) -> float:
-    """Mean |error| in plane spacings inside ``where``, with the truth carried to the reference frame."""
-    size = moving.stack.size
-    back = in_pixels(inverse(moving.motions[reference]), size)
+def carry(values: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """A map (H, W) seen from a frame whose pixels ``motion`` carries to those of the map."""
+    size, kind = values.shape, values.dtype
+    values = values.astype(np.float32)
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    truth = cv2.warpPerspective(moving.truth, back, size[::-1], flags=flags)
-    valid = cv2.warpPerspective(moving.valid.astype(np.uint8), back, size[::-1], flags=flags) > 0
-    mask = valid & where & np.isfinite(result.depth)
+    return cv2.warpPerspective(values, in_pixels(motion, size), size[::-1], flags=flags).astype(kind)
+
+
+def depth_error(result, moving: MovingStack, truth: np.ndarray, where: np.ndarray) -> float:
+    """Mean |error| in plane spacings inside ``where``."""
+    mask = where & np.isfinite(result.depth)
     ours, theirs = (moving.stack.normalised_coordinate(d[mask]) for d in (result.depth, truth))
     return float(np.abs(ours - theirs).mean() * (len(moving.stack) - 1))
 
@@ -72,9 +76,13 @@ def measure(kind: str, options: argparse.Namespace, model) -> None:
         errors = []
         if model is not None:
             true = by_true_motion(moving, reference)
-            where = region & true.common_region
+            motion = moving.motions[reference]
+            truth, where = (carry(values, inverse(motion)) for values in (moving.truth, moving.valid))
+            where &= region & true.common_region
             stacks = (moving.stack, aligned, true if kind != "none" else moving.stack)
-            errors = [depth_error(model.predict(stack), moving, reference, where) for stack in stacks]
+            errors = [depth_error(model.predict(stack), moving, truth, where) for stack in stacks]
+            unmoved = moving.valid & carry(region & true.common_region, motion)
+            errors.append(depth_error(model.predict(moving.still), moving, moving.truth, unmoved))
         row.append((record["motion"], len(moving.stack) - len(kept), distances, errors))
     for source, row in pooled.items():
         distances = np.concatenate([r[2] for r in row])
@@ -85,8 +93,10 @@ def measure(kind: str, options: argparse.Namespace, model) -> None:
             f" median {np.median(distances):.2f}, 95 % {np.percentile(distances, 95):.2f}, worst {worst:.2f} px"
         )
         if model is not None:
-            none, auto, true = np.mean([r[3] for r in row], axis=0)
-            line += f"; depth error none {none:.3f}, auto {auto:.3f}, true motion {true:.3f} spacings"
+            none, auto, true, still = np.mean([r[3] for r in row], axis=0)
+            line += (
+                f"; depth error none {none:.3f}, auto {auto:.3f}, true motion {true:.3f}, still {still:.3f} spacings"
+            )
         print(line, flush=True)
 
 

@@ -12,7 +12,16 @@ import pytest
 import dualfocus
 from dualfocus import FocalStack
 from dualfocus.alignment import align, exposure
-from dualfocus.alignment.motion import MOTIONS, apply, compose, from_parameters, in_pixels, inverse, to_parameters
+from dualfocus.alignment.motion import (
+    MOTIONS,
+    apply,
+    compose,
+    from_parameters,
+    in_pixels,
+    inverse,
+    normaliser,
+    to_parameters,
+)
 from dualfocus.alignment.pairs import _Basis, best_shift, pyramid, register
 from dualfocus.alignment.region import common_region
 from dualfocus.benchmarks.moving import KINDS, draw_motions, render_moving, residuals
@@ -136,12 +145,26 @@ def test_known_motion_is_undone(dtype):
     assert worst(aligned, motions) < 0.5
     assert aligned[2].dtype == dtype and aligned[2].shape == (*SIZE, 3)
     reference = aligned.alignment["reference"]
-    np.testing.assert_array_equal(aligned[reference], stack[reference])
-    still = moving_stack([motions[reference]] * 6, dtype=dtype)
+    np.testing.assert_allclose(aligned.transforms[reference], [[1, 0, 0.25], [0, 1, 0.25], [0, 0, 1]], atol=1e-9)
+    scale = normaliser(SIZE, SIZE)
+    seen = compose(scale, inverse(aligned.transforms[reference]), inverse(scale), motions[reference])
+    still = moving_stack([seen] * 6, dtype=dtype)
     top = 1 if dtype == np.float32 else np.iinfo(dtype).max
     for n in range(6):
         difference = np.abs(aligned[n].astype(float) - still[n])[aligned.common_region] / top
         assert np.percentile(difference, 95) < 0.02
+
+
+def test_the_reference_looks_no_sharper_than_the_rest():
+    noise = np.random.default_rng(5).normal(0, 12, (8, *SIZE, 1))
+    noisy = np.stack(list(moving_stack(wandering(8)))) + noise
+    aligned = align(FocalStack(np.clip(noisy, 0, 255).astype(np.uint8), np.linspace(0.5, 1.0, 8)), "similarity")
+    detail = [
+        float(np.square(cv2.Laplacian(frame[..., 0].astype(np.float32), -1)[aligned.common_region]).mean())
+        for frame in aligned
+    ]
+    own = detail.pop(aligned.alignment["reference"])
+    assert own == pytest.approx(np.mean(detail), rel=0.1)
 
 
 def test_pixels_a_frame_lacks_are_the_references_and_not_in_the_common_region():

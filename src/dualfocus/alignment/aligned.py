@@ -30,7 +30,8 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
     """Register the frames of a focal stack: focus breathing and the motion of a hand.
 
     Frames are read once, one at a time, and registered at a reduced size; those of the stack returned are warped when
-    they are asked for, in the frame of one of the planes, the reference. Their exposure is evened out.
+    they are asked for, in the frame of one of the planes, the reference, a quarter of a pixel beside its own grid, so
+    that all are interpolated alike. Their exposure is evened out.
 
     Args:
         stack: the photographs; not changed.
@@ -71,7 +72,7 @@ class AlignedStack(FocalStack):
     Attributes:
         source: the stack as it was.
         kept: indices of the planes in it.
-        transforms: for every plane the 3 x 3 motion from pixels of the reference to pixels of its photograph.
+        transforms: for every plane the 3 x 3 motion from pixels of the stack to pixels of its photograph.
     """
 
     def __init__(self, source: FocalStack, requested: str, found: Estimate) -> None:
@@ -169,7 +170,7 @@ def _record(stack: FocalStack, requested: str, found: Estimate) -> dict[str, Any
         "motion": found.motion,
         "reference": found.reference,
         "reference_name": stack.names[found.reference],
-        "transforms": "pixel (x, y) of the reference plane, in which all maps are, to pixel of the photograph",
+        "transforms": "pixel (x, y) of the maps to pixel of the photograph",
         "common_share": round(found.common_share, 4),
         "planes": planes,
     }

@@ -140,7 +140,7 @@ def residuals(
     """Distance in pixels between estimated and true place, per plane, of every pixel of the common region.
 
     Args:
-        estimated: N pixel motions from the reference frame to each frame.
+        estimated: N pixel motions from the result to each frame.
         motions: N true normalised motions from the still frame to each frame.
         reference: index of the reference frame.
         common: (H, W), in the reference frame.
@@ -148,10 +148,10 @@ def residuals(
     size = (common.shape[0], common.shape[1])
     y, x = np.nonzero(common)
     points = np.stack([x, y], axis=-1)[:: max(1, len(x) // 20000)].astype(np.float64)
-    result = []
+    result, back = [], inverse(estimated[reference])
     for matrix, motion in zip(estimated, motions, strict=True):
         true = in_pixels(compose(motion, inverse(motions[reference])), size)
-        ours, theirs = (cv2.perspectiveTransform(points[None], m)[0] for m in (matrix, true))
+        ours, theirs = (cv2.perspectiveTransform(points[None], m)[0] for m in (compose(matrix, back), true))
         result.append(np.linalg.norm(ours - theirs, axis=1))
     return result
 
