@@ -222,6 +222,16 @@ def test_ome_tiff_with_channels_and_times(tmp_path):
         load_stack(path, channel=3, time=0)
 
 
+def test_a_camera_of_twelve_bits_fills_the_range(tmp_path):
+    pixels = z_planes(3) >> 4
+    pixels[1, 0, 0] = 5000  # more than the file says
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, pixels, metadata={"axes": "ZYX", "SignificantBits": 12}, photometric="minisblack")
+    stack = load_stack(path)
+    assert stack[1].dtype == np.uint16 and stack[1][0, 0, 0] == 65520
+    np.testing.assert_array_equal(stack[2][..., 0], pixels[2] * 16)
+
+
 def test_command_line(tmp_path):
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, z_planes(4, 2), metadata={"axes": "ZCYX"}, photometric="minisblack")

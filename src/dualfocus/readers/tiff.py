@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -17,7 +17,7 @@ from PIL import Image
 from dualfocus.readers import metadata
 from dualfocus.readers.archive import File
 from dualfocus.readers.frames import naming, open_image, orient, oriented_size, silence
-from dualfocus.readers.microscope import channel_names
+from dualfocus.readers.microscope import channel_names, unused_bits
 from dualfocus.readers.profile import image_to_srgb, pixels_to_srgb
 from dualfocus.stack import Camera
 
@@ -46,6 +46,7 @@ class TiffFrame:
         in_one_page: all planes lie behind one another in the first page.
         distances: focus distances in metres by source; see `metadata.SOURCES`.
         camera: what EXIF says of the camera, or None.
+        unused_bits: of 16 that the camera did not fill; the samples are shifted up by them.
     """
 
     path: File
@@ -57,6 +58,7 @@ class TiffFrame:
     in_one_page: bool = False
     distances: Mapping[str, float] = field(default_factory=dict)
     camera: Camera | None = None
+    unused_bits: int = 0
 
     @property
     def name(self) -> str:
@@ -67,7 +69,8 @@ class TiffFrame:
         """Upright sRGB pixels, (H, W, 1) or (H, W, 3); transparency is dropped."""
         with naming(self.path, f"page {self.page} is damaged or cannot be decoded; export it again"):
             with open_tiff(self.path) as tiff:
-                return self._decode_contiguous(tiff) if self.in_one_page else self._decode_page(tiff)
+                pixels = self._decode_contiguous(tiff) if self.in_one_page else self._decode_page(tiff)
+        return np.minimum(pixels, 65535 >> self.unused_bits) << self.unused_bits if self.unused_bits else pixels
 
     def _decode_contiguous(self, tiff: tifffile.TiffFile) -> NDArray[Any]:
         page: Any = tiff.pages[0]
@@ -125,7 +128,8 @@ def read_tiff_headers(path: File, alone: bool, channel: int | None = None, time:
             if max(ends, default=0) > tiff.filehandle.size:
                 raise ValueError(f"{path}: the file is cut off in page {page.index}; copy or export it again")
         if tiff.is_imagej or tiff.is_ome:
-            return _microscope_frames(path, tiff, pages, {"C": channel, "T": time})
+            frames, unused = _microscope_frames(path, tiff, pages, {"C": channel, "T": time}), unused_bits(tiff)
+            return [replace(frame, unused_bits=unused) for frame in frames]
         _refuse_choice(path, {"C": channel, "T": time}, {})
         count = _contiguous_count(tiff) if alone and len(pages) == 1 else 1
         if count > 1:
