@@ -1,6 +1,7 @@
 """All-in-focus images against known sharp pictures, beside what Debian's `enfuse` makes of the same planes.
 
-``python -m dualfocus.benchmarks.pictures FOLDER`` measures every stack in FOLDER with an ``all_in_focus`` image.
+``python -m dualfocus.benchmarks.pictures FOLDER [NAME ...]`` measures stacks of FOLDER that have an ``all_in_focus``
+image, all or those named; ``python -m dualfocus.benchmarks.pictures procedural [TEXTURES]`` scenes of held-out seeds.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from dualfocus.stack import FocalStack
 
 if TYPE_CHECKING:
+    from dualfocus.datasets import Dataset
     from dualfocus.inference import DepthModel
 
+_PROCEDURAL = 40  # scenes
 _ENFUSE = ("--exposure-weight=0", "--saturation-weight=0", "--contrast-weight=1")
 
 
@@ -80,18 +82,20 @@ def _composed(model: DepthModel, stack: FocalStack) -> NDArray[Any]:
     return model.predict(stack).all_in_focus
 
 
-def compare(folder: Path) -> Iterator[tuple[str, str, float, float, float]]:
-    """Stack, method, PSNR, SSIM and seconds, for every stack in a folder of `stack.json` folders.
+def compare(samples: Dataset, names: Sequence[str] = ()) -> Iterator[tuple[str, str, float, float, float]]:
+    """Stack, method, PSNR, SSIM and seconds, for every sample with a sharp picture, or those of ``names``.
 
     Raises:
-        ValueError: no stack with a sharp picture.
+        ValueError: a name that no sample has.
     """
-    from dualfocus.datasets.stack_folders import StackFolders
     from dualfocus.inference import load_model
 
     models = [load_model(name, device="cpu") for name in ("dualfocus-s", "classical")]
-    samples = StackFolders(folder)
-    for number in range(len(samples)):
+    if missing := sorted(set(names) - set(samples.names)):
+        raise ValueError(f"no stack with truth is called {missing[0]!r}")
+    for number, name in enumerate(samples.names):
+        if names and name not in names:
+            continue
         sample = samples[number]
         if sample.all_in_focus is None:
             continue
@@ -100,20 +104,27 @@ def compare(folder: Path) -> Iterator[tuple[str, str, float, float, float]]:
         }
         methods["enfuse, hard mask"] = partial(enfuse, sample.stack, "hard")
         methods["enfuse, soft mask"] = partial(enfuse, sample.stack, "soft")
-        for name, method in methods.items():
+        for label, method in methods.items():
             started = time.perf_counter()
             image = method()
             seconds = time.perf_counter() - started
-            yield sample.name, name, psnr(image, sample.all_in_focus), ssim(image, sample.all_in_focus), seconds
+            yield name, label, psnr(image, sample.all_in_focus), ssim(image, sample.all_in_focus), seconds
 
 
-def main(folder: Path) -> None:
-    """Print the means over all stacks."""
+def main(source: str, *names: str) -> None:
+    """Print the means over all stacks of a folder, or of the procedural scenes with textures of a folder."""
+    from dualfocus.datasets import ProceduralScenes, StackFolders
+
+    samples: Dataset
+    if source == "procedural":
+        samples, names = ProceduralScenes(_PROCEDURAL, textures=names[0] if names else None), ()
+    else:
+        samples = StackFolders(source)
     rows: dict[str, list[tuple[float, float, float]]] = {}
-    for _, method, *figures in compare(folder):
+    for _, method, *figures in compare(samples, names):
         rows.setdefault(method, []).append((figures[0], figures[1], figures[2]))
     if not rows:
-        raise ValueError(f"{folder}: no stack with an all-in-focus image in its stack.json")
+        raise ValueError(f"{source}: no stack with an all-in-focus image in its stack.json")
     count = len(next(iter(rows.values())))
     print(f"{count} stacks\n\n| method | PSNR dB | SSIM | seconds |\n|---|---|---|---|")
     for method, values in rows.items():
@@ -121,4 +132,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*sys.argv[1:])
