@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 LONGEST = 12  # planes a network takes at once
 WINDOW = 12
-WINDOW_STEP = 6
+WINDOW_STEP = 8
 WORKING_PIXELS = 2_100_000  # of one plane
 COARSE_PIXELS = 80_000  # of one plane, for the coarse answer: at least this, else half the side
 COARSE_PLANE_PIXELS = 25_000_000  # planes x pixels of the coarse answer, whose features are all in memory
