@@ -196,7 +196,7 @@ def test_killed_runs_and_two_processes_give_the_table_of_one_run(tmp_path):
     assert done.returncode == 0 and "24 of 24 samples" in done.stdout, done.stderr
     process = subprocess.Popen(command(stacks, killed, "--processes", "2"), env=ENVIRONMENT, start_new_session=True)
     patience = time.monotonic() + 100
-    while not list(killed.glob("classical/confidence/*.npz")) and time.monotonic() < patience:
+    while not list(killed.glob("classical/slices/*.npy")) and time.monotonic() < patience:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
