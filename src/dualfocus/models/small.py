@@ -1,7 +1,7 @@
 """``dualfocus-s``: the two variational constraints in a network made for CPUs.
 
-Dense 3x3 blocks, plane mixing by channel shifts instead of 3-D kernels, the projection at 1/16 of the image, where a
-surface says something that a flat one does not (docs/method.md), and convex upsampling of two moments instead of N
+Dense 3x3 blocks, plane mixing by channel shifts instead of 3-D kernels, the projection at 1/16 of the image, since
+finer surfaces were found to learn nothing (docs/method.md), and convex upsampling of two moments instead of N
 probability maps.
 """
 
