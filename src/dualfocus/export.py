@@ -58,7 +58,7 @@ def export_onnx(model: str, out: str | Path, precision: str = "fp32") -> Path:
         raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     loaded = load_model(model, device="cpu")
     if not isinstance(loaded.network, DualFocusSmall):
-        raise ValueError(f"{loaded.name} cannot be exported; only dualfocus-s can")
+        raise ValueError(f"{loaded.name} cannot be exported; only dualfocus-s and -xs can")
     graph = _trace(ExportGraph(loaded.network))
     if precision == "fp16":
         graph = _to_half(graph)

@@ -36,7 +36,7 @@ class FocusStream:
         self, model: DepthModel, window: int, unit: str | None = None, camera: Camera | Mapping[str, Any] | None = None
     ) -> None:
         if not isinstance(model.network, DualFocusSmall):
-            raise ValueError(f"{model.name} cannot stream; only dualfocus-s can")
+            raise ValueError(f"{model.name} cannot stream; only dualfocus-s and -xs can")
         if not 2 <= window <= LONGEST:
             raise ValueError(f"window must be 2 to {LONGEST} planes, not {window}")
         self.model, self.window, self.unit, self.camera = model, window, unit, camera
