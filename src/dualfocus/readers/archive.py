@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import posixpath
+import unicodedata
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 _MOST_MEMBERS = 20_000
 _LARGEST_MEMBER = 2**31  # bytes unpacked: more than a 200-megapixel photograph with 16 bits
-_ENCRYPTED = 1  # bit of the flags
+_ENCRYPTED, _UTF_8 = 1, 0x800  # bits of the flags
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class ZipPath:
 
     def __truediv__(self, name: str) -> ZipPath:
         """A path below this folder; what would lead out of the ZIP leads nowhere."""
-        return ZipPath(self.archive, posixpath.normpath(posixpath.join(self.at, name)))
+        return ZipPath(self.archive, posixpath.normpath(posixpath.join(self.at, unicodedata.normalize("NFC", name))))
 
     def __str__(self) -> str:
         """Both paths, for messages."""
@@ -128,7 +130,20 @@ def _read_members(path: Path, changed: int, size: int) -> dict[str, zipfile.ZipI
         members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
         raise ValueError(f"holds {len(members)} files, more than {_MOST_MEMBERS}")
-    return {member.filename: member for member in members if not member.is_dir() and not _is_litter(member.filename)}
+    named = [(_name(member), member) for member in members if not member.is_dir()]
+    return {posixpath.normpath(name): member for name, member in named if not _is_litter(name)}
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """The path of a member with slashes and composed letters, however the program that wrote it spells paths.
+
+    Some programs for Windows write backslashes; macOS writes UTF-8 without saying so, with umlauts in two parts.
+    """
+    name = member.filename
+    if not member.flag_bits & _UTF_8:
+        with contextlib.suppress(UnicodeError):  # a name that really is in code page 437
+            name = name.encode("cp437").decode("utf-8")
+    return unicodedata.normalize("NFC", name.replace("\\", "/")).lstrip("/")
 
 
 def _is_litter(name: str) -> bool:
