@@ -217,6 +217,22 @@ def test_zips_of_the_zip_command(tmp_path, what):
     np.testing.assert_array_equal(stack[1], smooth(1))
 
 
+def test_a_folder_around_the_folder_is_named(tmp_path):
+    images = {"a.png": encoded(0), "b.png": encoded(1)}
+    for folder in ("desk10", ".hidden", "empty"):
+        (tmp_path / "all" / folder).mkdir(parents=True)
+    for folder in ("desk10", ".hidden"):
+        for name, data in images.items():
+            (tmp_path / "all" / folder / name).write_bytes(data)
+    with pytest.raises(
+        ValueError, match=r"all: no images in this folder, but in its sub-folder desk10: give \S+all.desk10$"
+    ):
+        load_stack(tmp_path / "all")
+    shutil.copytree(tmp_path / "all" / "desk10", tmp_path / "all" / "desk9")
+    with pytest.raises(ValueError, match=r"but in its sub-folders desk9, desk10: give one of them$"):
+        load_stack(tmp_path / "all")
+
+
 def test_bad_zips(tmp_path):
     path = tmp_path / "a.zip"
     path.write_bytes(b"PK no")

@@ -36,7 +36,7 @@ def folder_images(folder: File, skip: Collection[str] = ()) -> list[File]:
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder}: the folder cannot be read ({getattr(error, 'strerror', error)})") from error
     if not found:
-        raise ValueError(f"{folder}: no images in this folder; supported are {', '.join(SUFFIXES)}")
+        raise ValueError(f"{folder}: no images in this folder{_elsewhere(folder)}")
     return sorted(found, key=lambda path: (natural_key(path.name), path.name))
 
 
@@ -68,6 +68,25 @@ def check_file(path: File) -> File:
 def is_file(path: File) -> bool:
     """Whether there is such a file; False for a name that no file can have."""
     return path.is_file() if isinstance(path, ZipPath) else os.path.isfile(path)
+
+
+def _elsewhere(folder: File) -> str:
+    """The end of the line on a folder without images: its sub-folders that have some, else which files would be."""
+    inner = [] if isinstance(folder, ZipPath) else [path for path in folder.iterdir() if _holds_images(path)]
+    inner.sort(key=lambda path: natural_key(path.name))
+    if len(inner) == 1:
+        return f", but in its sub-folder {inner[0].name}: give {inner[0]}"
+    if inner:
+        names = ", ".join(path.name for path in inner[:3]) + (", ..." if len(inner) > 3 else "")
+        return f", but in its sub-folders {names}: give one of them"
+    return f"; supported are {', '.join(SUFFIXES)}"
+
+
+def _holds_images(folder: Path) -> bool:
+    try:
+        return not folder.name.startswith(".") and folder.is_dir() and any(map(_is_image_name, folder.iterdir()))
+    except OSError:  # not ours to see
+        return False
 
 
 def _is_image_name(path: File) -> bool:
