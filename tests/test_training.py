@@ -20,7 +20,8 @@ from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.weights import load_weights
 from dualfocus.rendering.capture import render_stack
-from dualfocus.training.batches import BatchDataset, collate, jitter, random_crop, take_planes
+from dualfocus.training.augment import jitter, registered
+from dualfocus.training.batches import BatchDataset, collate, random_crop, take_planes
 from dualfocus.training.checkpoint import load_checkpoint
 from dualfocus.training.config import DataConfig, LossConfig, SourceConfig, read_config
 from dualfocus.training.loop import Trainer, train
@@ -169,6 +170,27 @@ class TestBatches:
             np.testing.assert_allclose(out.truth, 0.2 if rising else 0.8, rtol=1e-6)
             np.testing.assert_allclose(out.coordinates, [0, 0.2, 1] if rising else [0, 0.8, 1])
         assert seen == {True, False}
+
+    def test_registered_keeps_places_and_softens_the_finest_detail(self):
+        rng = np.random.default_rng(1)
+        y, x = np.mgrid[:96, :96]
+        waves = 128 + 60 * np.sin(x / 4.0) * np.cos(y / 5.0)  # periods of 25 px and more: interpolation keeps them
+        grain = rng.integers(0, 256, (96, 96)).astype(np.float64)
+        truth = (x / 95.0).astype(np.float32)
+        outs = []
+        for picture in (waves, grain):
+            images = np.repeat(np.repeat(np.rint(picture).astype(np.uint8)[None, ..., None], 4, 0), 3, -1)
+            stack = TrainingStack(images, np.linspace(0, 1, 4), truth, np.ones((96, 96), bool))
+            out = registered(stack, np.random.default_rng(5))
+            assert 0.6 < out.known.mean() < 1.0
+            np.testing.assert_array_equal(out.truth, truth)
+            outs.append((out.images[..., 0].astype(float), picture, out.known))
+        images, picture, known = outs[0]
+        assert np.abs(images - picture)[:, known].mean() < 4  # a fraction of a pixel of residual motion, no more
+        images, picture, known = outs[1]
+        deviation = images[:, known].std(axis=1) / picture[known].std()
+        assert (deviation < 0.95).all() and (deviation > 0.5).all()
+        assert deviation.max() - deviation.min() > 0.005  # and not alike in all planes
 
 
 class TestObjective:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from dualfocus.training.augment import jitter, registered
 from dualfocus.training.config import DataConfig
 from dualfocus.training.objective import Batch
 from dualfocus.training.sources import Source, TrainingStack, open_source
 from dualfocus.training.unblurred import SharpBatch, SharpStack, collate_sharp, mirrored
-
-_FAINT = 0.05  # share of the stacks
 
 
 class BatchDataset(Dataset):
@@ -53,6 +53,8 @@ class BatchDataset(Dataset):
         if self.config.augmentation != "full":
             stack = random_crop(stack, rng, self.config.crop, turn=False)
             return upside_down(stack) if self.config.augmentation == "flips" and rng.random() < 0.5 else stack
+        if self.config.registered and rng.random() < self.config.registered:
+            stack = registered(stack, rng)
         return jitter(random_crop(stack, rng, self.config.crop), rng)
 
 
@@ -99,27 +101,6 @@ def upside_down(stack: TrainingStack) -> TrainingStack:
     return stack._replace(images=stack.images[:, ::-1], truth=stack.truth[::-1], known=stack.known[::-1])
 
 
-def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
-    """One change of colour and contrast for all planes, now and then grey, noisy or nearly flat; half are reversed."""
-    images = stack.images[..., rng.permutation(3)].astype(np.float32)
-    if rng.random() < 0.1:
-        images = np.repeat(images.mean(axis=-1, keepdims=True), 3, axis=-1)
-    gain, offset = rng.uniform(0.7, 1.3), rng.uniform(-20, 20)
-    faint = rng.random() < _FAINT
-    if faint:  # so little contrast that noise hides it: the confidence must learn to say so
-        gain *= np.exp(rng.uniform(np.log(0.02), np.log(0.3)))
-        offset += images.mean() * (1 - gain)
-    images = images * gain + offset
-    if faint or rng.random() < 0.3:
-        noise = rng.uniform(0, 4)
-        images += noise * rng.standard_normal(images.shape, dtype=np.float32)
-    images = np.clip(np.rint(images), 0, 255).astype(np.uint8)
-    coordinates, truth = stack.coordinates, stack.truth
-    if rng.random() < 0.5:  # far to near is as good a scene: blur depends on |u - u_n| alone
-        images, coordinates, truth = images[::-1], (1 - coordinates)[::-1], 1 - truth
-    return TrainingStack(images, coordinates, truth, stack.known)
-
-
 def collate(stacks: list[TrainingStack]) -> Batch:
     """Stack equal-sized training stacks into one batch."""
     return Batch(
@@ -139,3 +120,4 @@ def batch_loader(config: DataConfig, seed: int, first: int, last: int) -> DataLo
 
 def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)  # two crowds of threads on few cores run far slower than one
+    cv2.setNumThreads(1)

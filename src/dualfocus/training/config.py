@@ -113,6 +113,7 @@ class DataConfig(_Strict):
     coordinate: Literal["focus", "depth"] = "focus"  # what truth and planes are affine in, see dualfocus.axis
     # mirror: crops and left-right flips alone; flips: upside-down too, as DFV trains
     augmentation: Literal["full", "mirror", "flips"] = "full"
+    registered: float = Field(default=0.0, ge=0, le=1)  # share of the stacks resampled as by a registration (full)
     blur: Literal["worker", "device"] = "worker"  # who blurs (kind nyu with mirror): device spares a GPU the waiting
     workers: int = Field(default=1, ge=0)
 
