@@ -7,12 +7,13 @@ import torch
 
 import dualfocus
 from dualfocus import staged, windows
+from dualfocus.confidence_map import measured_confidence
 from dualfocus.inference import DepthModel, load_model
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 from dualfocus.resizing import guided_upsample, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.training.calibrate import smooth_map
+from dualfocus.training.calibrate import fit_shifts, smooth_map
 
 MODELS = ("dualfocus-s", "classical")
 
@@ -218,7 +219,23 @@ def test_confidence_map_is_fitted_and_applied():
     assert (np.diff(fitted["measured"]) > 0).all()
     network = load_model("dualfocus-s").network
     model = DepthModel("dualfocus-s", network, torch.device("cpu"), {"confidence_map": fitted})
-    assert abs(float(model.calibrate(np.array([0.5]))[0]) - 0.25) < 0.03
+    assert abs(float(model.calibrate(np.array([0.5]), 5)[0]) - 0.25) < 0.03
+
+
+def test_confidence_map_knows_the_number_of_planes():
+    said = (np.arange(200) + 0.5) / 200
+    count, right = np.zeros((2, 5, 200))
+    truth = {0: said / (said + (1 - said) * np.exp(-2.0)), 3: said, 4: said / (said + (1 - said) * np.exp(1.0))}
+    for group, share in truth.items():  # stacks of 2, of 6 to 8 and of 9 or more planes, said alike, right unlike
+        count[group], right[group] = 1000.0, 1000.0 * share
+    fitted = fit_shifts(count, right)
+    assert fitted["planes"] == [2, 3, 4, 6, 9] and fitted["shift"][1] == fitted["shift"][2] == 0.0
+    for planes, group in ((2, 0), (7, 3), (8, 3), (9, 4), (40, 4)):
+        answer = measured_confidence(said, fitted, planes)
+        assert np.abs(answer - truth[group]).max() < 0.04
+        assert (np.diff(answer) > 0).all()
+    old = {"said": [0.0, 1.0], "measured": [0.2, 0.8]}  # of weights made before shifts
+    np.testing.assert_allclose(measured_confidence([0.0, 0.5], old, 2), [0.2, 0.5])
 
 
 def test_network_beats_classical_on_rendered_scenes(models):

@@ -336,6 +336,24 @@ def test_the_record_says_how_the_weights_were_made(trained):
     assert json.loads(trained.with_suffix(".json").read_text()) == record
 
 
+def test_confidence_is_fitted_anew_for_the_stacks_of_a_configuration(trained, tmp_path):
+    config, out = trained.parent.parent / "config.yaml", tmp_path / "again.safetensors"
+    command = [sys.executable, "-m", "dualfocus.training.recalibrate", str(trained), str(config), "-o", str(out)]
+    subprocess.run(command, check=True, capture_output=True)
+    before, after = load_weights(trained), load_weights(out)
+    for key, value in before[1]["validation"].items():  # the same sources and seed; training had the weights in fp32
+        assert after[1]["validation"][key] == pytest.approx(value, rel=0.02)
+    shifts = [record["confidence_map"].pop("shift") for _, record in (before, after)]
+    np.testing.assert_allclose(*shifts, atol=0.2)
+    changing = {"validation": None, "confidence_map": None}
+    assert after[1] | changing == before[1] | changing
+    assert all(torch.equal(v, after[0].state_dict()[k]) for k, v in before[0].state_dict().items())
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"validation": {}}))
+    failed = subprocess.run([*command[:4], str(bare), *command[5:]], capture_output=True, text=True)
+    assert failed.returncode and "validation.sources is empty" in failed.stderr and "Traceback" not in failed.stderr
+
+
 def test_validation_writes_pictures(trained):
     pictures = sorted((trained.parent / "pictures").rglob("*.png"))
     assert [p.parent.name for p in pictures] == ["000002", "000004", "000005"]

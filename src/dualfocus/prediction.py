@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dualfocus.all_in_focus import Place, compose, spread
 from dualfocus.axis import FocusAxis
+from dualfocus.confidence_map import measured_confidence
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
@@ -111,7 +112,7 @@ class Predictor(ABC):
         coordinate, work = found.coordinate, found.coordinate.shape
         if work != size:
             coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
-        confidence = enlarge(self.calibrate(found.confidence), size)
+        confidence = enlarge(self.calibrate(found.confidence, len(stack)), size)
         depth = np.asarray(axis.depth(coordinate), np.float32)
         valid = (confidence >= LEAST_CONFIDENCE) & np.isfinite(depth)
         if stack.common_region is not None:
@@ -134,12 +135,10 @@ class Predictor(ABC):
             images=list(stack.index_names if stack.unit == "index" else stack.names),
         )
 
-    def calibrate(self, confidence: NDArray) -> NDArray[np.float32]:
-        """Carry the network's confidence to the measured share of right answers, by the record's map."""
+    def calibrate(self, confidence: NDArray, planes: int) -> NDArray[np.float32]:
+        """Carry the network's confidence for a stack of ``planes`` to the measured share of right answers."""
         fitted = self.record.get("confidence_map")
-        if fitted is None:
-            return confidence.astype(np.float32)
-        return np.interp(confidence, fitted["said"], fitted["measured"]).astype(np.float32)
+        return confidence.astype(np.float32) if fitted is None else measured_confidence(confidence, fitted, planes)
 
     def _warnings(self, size: Size, work: Size) -> list[str]:
         warnings = []

@@ -1,31 +1,27 @@
-"""The map from the confidence a network says to the share of right answers that was measured on held-out stacks."""
+"""Fitting the map from the confidence a network says to the share of right answers, on held-out stacks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypedDict
 
 import numpy as np
 import torch
-from scipy.optimize import isotonic_regression
+from scipy.optimize import isotonic_regression, minimize_scalar
 from torch import nn
 
+from dualfocus.confidence_map import ConfidenceMap, plane_group, shifted
 from dualfocus.training.objective import Batch, network_input, to_device
+
+PLANE_STARTS = [2, 3, 4, 6, 9]  # of the ranges of N that have a shift of their own
 
 _BINS = 200
 _KNOTS = 41
-
-
-class ConfidenceMap(TypedDict):
-    """A piecewise linear, increasing map: ``measured`` at the points ``said``."""
-
-    said: list[float]
-    measured: list[float]
+_CENTRES = (np.arange(_BINS) + 0.5) / _BINS
 
 
 @torch.no_grad()
 def fit_confidence_map(network: nn.Module, batches: Iterable[Batch], device: torch.device) -> ConfidenceMap:
-    """Isotonic regression of "error below half a plane spacing" on the network's confidence.
+    """The map of "error below half a plane spacing" on the network's confidence.
 
     Args:
         network: in evaluation mode.
@@ -33,24 +29,38 @@ def fit_confidence_map(network: nn.Module, batches: Iterable[Batch], device: tor
         device: of the network.
     """
     network.eval()
-    count, right = np.zeros(_BINS), np.zeros(_BINS)
+    count, right = np.zeros((2, len(PLANE_STARTS), _BINS))
     for batch in batches:
         batch = to_device(batch, device)
         output = network(network_input(batch), batch["coordinates"])
-        half = 0.5 / (batch["coordinates"].shape[1] - 1)
+        planes = batch["coordinates"].shape[1]
         inside = batch["known"] & (batch["truth"] >= 0) & (batch["truth"] <= 1)
-        hit = ((output.coordinate - batch["truth"]).abs() < half)[inside].cpu().numpy()
-        said = output.confidence[inside].float().cpu().numpy()
-        place = np.minimum((said * _BINS).astype(int), _BINS - 1)
-        count += np.bincount(place, minlength=_BINS)
-        right += np.bincount(place, weights=hit, minlength=_BINS)
-    return smooth_map(count, right)
+        hit = ((output.coordinate - batch["truth"]).abs() < 0.5 / (planes - 1))[inside].cpu().numpy()
+        place = _bins(output.confidence[inside].float().cpu().numpy())
+        group = plane_group(planes, PLANE_STARTS)
+        count[group] += np.bincount(place, minlength=_BINS)
+        right[group] += np.bincount(place, weights=hit, minlength=_BINS)
+    return fit_shifts(count, right)
+
+
+def fit_shifts(count: np.ndarray, right: np.ndarray) -> ConfidenceMap:
+    """The map from pixels and right answers, (groups of N, equal bins of confidence) each.
+
+    A group's shift makes its mean confidence its share of right answers; a group without pixels has none.
+    """
+    shift = [_shift(*rows) if rows[0].sum() else 0.0 for rows in zip(count, right, strict=True)]
+    moved = [_bins(shifted(_CENTRES, value)) for value in shift]
+    pooled = [
+        np.sum([np.bincount(m, weights=r, minlength=_BINS) for m, r in zip(moved, rows, strict=True)], axis=0)
+        for rows in (count, right)
+    ]
+    return ConfidenceMap(**smooth_map(*pooled), planes=PLANE_STARTS, shift=[round(value, 3) for value in shift])
 
 
 def smooth_map(count: np.ndarray, right: np.ndarray) -> ConfidenceMap:
-    """The map from pixels and right answers in equal bins of confidence, both of any length.
+    """The increasing curve from pixels and right answers in equal bins of confidence, both of any length.
 
-    A trace of the identity keeps it strictly increasing, so that the order of pixels never changes.
+    Isotonic regression; a trace of the identity keeps it strictly increasing, so that pixels keep their order.
     """
     centres = (np.arange(len(count)) + 0.5) / len(count)
     share = np.where(count > 0, right / np.maximum(count, 1), centres)
@@ -58,3 +68,13 @@ def smooth_map(count: np.ndarray, right: np.ndarray) -> ConfidenceMap:
     knots = np.linspace(0, 1, _KNOTS)
     measured = 0.98 * np.interp(knots, centres, fitted) + 0.02 * knots
     return ConfidenceMap(said=[round(k, 4) for k in knots.tolist()], measured=[round(m, 5) for m in measured.tolist()])
+
+
+def _bins(confidence: np.ndarray) -> np.ndarray:
+    return np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+
+
+def _shift(count: np.ndarray, right: np.ndarray) -> float:
+    """The shift of the log-odds at which the mean confidence of these pixels is their share of right answers."""
+    gap = lambda shift: float(((shifted(_CENTRES, shift) * count).sum() - right.sum()) / count.sum()) ** 2  # noqa: E731
+    return float(minimize_scalar(gap, bounds=(-4.0, 4.0), method="bounded").x)

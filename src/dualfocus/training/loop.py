@@ -151,7 +151,7 @@ class Trainer:
         """Write the averaged weights with their record."""
         path = self.config.output / f"{self.config.model.name}.safetensors"
         record = self._record(figures)
-        held_out = self.validation.draw(self.config.validation.calibration_stacks, 1)
+        held_out = self.validation.draw_for_calibration()
         record["confidence_map"] = fit_confidence_map(self.average.module, held_out, self.accelerator.device)
         save_weights(path, self.config.model.name, self.average.module, record)
         return path

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from dualfocus.training.batches import collate
+from dualfocus.training.batches import choose_planes, collate
 from dualfocus.training.config import ValidationConfig
 from dualfocus.training.objective import Batch, network_input, to_device, validation_errors
 from dualfocus.training.sources import TrainingStack, open_source
@@ -26,14 +26,28 @@ class Validation:
         self.shares = weights / weights.sum()
         self.batches = list(self.draw(config.stacks, 0))
 
-    def draw(self, count: int, number: int) -> Iterator[Batch]:
-        """``count`` held-out stacks one by one, sources by weight, always the same for the same ``number``."""
+    def draw(self, count: int, number: int, planes_range: tuple[int, int] | None = None) -> Iterator[Batch]:
+        """``count`` held-out stacks one by one, sources by weight, always the same for the same ``number``.
+
+        Args:
+            count: of stacks.
+            number: of the series.
+            planes_range: least and most planes, longer stacks are used in part; default: whole stacks of about the
+                configured number.
+        """
         rng = np.random.default_rng((self.seed, 2**31, number))
+        least, most = planes_range or self.config.planes
         for _ in range(count if self.sources else 0):
-            planes = int(rng.integers(self.config.planes[0], self.config.planes[1] + 1))
+            planes = int(rng.integers(least, most + 1))
             source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
             stack = source.draw(rng, planes, self.config.crop)
+            if planes_range:
+                stack = choose_planes(stack, rng, planes)
             yield collate([centre_crop(stack, self.config.crop)])
+
+    def draw_for_calibration(self) -> Iterator[Batch]:
+        """Other held-out stacks than those validated on, of all numbers of planes, to fit the confidence map."""
+        return self.draw(self.config.calibration_stacks, 1, self.config.calibration_planes)
 
     @torch.no_grad()
     def __call__(self, network: nn.Module, device: torch.device, pictures: Path | None = None) -> dict[str, float]:

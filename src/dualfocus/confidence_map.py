@@ -1,0 +1,57 @@
+"""The map from the confidence a network says to the share of right answers that was measured; numpy alone.
+
+What a network says is off by an amount that depends most on the number of planes: half a plane spacing is half of the
+focus range for two planes, where nearly every answer is right, and a twentieth of it for eleven. So the map has two
+steps: a shift of the log-odds for each range of N, and one increasing curve for all.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_LEAST = 1e-3  # confidences nearer to 0 or 1 than this are not told apart
+
+
+class _Curve(TypedDict):
+    said: list[float]
+    measured: list[float]
+
+
+class ConfidenceMap(_Curve, total=False):
+    """A piecewise linear, increasing curve, ``measured`` at the points ``said``, after a shift that depends on N.
+
+    ``shift`` holds one value for each range of N, added to log(c / (1 - c)); range k begins at ``planes[k]``. Maps of
+    weights made before there were shifts lack both.
+    """
+
+    planes: list[int]
+    shift: list[float]
+
+
+def measured_confidence(said: ArrayLike, fitted: ConfidenceMap | dict[str, Any], planes: int) -> NDArray[np.float32]:
+    """Carry the confidence that a network says for a stack to the measured share of right answers.
+
+    Args:
+        said: in [0, 1], of any shape.
+        fitted: of the weights' record.
+        planes: number of planes of the stack.
+    """
+    said = np.asarray(said, np.float32)
+    if "shift" in fitted:
+        group = plane_group(planes, fitted["planes"])
+        said = shifted(said, fitted["shift"][group])
+    return np.interp(said, fitted["said"], fitted["measured"]).astype(np.float32)
+
+
+def plane_group(planes: int, starts: list[int]) -> int:
+    """Which of the ranges that begin at ``starts`` (increasing) a number of planes is in."""
+    return max(int(np.searchsorted(starts, planes, side="right")) - 1, 0)
+
+
+def shifted(confidence: NDArray[Any], shift: float) -> NDArray[Any]:
+    """The confidence whose log-odds are larger by ``shift``."""
+    c = np.clip(confidence, _LEAST, 1 - _LEAST)
+    return 1 / (1 + (1 - c) / c * np.exp(-shift).astype(c.dtype))
