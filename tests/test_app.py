@@ -23,7 +23,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 import dualfocus
 from dualfocus.app import jobs
 from dualfocus.app.jobs import Limits, answer
-from dualfocus.commands.predict import Settings
+from dualfocus.commands.single import Settings
 from dualfocus.loading import load_model
 from dualfocus.outputs.files import RESULT_FILES
 

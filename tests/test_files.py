@@ -10,7 +10,8 @@ from PIL import Image
 from dualfocus.benchmarks.evaluate import evaluate
 from dualfocus.benchmarks.files import NOTE, Files
 from dualfocus.benchmarks.protocols import find_protocol
-from dualfocus.cli import DEMO_STACK, main
+from dualfocus.cli import main
+from dualfocus.commands.options import DEMO_STACK
 from dualfocus.datasets import Sample
 from dualfocus.datasets.fixture_tools import write_exr
 from dualfocus.stack import FocalStack

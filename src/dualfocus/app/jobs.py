@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from dualfocus.commands.predict import Settings, predict_stack, summary
+from dualfocus.commands.single import Settings, predict_stack, summary
 from dualfocus.outputs.projection import check_projection
 from dualfocus.readers import load_stack
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dualfocus.app.jobs import KEPT_SECONDS, Answer, Limits, answer
-from dualfocus.commands.predict import Settings
+from dualfocus.commands.single import Settings
 from dualfocus.stack import UNITS
 
 _QUEUE = 20  # visitors that may wait

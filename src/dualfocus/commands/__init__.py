@@ -1,1 +1,1 @@
-"""Parts of the command line that are not the commands themselves (see `dualfocus.cli`)."""
+"""The commands, one or two to a file, and the parts that they share; `dualfocus.cli` puts them together."""

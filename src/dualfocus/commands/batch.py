@@ -17,7 +17,7 @@ from rich.text import Text
 
 from dualfocus.commands.batch_folder import open_batch
 from dualfocus.commands.console import progress_bar, warn
-from dualfocus.commands.predict import Settings, predict_stack, summary
+from dualfocus.commands.single import Settings, predict_stack, summary
 
 if TYPE_CHECKING:
     from dualfocus.prediction import Predictor

@@ -1,9 +1,43 @@
-"""What `dualfocus bench` times: models, a training, the projection, or streaming."""
+"""`dualfocus bench`: time and memory of models, a training, the projection, or streaming."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualfocus.commands.console import status
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption
+
+
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(help="Models (dualfocus-s and dfv when none is named).")] = None,
+    planes: Annotated[str, typer.Option(help="Numbers of planes.", metavar="5,10,...")] = "5",
+    size: Annotated[str, typer.Option(help="Heights and widths.", metavar="480x640,...")] = "480x640",
+    backend: Annotated[str, typer.Option(help="Of eager, compile and onnx.", metavar="eager,...")] = "eager",
+    precision: Annotated[str, typer.Option(help="Of fp32, bf16, fp16 and int8.", metavar="fp32,...")] = "fp32",
+    repeats: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 7,
+    device: DeviceOption = "auto",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the figures, JSON and Markdown.")] = None,
+    stages: Annotated[bool, typer.Option("--stages", help="Also how the time divides, from files to files.")] = False,
+    training: Annotated[Path | None, typer.Option(help="Time this training configuration instead.")] = None,
+    projection: Annotated[bool, typer.Option("--projection", help="Time solvers of the projection instead.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Time streaming instead.")] = False,
+) -> None:
+    """Time and peak memory of models, interleaved (needs no weights), or the pace of a training."""
+    models = models or [DEFAULT_MODEL, "dfv"]
+    with status("timing"):
+        if training is not None:
+            text = training_pace(training)
+        elif projection:
+            text = projection_cost(out)
+        elif stream:
+            text = streaming_gain(planes, size, repeats, device)
+        else:
+            text = speed(models, planes, size, backend, precision, repeats, device, out, stages)
+    typer.echo(text)
 
 
 def speed(

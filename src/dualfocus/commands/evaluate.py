@@ -1,16 +1,49 @@
-"""`dualfocus evaluate` from its words to what it prints: which data belong to which protocol, and in which process."""
+"""`dualfocus evaluate`: which data belong to which protocol, and in which process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dualfocus.benchmarks.evaluate import Options, command_words, evaluate_all
-from dualfocus.benchmarks.processes import join, launch
-from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol, needs_data
 from dualfocus.commands.console import progress_bar
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption
+
+if TYPE_CHECKING:
+    from dualfocus.benchmarks.evaluate import Options
+
+
+def evaluate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
+    protocol: Annotated[
+        list[str],
+        typer.Option(help="stacks, procedural, nyu/hybriddepth-n5, ... (docs/benchmarks.md); may be repeated."),
+    ],
+    models: Annotated[
+        list[str] | None, typer.Argument(help=f"Models, or files:FOLDER of predictions; {DEFAULT_MODEL} if none.")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]PATH", help="Data of the protocol, of protocol NAME, or of all NAME/...; repeat."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many samples, evenly spread.")] = None,
+    device: DeviceOption = "auto",
+    resume: Annotated[bool, typer.Option(help="Keep the rows that are there already.")] = True,
+    worst: Annotated[int, typer.Option(min=0, help="Draw this many of the worst images of each model.")] = 3,
+    worst_by: Annotated[str | None, typer.Option(help="Metric that tells which are worst; the table's first.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Share the images between so many processes or GPUs.")] = 1,
+) -> int:
+    """Measure models on stacks with ground truth, under one protocol or several."""
+    from dualfocus.benchmarks.evaluate import Options
+
+    options = Options(limit, device, resume, worst, worst_by)
+    paths = assign_data(protocol, data or [])
+    if processes > 1:
+        return run_in_processes(processes, models or [DEFAULT_MODEL], paths, out, options)
+    run(models or [DEFAULT_MODEL], paths, out, options)
+    return 0
 
 
 def assign_data(protocols: Sequence[str], given: Sequence[str]) -> dict[str, Path | None]:
@@ -28,6 +61,8 @@ def assign_data(protocols: Sequence[str], given: Sequence[str]) -> dict[str, Pat
         ValueError: an unknown protocol or one named twice, data for a protocol that is not asked for, or for the same
             protocol twice.
     """
+    from dualfocus.benchmarks.protocols import find_protocol, needs_data
+
     for protocol in protocols:
         find_protocol(protocol)
     if len(set(protocols)) != len(protocols):
@@ -62,6 +97,8 @@ def _serves(name: str, protocol: str) -> bool:
 
 def _split(text: str) -> tuple[str, Path]:
     """Name and path of `NAME=PATH`; no name for a path alone, which may hold a = too."""
+    from dualfocus.benchmarks.protocols import PROTOCOLS
+
     name, sign, path = text.partition("=")
     if sign and any(_serves(name, protocol) for protocol in PROTOCOLS):
         return name, Path(path)
@@ -72,6 +109,9 @@ def _split(text: str) -> tuple[str, Path]:
 
 def run(models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options) -> None:
     """Measure, and print the summary from the main process."""
+    from dualfocus.benchmarks.evaluate import evaluate_all
+    from dualfocus.benchmarks.processes import join
+
     processes = join(options.device)
     with progress_bar("evaluating", shown=processes.is_main) as report:
         evaluate_all(models, data, out, options, report, processes=processes)
@@ -85,6 +125,9 @@ def run_in_processes(
     count: int, models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options
 ) -> int:
     """`run` in several processes; returns the exit code."""
+    from dualfocus.benchmarks.evaluate import command_words
+    from dualfocus.benchmarks.processes import launch
+
     words = command_words(models, data, out, options)
     words += [] if options.resume else ["--no-resume"]
     return launch(count, options.device, words)

@@ -1,10 +1,11 @@
-"""What `dualfocus info` tells: models, versions, devices."""
+"""`dualfocus info`: models, versions, devices."""
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib import metadata
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +14,15 @@ from rich.table import Table
 from dualfocus import __version__
 
 _LIBRARIES = ("torch", "numpy", "pillow", "tifffile", "opencv-python-headless", "safetensors")
+
+
+def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Models with their size and cost at 5 planes of 480 x 640, versions and devices."""
+    record = installation()
+    if as_json:
+        typer.echo(json.dumps(record, indent=2))
+    else:
+        show(record)
 
 
 def installation() -> dict[str, Any]:

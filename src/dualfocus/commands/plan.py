@@ -1,15 +1,57 @@
-"""What `dualfocus plan` prints."""
+"""`dualfocus plan`: where to focus, before the photographs are taken."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
+import typer
+from rich.console import Console
 from rich.table import Table
 
-from dualfocus.planning import Plan, plan_camera, plan_microscope
+if TYPE_CHECKING:
+    from dualfocus.planning import Plan
 
 _FAINT_PX, _WIDE_PX = 1.0, 8.0  # neighbours nearer or farther apart than the network is at home with
+
+
+def plan(
+    focal_length: Annotated[float | None, typer.Option(help="Of the lens, in mm.", rich_help_panel="Camera")] = None,
+    f_number: Annotated[float | None, typer.Option(help="Of the aperture.", rich_help_panel="Camera")] = None,
+    sensor_width: Annotated[float | None, typer.Option(help="In mm.", rich_help_panel="Camera")] = None,
+    pixels: Annotated[int | None, typer.Option(help="Of a picture's width.", rich_help_panel="Camera")] = None,
+    near: Annotated[float | None, typer.Option(help="Nearest distance in metres.", rich_help_panel="Camera")] = None,
+    far: Annotated[float | None, typer.Option(help="Farthest, in metres or inf.", rich_help_panel="Camera")] = None,
+    na: Annotated[float | None, typer.Option(help="Numerical aperture.", rich_help_panel="Microscope")] = None,
+    pixel_um: Annotated[
+        float | None, typer.Option(help="Pixel size in the object, in um.", rich_help_panel="Microscope")
+    ] = None,
+    depth_um: Annotated[
+        float | None, typer.Option(help="Height of the object, in um.", rich_help_panel="Microscope")
+    ] = None,
+    planes: Annotated[int | None, typer.Option(min=2, help="How many, in place of --spacing.")] = None,
+    spacing: Annotated[float, typer.Option(help="Largest blur, in pixels, between neighbouring planes.")] = 3.0,
+    error: Annotated[float, typer.Option(help="Expected error in plane spacings.")] = 0.25,
+) -> None:
+    """Where to focus, how many planes it takes, and the depth accuracy to expect."""
+    made = make_plan(
+        {
+            "--focal-length": focal_length,
+            "--f-number": f_number,
+            "--sensor-width": sensor_width,
+            "--pixels": pixels,
+            "--near": near,
+            "--far": far,
+        },
+        {"--na": na, "--pixel-um": pixel_um, "--depth-um": depth_um},
+        planes,
+        spacing,
+        error,
+    )
+    Console().print(to_table(made))
+    for line in advice(made):
+        typer.echo(line)
 
 
 def make_plan(
@@ -24,6 +66,8 @@ def make_plan(
     Raises:
         ValueError: both, neither or half of one described, or values out of range.
     """
+    from dualfocus.planning import plan_camera, plan_microscope
+
     given = [any(value is not None for value in options.values()) for options in (camera, microscope)]
     if given[0] == given[1]:
         raise ValueError(f"describe either a camera ({' '.join(camera)}) or a microscope ({' '.join(microscope)})")
@@ -50,7 +94,7 @@ def to_table(plan: Plan) -> Table:
         table.add_column(heading, justify="right")
     for number, (focus, error) in enumerate(zip(plan.focus, plan.depth_error, strict=True), start=1):
         dioptres = [f"{1 / focus:.3f}"] if camera else []
-        table.add_row(str(number), f"{focus:.4g}", *dioptres, f"{error:.2g}" if np.isfinite(error) else "no limit")
+        table.add_row(str(number), f"{focus:.4g}", *dioptres, f"{error:.2g}" if math.isfinite(error) else "no limit")
     return table
 
 
@@ -67,7 +111,7 @@ def advice(plan: Plan) -> list[str]:
     elif plan.spacing_px > _WIDE_PX:
         lines.append("A point can be blurred in every plane: take more planes.")
     values = ",".join(f"{value:.4g}" for value in plan.focus)
-    if np.isfinite(plan.focus).all():
+    if all(map(math.isfinite, plan.focus)):
         lines.append(f"For predict: --focus {values} --unit {plan.unit}")
     else:
         dioptres = ",".join(f"{1 / value:.4g}" for value in plan.focus)

@@ -1,179 +1,143 @@
-"""`dualfocus predict` and `demo`: one focal stack to an output folder."""
+"""`dualfocus predict` and `demo`: one focal stack or several, to an output folder."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
 import typer
 
-from dualfocus.commands.console import progress_bar, warn
+from dualfocus.commands.options import (
+    DEFAULT_MODEL,
+    DEMO_STACK,
+    AlsoOption,
+    DeviceOption,
+    FovOption,
+    ModelOption,
+    OverwriteOption,
+    PointsOption,
+)
+from dualfocus.commands.single import Settings, calibration_settings, parse_formats, predict_one
 
-if TYPE_CHECKING:
-    from dualfocus.calibration import Point
-    from dualfocus.outputs import DepthResult
-    from dualfocus.prediction import Predictor, Progress
-
-Source = Path | list[Path]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is the same for every stack of a command; plain data, so that it can go to another process.
-
-    Attributes:
-        model: name of a model, or a .safetensors file.
-        device: auto, cpu, cuda or mps.
-        load: keyword arguments of `load_stack`.
-        also: further files, see `DepthResult.save`.
-        fov: field of view in degrees, for them.
-        align: how to register the frames, see `dualfocus.align`.
-        order: see `ordering.settle_order`.
-        points: for `calibration.calibrate`, with
-        points_unit: the unit of their distances, and
-        points_coordinate: the coordinate of the fit.
-    """
-
-    model: str
-    device: str = "auto"
-    load: dict[str, Any] = field(default_factory=dict)
-    also: tuple[str, ...] = ()
-    fov: float | None = None
-    align: str = "auto"
-    order: str = "given"
-    points: tuple[Point, ...] = ()
-    points_unit: str = "m"
-    points_coordinate: str | None = None
+_INPUT, _FOCUS, _BATCH = "Input", "Focus distances", "Several stacks"  # headings in the help
 
 
-def parse_formats(texts: Iterable[str] | None, points: bool) -> tuple[str, ...]:
-    """The formats of `--also tiff,exr --also ply`, and of `--points`, each once."""
-    names = [name.strip().lower() for text in texts or () for name in text.split(",")]
-    return tuple(dict.fromkeys([*filter(None, names), *(["ply"] if points else [])]))
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")] = Path("dualfocus-demo"),
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    points: PointsOption = False,
+    also: AlsoOption = None,
+    fov: FovOption = None,
+) -> None:
+    """Depth of the focal stack that comes with the program."""
+    predict_one(DEMO_STACK, out, Settings(model, device, {}, parse_formats(also, points), fov), overwrite)
 
 
-def predict_one(source: Source, out: Path, settings: Settings, overwrite: bool) -> None:
-    """Predict one stack, write the result, and say what came out."""
-    with progress_bar(settings.model) as report:
-        result = predict_stack(source, out, settings, overwrite, progress=report)
-    warn(result.warnings)
-    if result.calibration is not None and len(settings.points) > 2:
-        typer.echo(residuals(result.calibration))
-    typer.echo(f"{summary(result)}; written to {out}")
+def predict(
+    stack: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A folder of photographs or a ZIP of one, the photographs, a multi-page TIFF, a video of a focus "
+            "sweep, or a stack.json; several of these, or a folder of them, are a batch."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
+    focus: Annotated[
+        str | None,
+        typer.Option(
+            help="Focus distances in file order, separated by commas.", metavar="0.3,0.5,...", rich_help_panel=_FOCUS
+        ),
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Their unit: m, mm, um, dioptre or index.", rich_help_panel=_FOCUS)
+    ] = None,
+    z_step: Annotated[
+        float | None, typer.Option(help="Micrometres from plane to plane, instead.", rich_help_panel=_FOCUS)
+    ] = None,
+    order: Annotated[
+        str,
+        typer.Option(
+            help="Of images without distances: as given, found from the images (auto), or near_to_far or far_to_near.",
+            metavar="given|auto|...",
+            rich_help_panel=_FOCUS,
+        ),
+    ] = "given",
+    calibrate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pixels of known distance, two or more, which make a relative depth metric; in --unit.",
+            metavar="'X,Y=DISTANCE ...'",
+            rich_help_panel=_FOCUS,
+        ),
+    ] = None,
+    calibrate_in: Annotated[
+        str | None,
+        typer.Option(
+            help="inverse_depth (a lens moved in equal steps) or depth (a stage).",
+            metavar="COORDINATE",
+            rich_help_panel=_FOCUS,
+        ),
+    ] = None,
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="Channel of a microscope's TIFF, from 0.", rich_help_panel=_INPUT)
+    ] = None,
+    time: Annotated[
+        int | None, typer.Option(min=0, help="Time point of a microscope's TIFF, from 0.", rich_help_panel=_INPUT)
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(help="Micrometres of the scene to a pixel.", rich_help_panel=_INPUT)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=2, help="Frames of a video to use (10).", rich_help_panel=_INPUT)
+    ] = None,
+    align: Annotated[
+        str,
+        typer.Option(
+            help="Register the frames: auto, none, translation, similarity, affine or homography.",
+            rich_help_panel="Alignment",
+        ),
+    ] = "auto",
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    points: PointsOption = False,
+    also: AlsoOption = None,
+    fov: FovOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the results that are there.", rich_help_panel=_BATCH)
+    ] = False,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: many at once, on one or more machines.", rich_help_panel=_BATCH)
+    ] = "local",
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Address of a Ray cluster; this machine without.", rich_help_panel=_BATCH),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Most stacks at once, with Ray.", rich_help_panel=_BATCH)
+    ] = None,
+) -> None:
+    """Depth, confidence and an all-in-focus image of a focal stack, or of several."""
+    from dualfocus.commands.batch import predict_batch
+    from dualfocus.commands.stacks import find_batch
 
-
-def predict_stack(
-    source: Source,
-    out: Path,
-    settings: Settings,
-    overwrite: bool = False,
-    model: Predictor | None = None,
-    progress: Progress | None = None,
-) -> DepthResult:
-    """Predict one stack and write the result; everything that can be refused is, before anything is computed.
-
-    Args:
-        source: what `load_stack` takes.
-        out: the output folder.
-        settings: of the command.
-        overwrite: write among files that are not ours.
-        model: the one of the settings where it is loaded already.
-        progress: see `Predictor.predict`.
-
-    Returns:
-        The result, as it was written.
-
-    Raises:
-        ValueError: one line that names what is wrong.
-    """
-    from dualfocus.alignment import align, check_choice
-    from dualfocus.calibration import calibrate, check_points, metric_stack
-    from dualfocus.ordering import UNKNOWN_END, settle_order
-    from dualfocus.outputs import check_formats, check_output
-    from dualfocus.readers import load_stack
-    from dualfocus.readers.load import UNKNOWN_DISTANCES
-
-    check_choice(settings.align)
-    check_apart(source if isinstance(source, list) else [source], out)
-    stack = load_stack(source, **settings.load)
-    unit = stack.result_unit
-    if settings.points:
-        check_points(settings.points, stack.size, settings.points_unit, settings.points_coordinate)
-        unit = "m" if settings.points_unit == "dioptre" else settings.points_unit
-    check_formats(settings.also, unit, stack.pixel_size_um, settings.fov)
-    check_output(out, overwrite)
-    stack = settle_order(stack, settings.order)
-    if model is None:
-        from dualfocus.loading import load_model
-
-        model = load_model(settings.model, device=settings.device)
-    aligned = align(stack, settings.align)
-    result = model.predict(aligned, progress=progress)
-    result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
-    if settings.points:
-        answered = (UNKNOWN_DISTANCES, UNKNOWN_END)
-        result.warnings = [text for text in result.warnings if text not in answered]
-        result = calibrate(result, settings.points, settings.points_unit, settings.points_coordinate)
-        aligned = metric_stack(aligned, result)
-    result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=aligned)
-    return result
-
-
-def check_apart(sources: Sequence[Path], out: Path) -> None:
-    """Even --overwrite must not replace a photograph, or leave results where the next run takes them for planes."""
-    from dualfocus.outputs.files import RESULT_FILES
-
-    for path in sources:
-        is_folder = os.path.isdir(path)
-        reads_folder = is_folder or path.name == "stack.json"
-        folder = path if is_folder else path.parent
-        if (reads_folder or path.name in RESULT_FILES) and folder.resolve() == out.resolve():
-            raise ValueError(f"{out} is the folder of the photographs: choose another output folder")
-
-
-def summary(result: DepthResult) -> str:
-    """One line for people: the range of the depth and how much of the image has one."""
-    if result.depth_range is None:
-        return "no pixel has a valid depth"
-    low, high = result.depth_range
-    share = f"{100 * float(result.valid.mean()):.3g} % of the pixels valid"
-    if result.unit == "index":
-        return f"depth from plane {low:.2f} to {high:.2f} (fractional plane index), {share}"
-    return f"depth from {low:.4g} to {high:.4g} {result.unit}, {share}"
-
-
-def residuals(calibration: dict[str, Any]) -> str:
-    """One line for people: how far each calibration point is from the fit."""
-    far = [
-        "infinity" if point["fitted"] is None else f"{point['fitted']:.4g} for {point['given'] or math.inf:.4g}"
-        for point in calibration["points"]
-    ]
-    return f"calibration: the fit gives {', '.join(far)} {calibration['unit']}"
-
-
-def calibration_settings(
-    texts: Sequence[str] | None, unit: str | None, coordinate: str | None, given: Sequence[Any]
-) -> dict[str, Any]:
-    """The settings of `--calibrate`, none without it.
-
-    Args:
-        texts: points as text.
-        unit: of their distances; m when none is given.
-        coordinate: of the fit.
-        given: values of the options that state focus distances, which do not go with it.
-    """
-    from dualfocus.calibration import parse_points
-    from dualfocus.readers.distances import normalise_unit
-
-    if not texts:
-        if coordinate is not None:
-            raise ValueError("--calibrate-in goes with --calibrate: give points of known distance, or leave it out")
-        return {}
-    if any(value is not None for value in given):
-        raise ValueError("focus distances and calibration points are both given: leave one out")
-    points = tuple(parse_points(texts))
-    return {"points": points, "points_unit": normalise_unit(unit) or "m", "points_coordinate": coordinate}
+    calibration = calibration_settings(calibrate, unit, calibrate_in, (focus, z_step))
+    reading = {
+        "focus": focus,
+        "unit": "index" if calibration else unit,
+        "channel": channel,
+        "time": time,
+        "z_step": z_step,
+        "pixel_size": pixel_size,
+        "frames": frames,
+    }
+    settings = Settings(model, device, reading, parse_formats(also, points), fov, align, order, **calibration)
+    batch = find_batch(stack)
+    if batch is None:
+        if resume or engine != "local":
+            raise ValueError("--resume and --engine are for several stacks, and this is one")
+        predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
+    elif predict_batch(batch, out, settings, overwrite, resume, engine, cluster, workers):
+        raise typer.Exit(1)

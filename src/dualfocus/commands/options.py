@@ -1,0 +1,37 @@
+"""Options that several commands share, and what stands for them when they are not given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_MODEL = "dualfocus-s"
+DEMO_STACK = Path(__file__).parents[1] / "samples" / "desk"
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a .safetensors file.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Write among files that are not ours.", rich_help_panel="Output")
+]
+PointsOption = Annotated[
+    bool,
+    typer.Option("--points", help="Also write a point cloud, points.ply: --also ply.", rich_help_panel="Output"),
+]
+AlsoOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Also write, separated by commas: tiff, exr (float depth), ply (point cloud), glb (mesh), html (report).",
+        metavar="FORMATS",
+        rich_help_panel="Output",
+    ),
+]
+FovOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Field of view over the longer side, for what is in 3-D; else the lens's, else 60 degrees.",
+        metavar="DEGREES",
+        rich_help_panel="Output",
+    ),
+]

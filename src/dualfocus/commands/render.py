@@ -1,0 +1,91 @@
+"""`dualfocus render`: focal stacks of made scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualfocus.commands.console import progress_bar
+
+KINDS = ("procedural", "fod", "pathtraced", "fixture")
+
+
+def render(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="procedural; fod: path-traced in the manner of FoD500; pathtraced: the benchmark;"
+            " fixture: a tiny data set to test with."
+        ),
+    ] = "procedural",
+    name: Annotated[str | None, typer.Argument(help="fixture: nyu-bts, fod500, ddff12, ... of which data set.")] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stacks: 40 of pathtraced, else 1024; procedural: rounded up to whole shards."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the data set.")] = 0,
+    textures: Annotated[Path | None, typer.Option(help="Folder of images; noise textures without.")] = None,
+    split: Annotated[str, typer.Option(help="Which textures and meshes: train, held_out or all.")] = "train",
+    size: Annotated[
+        int | None, typer.Option(min=16, help="Side of procedural pictures, 160; width of pathtraced ones, 256.")
+    ] = None,
+    planes: Annotated[tuple[int, int], typer.Option(metavar="LEAST MOST", help="Planes of a procedural stack.")] = (
+        2,
+        12,
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Processes of procedural rendering.")] = 1,
+    meshes: Annotated[
+        Path | None, typer.Option(help="fod, pathtraced: folder of the Sweet Home 3D catalogues (.sh3f).")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="fod, pathtraced: paths a pixel.")] = 24,
+) -> None:
+    """Render focal stacks, to train on or to measure with."""
+    from dualfocus.outputs import check_output
+
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+    if kind == "fixture":
+        from dualfocus.datasets.fixtures import write_fixture
+
+        write_fixture(name or "", out)
+        return typer.echo(f"fixture of {name} in {out}")
+    if name is not None:
+        raise ValueError(f"{name!r}: only fixture takes a name")
+    check_output(out, overwrite=True)
+    stacks = count or (40 if kind == "pathtraced" else 1024)
+    with progress_bar("rendering") as report:
+        if kind == "pathtraced":
+            from dualfocus.rendering.pathtraced_benchmark import write_pathtraced
+
+            write_pathtraced(
+                *(out, stacks, seed, meshes, size or 256, samples),
+                progress=lambda done, total: report(done, total, ""),
+            )
+        elif kind == "fod":
+            from dualfocus.rendering.fod import write_fod
+
+            if meshes is None:
+                raise ValueError("fod scenes need --meshes, the folder of the Sweet Home 3D furniture catalogues")
+            write_fod(
+                *(out, stacks, seed, meshes, textures, split, samples),
+                progress=lambda done, total: report(done, total, ""),
+            )
+        else:
+            from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset
+
+            stacks = -(-stacks // SHARD_SIZE) * SHARD_SIZE
+            write_dataset(
+                out,
+                stacks,
+                seed,
+                textures,
+                size or 160,
+                workers,
+                planes=planes,
+                split=split,
+                progress=lambda done, rate: report(done, max(stacks, done), f"{rate:.1f} a second"),
+            )
+    typer.echo(f"{stacks} stacks in {out}")
