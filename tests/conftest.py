@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,3 +54,22 @@ def benchmark_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
         return made[name]
 
     return folder
+
+
+@pytest.fixture
+def check_damaged(
+    benchmark_data: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """A function of a name of `FIXTURES` and of what spoils its folder: what `dualfocus check-data` says of that."""
+    from dualfocus.cli import main
+
+    def said(name: str, damage: Callable[[Path], object], known_as: str | None = None) -> str:
+        folder = tmp_path / name
+        shutil.copytree(benchmark_data(name), folder)
+        damage(folder)
+        assert main(["check-data", known_as or name, str(folder)]) == 2
+        errors = capsys.readouterr().err
+        assert "Traceback" not in errors and all(line.startswith("error: ") for line in errors.splitlines())
+        return errors
+
+    return said
