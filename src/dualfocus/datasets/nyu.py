@@ -72,6 +72,7 @@ class NyuImages(ABC):
         self._planes = planes
         self._distances = np.asarray([] if focus_distances is None else focus_distances, np.float64)
         self._border = BLACK if split == "test" else WHITE  # the peers test for black in the test split
+        self.names = self._open()
 
     def __len__(self) -> int:
         """Number of images of the split."""
@@ -88,6 +89,10 @@ class NyuImages(ABC):
             distances = planes_over(depth, mask, self._planes, f"{self.root}: {name}")
         images = render_gather_stack(rgb, depth, distances, LENS)
         return Sample(name, FocalStack(images, distances, "m", _CAMERA), depth.astype(np.float32), mask, rgb)
+
+    @abstractmethod
+    def _open(self) -> list[str]:
+        """Look at what is in `root`; returns the names of the split's images."""
 
     @abstractmethod
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
@@ -146,21 +151,13 @@ class NyuLabelled(NyuImages):
         ValueError: a missing or unreadable file, and as for `NyuImages`.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "test",
-        *,
-        planes: int | None = None,
-        focus_distances: Sequence[float] | None = None,
-    ) -> None:
-        super().__init__(root, split, planes=planes, focus_distances=focus_distances)
+    def _open(self) -> list[str]:
         record = _read_record(self.root / "splits.json")
-        if split not in record:
-            raise ValueError(f"{self.root / 'splits.json'}: no split {split!r} in it")
+        if self.split not in record:
+            raise ValueError(f"{self.root / 'splits.json'}: no split {self.split!r} in it")
         self._cropped = record.get("cropped") is True  # a pack holds the central crop alone
         self._decode = _depth_decoder(record, self.root / "splits.json")
-        self.names = [f"{index:04d}" for index in record[split]]
+        return [f"{index:04d}" for index in record[self.split]]
 
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """See `NyuImages`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,18 +35,10 @@ class NyuBts(NyuImages):
         ValueError: no such folder, nothing in it, a bad list, and as for `NyuImages`.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "test",
-        *,
-        planes: int | None = None,
-        focus_distances: Sequence[float] | None = None,
-    ) -> None:
-        super().__init__(root, split, planes=planes, focus_distances=focus_distances)
-        self.folder = split_folder(self.root, split)
-        self.pairs = list_pairs(self.root, self.folder, split)
-        self.names = [rgb.removesuffix(Path(rgb).suffix) for rgb, _ in self.pairs]
+    def _open(self) -> list[str]:
+        self.folder = split_folder(self.root, self.split)
+        self.pairs = list_pairs(self.root, self.folder, self.split)
+        return [rgb.removesuffix(Path(rgb).suffix) for rgb, _ in self.pairs]
 
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """See `NyuImages`."""

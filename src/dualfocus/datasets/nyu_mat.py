@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +33,7 @@ class NyuMat(NyuImages):
         ValueError: no such file, no HDF5, keys or images missing, and as for `NyuImages`.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "test",
-        *,
-        planes: int | None = None,
-        focus_distances: Sequence[float] | None = None,
-    ) -> None:
-        super().__init__(root, split, planes=planes, focus_distances=focus_distances)
+    def _open(self) -> list[str]:
         self.file = LazyFile(self.root, HOW)
         shapes = self.file.shapes("images", "rawDepths")
         count = shapes["images"][0]
@@ -52,9 +43,8 @@ class NyuMat(NyuImages):
         test = test_indices(self.root)
         if max(test) >= count:
             raise ValueError(f"{self.root}: holds {count} images, the labelled set {COUNT}; download it again")
-        chosen = test if split == "test" else sorted(set(range(count)) - set(test))
-        self._indices = chosen
-        self.names = [f"{index:04d}" for index in chosen]
+        self._indices = test if self.split == "test" else sorted(set(range(count)) - set(test))
+        return [f"{index:04d}" for index in self._indices]
 
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """See `NyuImages`."""
