@@ -105,7 +105,7 @@ def make_stack(planes: int, height: int, width: int) -> FocalStack:
         radius = np.rint(4 * np.abs(surface - u)).astype(int)
         low, high = np.maximum(columns - radius, 0), np.minimum(columns + radius + 1, width)
         frame = (sums[:, high] - sums[:, low]) / (high - low)[None, :, None]
-        frames.append(np.clip(frame, 0, 255).astype(np.uint8))
+        frames.append(np.clip(frame, 0, 255).astype(np.uint8, order="C"))  # in memory as decoders give a photograph
     return FocalStack(frames, 1 / coordinate, "m")
 
 
