@@ -47,7 +47,7 @@ class _Tile(NamedTuple):
 
 def spread(std: NDArray) -> Map:
     """Deviation of the planes that come into question, from that of the estimate, in plane spacings."""
-    return np.float32(0.5) * np.hypot(np.float32(1), std.astype(np.float32))
+    return np.float32(0.5) * np.sqrt(np.square(std, dtype=np.float32) + np.float32(1))
 
 
 def compose(frames: Callable[[int], NDArray], planes: int, place: Place, dtype: np.dtype) -> NDArray:
@@ -76,28 +76,36 @@ def compose(frames: Callable[[int], NDArray], planes: int, place: Place, dtype: 
                 details, shares = _plane_tile(frame[tile.outer], _prior(place, tile, n), levels)
                 for level in range(levels + 1):
                     whole, part = _at_level(tile, level)
-                    total[level][whole] += details[level][part]
-                    weights[level][whole] += shares[level][part]
+                    share = shares[level][part]
+                    cv2.accumulateProduct(details[level][part], _three(share), total[level][whole])
+                    weights[level][whole] += share
     return _collapse(total, weights, dtype)
 
 
 def _plane_tile(pixels: NDArray, prior: Map, levels: int) -> tuple[list[Map], list[Map]]:
-    """Weighted coefficients (h, w, 3) of every level of a plane, and their weights (h, w), coarsest last."""
-    scale = {"uint8": 1.0, "uint16": 255 / 65535}.get(str(pixels.dtype), 255.0)
+    """Coefficients (h, w, 3) of every level of a plane, and their weights (h, w), coarsest last."""
     image = pixels.astype(np.float32)
-    image *= np.float32(scale)
+    if pixels.dtype != np.uint8:
+        image *= np.float32(255 / 65535 if pixels.dtype == np.uint16 else 255)
     details, shares = [], []
     for _ in range(levels):
         below: Map = np.asarray(cv2.pyrDown(image), np.float32)
         image -= cv2.pyrUp(below, dstsize=image.shape[1::-1])
         energy = cv2.GaussianBlur(cv2.transform(image, _LUMA) ** 2, (5, 5), 1)
-        share = prior * (energy + np.float32(_NOISE**2)) ** _SHARPNESS
-        image *= share[..., None]
+        shares.append(prior * (energy + np.float32(_NOISE**2)) ** _SHARPNESS)
         details.append(image)
-        shares.append(share)
         image, prior = below, np.asarray(cv2.pyrDown(prior), np.float32)
-    image *= prior[..., None]
     return [*details, image], [*shares, prior]
+
+
+def _three(values: Map) -> Map:
+    """(h, w) -> (h, w, 3): OpenCV has no broadcasting, and NumPy's is slow where the last axis is short."""
+    return np.asarray(cv2.merge((values, values, values)), np.float32)
+
+
+def _divided(total: Map, weights: Map) -> Map:
+    """In the place of ``total``, (h, w, 3)."""
+    return np.divide(total, _three(weights), out=total)
 
 
 def _prior(place: Place, tile: _Tile, n: int) -> Map:
@@ -133,10 +141,9 @@ def _at_level(tile: _Tile, level: int) -> tuple[tuple[slice, slice], tuple[slice
 
 def _collapse(total: list[Map], weights: list[Map], dtype: np.dtype) -> NDArray:
     """The image of a pyramid of weighted sums; both are used up."""
-    image = total.pop() / weights.pop()[..., None]
+    image = _divided(total.pop(), weights.pop())
     while total:
-        finer = total.pop()
-        finer /= weights.pop()[..., None]
+        finer = _divided(total.pop(), weights.pop())
         finer += cv2.pyrUp(image, dstsize=finer.shape[1::-1])
         image = finer
     if dtype == np.uint16:

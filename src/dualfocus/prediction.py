@@ -16,7 +16,7 @@ from dualfocus.confidence_map import measured_confidence
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.windows import Size, local_spacing, plane_position
+from dualfocus.windows import Size, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 
@@ -168,7 +168,8 @@ class _Reader:
 def _place(found: Maps, u: NDArray[np.float64], size: Size) -> Place:
     """Where the pixels of the photographs are in focus, for the all-in-focus image."""
     position = plane_position(found.coordinate, u)
-    deviation = found.std / local_spacing(found.coordinate, u)
+    steps = np.diff(np.asarray(u, np.float32))
+    deviation = found.std / steps[np.clip(np.ceil(position).astype(np.intp) - 1, 0, len(steps) - 1)]
     return Place(enlarge(position, size), spread(enlarge(deviation, size)))
 
 

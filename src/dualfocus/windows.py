@@ -44,12 +44,6 @@ def plane_position(coordinate: NDArray, u: ArrayLike) -> NDArray[np.float32]:
     return np.interp(coordinate, planes, np.arange(len(planes))).astype(np.float32)
 
 
-def local_spacing(coordinate: NDArray, u: ArrayLike) -> NDArray[np.float32]:
-    """Distance between the two planes around each coordinate."""
-    steps = np.diff(np.asarray(u, np.float32))
-    return steps[np.clip(np.searchsorted(np.asarray(u)[1:-1], coordinate), 0, len(steps) - 1)]
-
-
 def window_share(place: NDArray[np.float32], starts: list[int], number: int) -> NDArray[np.float32]:
     """How much of each pixel comes from a window: linear between the centres of neighbouring windows, sum 1.
 
