@@ -14,16 +14,59 @@ from torch.nn import functional as F
 from dualfocus.models.layers import ConvNorm, Residual
 
 _NOISE_FLOOR = 1.5 / 255  # Laplacian response below which the log energy is flat: about the noise of 8-bit photos
+LOG_SCALE = 3  # of the log energy, which then is about 2 from flat to the sharpest edge
+
+
+def sharpness(images: Tensor) -> Tensor:
+    """Luma Laplacian in units of the noise floor, at least 0: (M, 3, H, W) -> (M, 1, H, W)."""
+    luma = images.mean(dim=1, keepdim=True)
+    padded = F.pad(luma, (1, 1, 1, 1), mode="replicate")
+    twice = 2 * luma
+    across = (twice - padded[..., 1:-1, :-2]).sub_(padded[..., 1:-1, 2:]).abs_()
+    down = (twice - padded[..., :-2, 1:-1]).sub_(padded[..., 2:, 1:-1]).abs_()
+    return across.add_(down).div_(_NOISE_FLOOR)
 
 
 def log_sharpness(images: Tensor) -> Tensor:
     """Log energy of the luma Laplacian, about -1 (flat) to 1 (sharpest edge): (M, 3, H, W) -> (M, 1, H, W)."""
-    luma = images.mean(dim=1, keepdim=True)
-    padded = F.pad(luma, (1, 1, 1, 1), mode="replicate")
-    centre = padded[..., 1:-1, 1:-1]
-    across = (2 * centre - padded[..., 1:-1, :-2] - padded[..., 1:-1, 2:]).abs()
-    down = (2 * centre - padded[..., :-2, 1:-1] - padded[..., 2:, 1:-1]).abs()
-    return torch.log1p((across + down) / _NOISE_FLOOR) / 3 - 1
+    return sharpness(images).log1p_().div_(LOG_SCALE).sub_(1)
+
+
+def stem_input(images: Tensor) -> Tensor:
+    """Colours about 0 and their log energy, channels last: (M, 3, H, W) in [0, 1] -> (M, 4, H, W)."""
+    energy = log_sharpness(images)
+    if torch.jit.is_tracing():  # a graph cannot hold writing into slices, which here saves most of the time
+        return torch.cat(((images - 0.45) * 4, energy), dim=1)
+    count, _, height, width = images.shape
+    x = images.new_empty(count, height, width, 4)
+    for channel, colour in enumerate(images.unbind(1)):
+        x[..., channel] = (colour - 0.45).mul_(4)
+    x[..., 3] = energy[:, 0]
+    return x.permute(0, 3, 1, 2)
+
+
+class Stem(ConvNorm):
+    """3x3 convolution of cells of 2x2 pixels; :meth:`fold` makes it one of 6x6 pixels, so that no cells are built."""
+
+    cell = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, inputs / 4, H, W) -> (M, outputs, H / 2, W / 2)."""
+        if self.conv.stride == (1, 1):
+            x = F.pixel_unshuffle(x, self.cell)
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
+
+    def fold(self) -> None:
+        """See :meth:`ConvNorm.fold`; the kernel of a cell's pixels is that of its channels, laid out in space."""
+        super().fold()
+        cells = self.conv
+        if cells.stride == (1, 1):
+            kernel, padding = self.cell * cells.kernel_size[0], self.cell * cells.padding[0]  # type: ignore[operator]
+            inputs = cells.in_channels // self.cell**2
+            conv = nn.Conv2d(inputs, cells.out_channels, kernel, self.cell, padding, device=cells.weight.device)
+            conv.weight = nn.Parameter(F.pixel_shuffle(cells.weight, self.cell).detach(), requires_grad=False)
+            conv.bias = cells.bias
+            self.conv = conv
 
 
 class PlaneEncoder(nn.Module):
@@ -32,15 +75,13 @@ class PlaneEncoder(nn.Module):
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth = widths
-        self.stem = ConvNorm(16, half)
+        self.stem = Stem(16, half)
         self.quarter = nn.Sequential(ConvNorm(half, quarter, stride=2), Residual(quarter))
         self.eighth = nn.Sequential(ConvNorm(quarter, eighth, stride=2), Residual(eighth))
         self.sixteenth = nn.Sequential(ConvNorm(eighth, sixteenth, stride=2), Residual(sixteenth))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(M, 3, H, W) in [0, 1], sides multiples of 16 -> features at 1/4, 1/8, 1/16."""
-        x = torch.cat(((images - 0.45) / 0.25, log_sharpness(images)), dim=1)
-        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
-        quarter = self.quarter(self.stem(x))
+        quarter = self.quarter(self.stem(stem_input(images)))
         eighth = self.eighth(quarter)
         return quarter, eighth, self.sixteenth(eighth)
