@@ -3,8 +3,10 @@
 import math
 
 import torch
+from torch.nn import functional as F
 
 from dualfocus.models.context import FocusPrior, SceneContext, collapse, combine, pixel_focus
+from dualfocus.models.graph import collapse_at_once
 
 
 def prior(trust, place, firmness, size=(1, 1)):
@@ -44,6 +46,22 @@ def test_evidence_is_what_the_likely_plane_shows():
     mean, deviation, peak = evidence[0, 80:83]
     torch.testing.assert_close(mean, torch.full((2, 3), 0.4))
     assert deviation.max() < 1e-3 and peak.min() == 1
+
+
+def test_images_of_8_bits_are_taken_as_they_are():
+    images, features = torch.randint(0, 256, (2, 3, 3, 8, 12), dtype=torch.uint8), torch.rand(2, 3, 5, 2, 3)
+    probability, u = torch.rand(2, 3, 2, 3).softmax(dim=1), torch.tensor([[0.0, 0.4, 1.0]]).repeat(2, 1)
+    expected = collapse(images / 255, features, probability, u)
+    torch.testing.assert_close(collapse(images, features, probability, u), expected)
+    pixels = F.pixel_unshuffle(pixel_focus(images / 255, u), 4)
+    torch.testing.assert_close(expected[:, 48:80], pixels)
+
+
+def test_a_graph_collapses_all_planes_at_once():
+    images, features = torch.rand(2, 3, 3, 8, 12), torch.rand(2, 3, 5, 2, 3)
+    probability, u = torch.rand(2, 3, 2, 3).softmax(dim=1), torch.tensor([[0.0, 0.4, 1.0]]).repeat(2, 1)
+    expected = collapse(images, features, probability, u)
+    torch.testing.assert_close(collapse_at_once(images, features, probability, u), expected, rtol=0, atol=1e-5)
 
 
 def test_no_gradient_through_the_choice_of_planes():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dualfocus.models.encoder import log_sharpness
+from dualfocus.models.encoder import LOG_SCALE, sharpness
 from dualfocus.models.layers import ConvNorm, Residual, double
 from dualfocus.models.volume import focus_moments
 
@@ -22,7 +22,7 @@ _CELL = 4  # pixels of a side: everything here is at 1/4
 _SHOWN = 5 * _CELL**2  # channels of the evidence: colours and pixel_focus of every pixel of a cell
 _LOCAL = slice(_SHOWN, _SHOWN + 3)  # then mean, deviation and maximum of the local probability
 _CONFIDENCE_WIDTH = 32
-_DETAIL_SHARPNESS = 6.0  # a plane with twice the gradient of another gets about four times its weight
+DETAIL_POWER = 2  # a plane with twice the gradient of another gets about four times its weight
 
 
 class FocusPrior(NamedTuple):
@@ -58,8 +58,10 @@ def combine(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> Tensor:
 def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
     """What the planes show in focus, without the plane axis: the evidence of :class:`SceneContext`.
 
+    One plane after the other, because the images are large.
+
     Args:
-        images: (B, N, 3, H, W), H and W multiples of 4.
+        images: (B, N, 3, H, W) in [0, 1] or 8 bits, H and W multiples of 4.
         features: decoder features, (B, N, C, H / 4, W / 4).
         probability: focus probability, (B, N, H / 4, W / 4); taken as given, no gradient.
         coordinates: (B, N).
@@ -69,12 +71,33 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
         mean and deviation of the probability, its maximum.
     """
     p = probability.detach()
-    first, second = focus_moments(p, coordinates)
+    shown = torch.zeros_like(features[:, 0], dtype=p.dtype)
+    seen = p.new_zeros(len(p), 3, *images.shape[-2:])
+    focus = _PixelFocus(seen[:, 0])
+    for n, (image, feature) in enumerate(zip(images.unbind(1), features.unbind(1), strict=True)):
+        share = p[:, n : n + 1]
+        shown.addcmul_(feature.to(p.dtype), share)
+        plane = image.to(p.dtype).div_(255) if image.dtype == torch.uint8 else image
+        seen.addcmul_(plane, F.interpolate(share, scale_factor=_CELL))  # every pixel of a cell weighs alike
+        focus.add(plane, coordinates[:, n])
+    pixels = _by_cell(torch.cat((seen, focus.result()), dim=1))
+    parts = pixels, certainty(p, coordinates), shown
+    return torch.cat([part.permute(0, 2, 3, 1) for part in parts], dim=3).permute(0, 3, 1, 2)  # channels last
+
+
+def _by_cell(maps: Tensor) -> Tensor:
+    """``F.pixel_unshuffle`` by 4; on a CPU the pixels of a row of a cell, 16 bytes, are moved as one number."""
+    if maps.device.type != "cpu" or maps.dtype != torch.float32 or torch.compiler.is_compiling():
+        return F.pixel_unshuffle(maps, _CELL)
+    rows = maps.view(torch.complex128).unflatten(2, (-1, _CELL))  # (B, C, h, 4, w)
+    return rows.permute(0, 2, 4, 1, 3).flatten(3).view(torch.float32).permute(0, 3, 1, 2)
+
+
+def certainty(probability: Tensor, coordinates: Tensor) -> Tensor:
+    """Mean and deviation of the coordinate under a probability, and its maximum: (B, N, h, w) -> (B, 3, h, w)."""
+    first, second = focus_moments(probability, coordinates)
     deviation = (second - first.square()).clamp(min=0).sqrt()
-    known = torch.stack((first, deviation, p.amax(dim=1)), dim=1)
-    seen = (F.interpolate(p, scale_factor=_CELL)[:, :, None] * images).sum(dim=1)  # every pixel of a cell weighs alike
-    pixels = F.pixel_unshuffle(torch.cat((seen, pixel_focus(images, coordinates)), dim=1), _CELL)
-    return torch.cat((pixels, known, (p[:, :, None] * features).sum(dim=1)), dim=1)
+    return torch.stack((first, deviation, probability.amax(dim=1)), dim=1)
 
 
 def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
@@ -88,9 +111,33 @@ def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
         (B, 2, H, W): the mean coordinate under a softmax of the log energy of the Laplacian, and that energy's
         maximum over the planes less its mean.
     """
-    energy = log_sharpness(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
-    place, _ = focus_moments((_DETAIL_SHARPNESS * energy).softmax(dim=1), coordinates)
-    return torch.stack((place, energy.amax(dim=1) - energy.mean(dim=1)), dim=1)
+    focus = _PixelFocus(images[:, 0, 0])
+    for n, image in enumerate(images.unbind(1)):
+        focus.add(image, coordinates[:, n])
+    return focus.result()
+
+
+class _PixelFocus:
+    """:func:`pixel_focus` plane by plane. A softmax of log energies is a mean weighted by powers of the energies."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.planes = 0
+        self.total, self.place, self.highest, self.logs = (torch.zeros_like(like) for _ in range(4))
+
+    def add(self, image: Tensor, coordinate: Tensor) -> None:
+        """Take a plane, (B, 3, H, W), and its coordinate, (B,)."""
+        energy = sharpness(image)[:, 0]
+        weight = (energy + 1).pow_(DETAIL_POWER)
+        self.total += weight
+        self.place.addcmul_(weight, coordinate[:, None, None])
+        self.highest = torch.maximum(self.highest, energy)
+        self.logs += energy.log1p_()
+        self.planes += 1
+
+    def result(self) -> Tensor:
+        """(B, 2, H, W)."""
+        gain = self.highest.log1p().sub_(self.logs.div_(self.planes)).div_(LOG_SCALE)
+        return torch.stack((self.place.div_(self.total), gain), dim=1)
 
 
 class SceneContext(nn.Module):
@@ -143,7 +190,11 @@ class SceneContext(nn.Module):
 
     def weights(self, hidden: Tensor) -> Tensor:
         """Weights of the convex upsampling, (B, 9, 16, h, w), sums to 1 over the 9 neighbours."""
-        return self.weight_head(hidden).unflatten(1, (9, -1)).float().softmax(dim=1)
+        logits = self.weight_head(hidden).float()
+        if torch.jit.is_tracing():
+            return logits.unflatten(1, (9, -1)).softmax(dim=1)
+        cells = logits.permute(0, 2, 3, 1).unflatten(3, (9, -1))  # as it lies with channels last: nothing is moved
+        return cells.softmax(dim=3).permute(0, 3, 4, 1, 2)
 
     def confidence(
         self, hidden: Tensor, evidence: Tensor, prior: FocusPrior, probability: Tensor, coordinates: Tensor

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dualfocus.models.context import DETAIL_POWER, certainty
+from dualfocus.models.encoder import LOG_SCALE, sharpness
 from dualfocus.models.projection import adjoint_differences
 from dualfocus.models.small import DualFocusSmall, normalise_surfaces, stack_differences
 
@@ -43,7 +45,9 @@ class ExportGraph(nn.Module):
         features = network.encoder(padded)
         surface = self._surfaces(features[2], planes, full[0] // stride, full[1] // stride)
         fused, scores = network.fuse(features, surface, coordinates)
-        evidence = network.collapse(fused, scores[-1], padded, coordinates)
+        folded = (-1, planes)
+        probability = scores[-1].unflatten(0, folded)[:, :, 0].softmax(dim=1)
+        evidence = collapse_at_once(padded.unflatten(0, folded), fused.unflatten(0, folded), probability, coordinates)
         output = network.read_out(scores, evidence, coordinates, (height, width))
         return output.coordinate, output.std, output.confidence, output.probability
 
@@ -68,6 +72,18 @@ class ExportGraph(nn.Module):
 def replicate(maps: Tensor, height: int, width: int) -> Tensor:
     """Repeat the last row and column until maps (M, C, h, w) have this size; a pad by nothing is no special case."""
     return F.pad(maps, (0, width - maps.shape[-1], 0, height - maps.shape[-2]), mode="replicate")
+
+
+def collapse_at_once(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
+    """:func:`dualfocus.models.context.collapse` without a loop over planes, whose number a graph does not know."""
+    energy = sharpness(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
+    weight = (energy + 1) ** DETAIL_POWER
+    place = (weight * coordinates[:, :, None, None]).sum(dim=1) / weight.sum(dim=1)
+    gain = (energy.amax(dim=1).log1p() - energy.log1p().mean(dim=1)) / LOG_SCALE
+    seen = (F.interpolate(probability, scale_factor=4)[:, :, None] * images).sum(dim=1)
+    pixels = F.pixel_unshuffle(torch.cat((seen, torch.stack((place, gain), dim=1)), dim=1), 4)
+    shown = (probability[:, :, None] * features).sum(dim=1)
+    return torch.cat((pixels, certainty(probability, coordinates), shown), dim=1)
 
 
 def project(gradient: Tensor) -> Tensor:

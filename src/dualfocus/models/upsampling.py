@@ -23,10 +23,11 @@ def convex_upsample(maps: Tensor, weights: Tensor, factor: int) -> Tensor:
         (B, C, h * factor, w * factor).
     """
     batch, channels, height, width = maps.shape
-    padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
-    result = maps.new_zeros(batch, channels, factor * factor, height, width)
+    padded = F.pad(maps, (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)[..., None].contiguous()
+    shares = weights.permute(0, 3, 4, 1, 2)[..., None, :, :]  # (B, h, w, 1, 9, factor^2)
+    result = maps.new_zeros(batch, height, width, channels, factor * factor)
     for index in range(9):
         dy, dx = divmod(index, 3)
-        neighbour = padded[:, :, None, dy : dy + height, dx : dx + width]
-        result = result + neighbour * weights[:, None, index]
-    return F.pixel_shuffle(result.flatten(1, 2), factor)
+        result.addcmul_(padded[:, dy : dy + height, dx : dx + width], shares[..., index, :])
+    pixels = result.unflatten(4, (factor, factor)).permute(0, 3, 1, 4, 2, 5)
+    return pixels.reshape(batch, channels, height * factor, width * factor)
