@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.losses import focal_variational_loss
 from dualfocus.models import NETWORKS, build_network, network_options
+from dualfocus.models.encoder import Stem
 from dualfocus.models.layers import double, fold_norms, plane_features, shift_planes
 from dualfocus.models.small import SPATIAL_MODES, EnterLevel, normalise_surfaces
 from dualfocus.models.upsampling import convex_upsample
@@ -130,6 +131,17 @@ def test_folding_the_norms_changes_nothing():
     torch.testing.assert_close(after.confidence, before.confidence, rtol=0, atol=1e-3)
 
 
+def test_a_folded_stem_is_the_convolution_of_cells():
+    stem = Stem(8, 5).eval()
+    images = torch.rand(2, 2, 6, 10)
+    with torch.no_grad():
+        before = stem(images)
+        stem.fold()
+        stem.fold()
+        assert stem.conv.weight.shape == (5, 2, 6, 6) and before.shape == (2, 5, 3, 5)
+        torch.testing.assert_close(stem(images), before)
+
+
 def test_autocast_keeps_the_expectation_in_float32():
     p, f = torch.rand(2, 9, 5, 6).softmax(dim=1), torch.linspace(0, 1, 9).repeat(2, 1)
     expected = focus_moments(p, f)
@@ -172,6 +184,8 @@ def test_entry_to_a_level_is_the_convolution_of_everything_side_by_side(below, e
     if folded:
         enter.fold()
     torch.testing.assert_close(enter(volume, under, 3), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(enter(volume, under, 3), expected)
 
 
 def test_difference_volume_of_dfv():

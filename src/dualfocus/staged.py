@@ -103,30 +103,40 @@ def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, size: 
         return from_output(network(images[None], u[None].to(images.device)))
     if planes > LONGEST:
         return long_stack(network, frames, u, size)
-    stack = EncodedPlanes(network, u, size)
+    stack = EncodedPlanes(network, u, size, once=True)
     for n in range(planes):
         stack.add(n, frames(n, size))
     return from_output(stack.run(range(planes)))
 
 
 class EncodedPlanes:
-    """Features of some planes of a stack, computed once each; any choice of them can then be fused."""
+    """Features of some planes of a stack, computed once each; any choice of them can then be fused.
 
-    def __init__(self, network: DualFocusSmall, u: Tensor, size: Size) -> None:
-        self.network, self.u, self.size = network, u, size
+    Args:
+        network: made for it.
+        u: (N,) coordinates.
+        size: h, w of the images.
+        once: :meth:`run` is called once: features are forgotten as soon as they are used, for their memory.
+    """
+
+    def __init__(self, network: DualFocusSmall, u: Tensor, size: Size, once: bool = False) -> None:
+        self.network, self.u, self.size, self.once = network, u, size, once
         self.images: dict[int, Tensor] = {}
-        self.features: dict[int, tuple[Tensor, ...]] = {}
+        self.features: tuple[dict[int, Tensor], ...] = ({}, {}, {})  # at 1/4, 1/8 and 1/16
 
     def add(self, n: int, image: Tensor) -> None:
         """Encode plane n, (3, h, w)."""
         padded = pad_to_multiple(image[None], self.network.stride)
-        self.images[n] = (padded * 255).round().byte()  # for the context alone: 8 bits save memory
-        self.features[n] = self.network.encoder(padded)
+        self.images[n] = padded.mul(255).round_().byte()  # for the context alone: 8 bits save memory
+        for level, features in zip(self.features, self.network.encoder(padded), strict=True):
+            level[n] = features
 
     def drop(self, before: int) -> None:
         """Forget the planes before ``before``."""
         for n in [n for n in self.images if n < before]:
-            del self.images[n], self.features[n]
+            del self.images[n]
+            for level in self.features:
+                del level[n]
 
     def run(self, index: Sequence[int], box: Box | None = None) -> FocusOutput:
         """The network's answer from the planes of ``index`` (increasing) alone, coordinates spanning [0, 1].
@@ -151,7 +161,7 @@ class EncodedPlanes:
 
     def surfaces(self, chosen: list[int]) -> Tensor | None:
         """What fusion reads of the surfaces, (N, C2, h, w) at 1/16: of the whole image, whatever the tiles."""
-        sixteenth = torch.cat([self.features[n][2] for n in chosen])
+        sixteenth = torch.cat([self.features[2][n] for n in chosen])
         return self.network.surfaces(sixteenth, len(chosen))[0]
 
     def _in_tiles(
@@ -182,12 +192,16 @@ class EncodedPlanes:
         """Scores (N, 1, h, w) and evidence (1, C, h, w) of a tile at 1/4, upon the fusion of the box at 1/8."""
         below = _cut(below, _moved(outer, box), 8)
         fused, score = self.network.fuse_level(2, self._features(chosen, 0, outer), below, u)
-        images = torch.cat([_cut(self.images[n], outer, 1) for n in chosen]).float().div_(255)
+        assert score is not None
+        images = torch.cat([_cut(self.images[n], outer, 1) for n in chosen])
         return score, self.network.collapse(fused, score, images, u)
 
     def _features(self, chosen: list[int], level: int, box: Box) -> Tensor:
         """V of a box, (N, C, h, w), at 1/4, 1/8 or 1/16."""
-        return torch.cat([_cut(self.features[n][level], box, 4 << level) for n in chosen])
+        found = torch.cat([_cut(self.features[level][n], box, 4 << level) for n in chosen])
+        if self.once and box == (0, self.size[0], 0, self.size[1]):
+            self.features[level].clear()
+        return found
 
 
 def long_stack(network: DualFocusSmall, frames: Frames, u: Tensor, size: Size) -> Estimate:

@@ -133,5 +133,5 @@ class _CachedPlanes(EncodedPlanes):
 
     def _difference(self, n: int, neighbour: int, last: bool) -> Tensor:
         """V*_n, (1, 2C, h, w): V_n and the step to the next plane, or for the last plane the step to it."""
-        own, other = self.features[n][2], self.features[neighbour][2]
+        own, other = self.features[2][n], self.features[2][neighbour]
         return torch.cat((own, own - other if last else other - own), dim=1)

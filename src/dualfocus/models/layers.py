@@ -42,7 +42,17 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) -> the same shape."""
-        return (x + self.body(x)).relu_()
+        return self.body(x).add_(x).relu_()
+
+
+def plus(x: Tensor, other: Tensor) -> Tensor:
+    """The sum, in the place of ``x`` where no gradient needs it any more; ``other`` is broadcast."""
+    return x + other if torch.is_grad_enabled() or torch.jit.is_tracing() else x.add_(other)
+
+
+def plane_mean(x: Tensor) -> Tensor:
+    """Mean over planes, (B, N, C, H, W) -> (B, C, H, W); channels stay last in memory, where ``mean`` moves them."""
+    return x.permute(0, 1, 3, 4, 2).mean(dim=1).permute(0, 3, 1, 2)
 
 
 def double(x: Tensor) -> Tensor:
@@ -89,7 +99,7 @@ class PlaneResidual(nn.Module):
         """(B * N, C, H, W) -> the same shape."""
         hidden = self.first(shift_planes(x, planes)).unflatten(0, (-1, planes))
         # the mean over planes tells each plane how it compares with the whole stack, however long
-        hidden = hidden + self.context(hidden.mean(dim=1))[:, None]
+        hidden = plus(hidden, self.context(plane_mean(hidden))[:, None])
         hidden = shift_planes(hidden.flatten(0, 1), planes)
         return self.second(hidden).add_(x).relu_()
 

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from dualfocus.models.context import SceneContext, collapse, combine
 from dualfocus.models.encoder import PlaneEncoder
-from dualfocus.models.layers import ConvNorm, PlaneResidual, double, pad_to_multiple, plane_features
+from dualfocus.models.layers import ConvNorm, PlaneResidual, double, pad_to_multiple, plane_features, plus
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.projection import integrable_projection
 from dualfocus.models.upsampling import convex_upsample
-from dualfocus.models.volume import differential_volume, focus_moments, plane_steps, side_coordinates
+from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
 SPATIAL_MODES = ("full", "no_loss", "no_projection", "off")
 
@@ -80,12 +80,47 @@ class EnterLevel(ConvNorm):
             (B * N, outputs, h, w).
         """
         own, step, rest = self.conv.weight.split(self.parts, dim=1)
-        x = F.conv2d(volume, own, self.conv.bias)
-        x += plane_steps(F.conv2d(volume, step).unflatten(0, (-1, planes))).flatten(0, 1)
-        if below is not None:
-            below = F.conv2d(below.to(x.dtype), rest)
-            x += double(below) if self.enlarge else below
+        # with the step taken from the own part, x_n is the sum of what two planes give: V_n and V_{n+1}
+        weight, bias = torch.cat((own - step, step)), self.conv.bias
+        bias = None if bias is None else F.pad(bias, (0, len(own)))
+        below = None if below is None else F.conv2d(below.to(volume.dtype), rest)
+        if torch.is_grad_enabled() or torch.jit.is_tracing():
+            both = F.conv2d(volume, weight, bias).unflatten(0, (-1, planes))
+            x = _with_next(*both.chunk(2, dim=2)).flatten(0, 1)
+            if below is not None:
+                x = x + self._enlarged(below)
+        else:
+            x = self._by_plane(volume, weight, bias, below, planes)
         return self.norm(x).relu_()
+
+    def _enlarged(self, below: Tensor) -> Tensor:
+        return double(below) if self.enlarge else below
+
+    def _by_plane(
+        self, volume: Tensor, weight: Tensor, bias: Tensor | None, below: Tensor | None, planes: int
+    ) -> Tensor:
+        """The same plane by plane, for inference: nothing but the result is large."""
+        width, size = len(weight) // 2, volume.shape[-2:]
+        x = volume.new_empty(len(volume), *size, width).permute(0, 3, 1, 2)  # channels last
+        target, source = (maps.unflatten(0, (-1, planes)) for maps in (x, volume))
+        both = (F.conv2d(source[:, n], weight, bias).split(width, dim=1) for n in range(planes))
+        target[:, 0], before = next(both)
+        for n, (own, following) in enumerate(both, 1):
+            target[:, n] = own
+            target[:, n - 1] += following
+            if n == planes - 1:
+                target[:, n] += 2 * following - before
+            before = following
+        if below is not None:
+            for n, under in enumerate(below.unflatten(0, (-1, planes)).unbind(1)):
+                target[:, n] += self._enlarged(under)
+        return x
+
+
+def _with_next(own: Tensor, following: Tensor) -> Tensor:
+    """own_n + following_{n+1}; of the last plane own_N + 2 following_N - following_{N-1}; (B, N, C, H, W) each."""
+    last = own[:, -1:] + 2 * following[:, -1:] - following[:, -2:-1]
+    return torch.cat((own[:, :-1] + following[:, 1:], last), dim=1)
 
 
 def normalise_surfaces(surfaces: Tensor, planes: int) -> Tensor:
@@ -204,18 +239,19 @@ class DualFocusSmall(nn.Module):
             coordinates: (B, N).
 
         Returns:
-            decoder features at 1/4, (B * N, C, h, w); scores at 1/16, 1/8 and 1/4, (B * N, 1, h, w).
+            decoder features at 1/4, (B * N, C, h, w); scores at 1/16, 1/8 and 1/4, (B * N, 1, h, w), outside training
+            at 1/4 alone.
         """
         x, scores = surface, []
         for level, volume in enumerate(reversed(features)):
             x, score = self.fuse_level(level, volume, x, coordinates)
-            scores.append(score)
+            scores += [] if score is None else [score]
         assert x is not None
         return x, scores
 
     def fuse_level(
         self, level: int, volume: Tensor, below: Tensor | None, coordinates: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         """One level of the fusion.
 
         Args:
@@ -225,16 +261,17 @@ class DualFocusSmall(nn.Module):
             coordinates: (B, N).
 
         Returns:
-            features and scores, (B * N, C'', h, w) and (B * N, 1, h, w).
+            features and scores, (B * N, C'', h, w) and (B * N, 1, h, w); no scores where nobody reads them.
         """
         planes = coordinates.shape[1]
         enter = (self.enter_coarse, self.enter_middle, self.enter_fine)[level]
         blocks = (self.fuse_coarse, self.fuse_middle, self.fuse_fine)[level]
         x = enter(volume, below, planes)
-        x = x + self.place[level](plane_features(coordinates).to(x.dtype))[:, :, None, None]
+        del volume  # where nobody else holds it, its memory is needed below
+        x = plus(x, self.place[level](plane_features(coordinates).to(x.dtype))[:, :, None, None])
         for block in blocks:
             x = block(x, planes)
-        return x, self.scores[level](x)
+        return x, self.scores[level](x) if self.training or level == 2 else None
 
     def collapse(self, fused: Tensor, scores: Tensor, images: Tensor, coordinates: Tensor) -> Tensor:
         """What the planes show in focus, for :meth:`read_out`.
@@ -242,7 +279,7 @@ class DualFocusSmall(nn.Module):
         Args:
             fused: decoder features, (B * N, C, h, w).
             scores: at 1/4, (B * N, 1, h, w).
-            images: padded, (B * N, 3, 4 h, 4 w).
+            images: padded, (B * N, 3, 4 h, 4 w), in [0, 1] or 8 bits.
             coordinates: (B, N).
 
         Returns:
@@ -258,7 +295,7 @@ class DualFocusSmall(nn.Module):
         """Context, probability, expectation over planes, upsampling and confidence, cropped to the image.
 
         Args:
-            scores: at 1/16, 1/8 and 1/4, (B * N, 1, h, w) each; outside training the last alone is read.
+            scores: see :meth:`fuse`.
             evidence: what :meth:`collapse` returned.
             coordinates: (B, N).
             size: H, W of the image.
