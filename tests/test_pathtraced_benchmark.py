@@ -15,9 +15,10 @@ from PIL import Image
 from dualfocus.benchmarks.protocols import PROTOCOLS, open_dataset
 from dualfocus.optics import circle_of_confusion_px, pixel_pitch
 from dualfocus.rendering.environment import environment, map_directions
+from dualfocus.rendering.llvm import newest
 from dualfocus.rendering.materials import paint, plaster
 from dualfocus.rendering.meshes import is_held_out
-from dualfocus.rendering.pathtraced import ThinLens, TracedScene, trace_stack
+from dualfocus.rendering.pathtraced import ThinLens, TracedScene, mitsuba, trace_stack
 from dualfocus.rendering.pathtraced_benchmark import MODELS, PARTS, make_shot, write_pathtraced
 from dualfocus.rendering.solids import solid, thin_structure
 
@@ -140,6 +141,20 @@ def renderer():
         pytest.importorskip(module, reason="path tracing needs the extra dualfocus[render]")
 
 
+def test_the_newest_llvm_that_does_not_abort_is_taken():
+    names = [
+        "libLLVM-14.so.1",
+        "libLLVM-16.so.1",
+        "libLLVM-19.so",
+        "libLLVM.so.19.1",
+        "libLLVM.so.20.1",
+        "libLLVMCore.so",
+    ]
+    assert newest(map(Path, names)) == Path("libLLVM.so.20.1")
+    assert newest(map(Path, names[:4])) in (Path("libLLVM.so.19.1"), Path("libLLVM-19.so"))
+    assert newest(map(Path, names[:2])) is None
+
+
 def test_a_camera_sees_the_light_that_lies_ahead(renderer):
     lens = ThinLens(focal_length_mm=10, f_number=8, sensor_width_mm=20, width=32, height=24)
     seen = trace_stack(TracedScene([], (map_directions(256, 512) + 1) / 2, []), lens, [1.0], 0, 64).all_in_focus
@@ -159,7 +174,8 @@ def test_the_samples_come_again_from_their_seed(renderer, tmp_path):
         )
         apart = np.abs(made - again)  # threads add the paths of a pixel in any order
         assert apart.max() <= (0 if path.name == "depth.png" else 1) and np.mean(apart > 0) < 1e-3, path.name
-        assert np.abs(stored - made).mean() < 0.01 * np.median(stored), path.name  # other processors round otherwise
+        if mitsuba().variant() == "llvm_ad_rgb":  # the samples were made with it; others draw other random numbers
+            assert np.abs(stored - made).mean() < 0.01 * np.median(stored), path.name  # processors round unlike
 
 
 def test_a_set_goes_on_where_it_was_and_refuses_other_options(renderer, tmp_path):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.rendering.llvm import LEAST, choose_llvm
 from dualfocus.rendering.meshes import Mesh, write_ply
 
 _VARIANTS = ("llvm_ad_rgb", "scalar_rgb")  # the first is several times faster and wants LLVM's shared library
@@ -109,15 +110,22 @@ def mitsuba() -> Any:
     import mitsuba as mi
 
     if mi.variant() is None:
+        choose_llvm()
         for variant in _VARIANTS:
             try:
                 mi.set_variant(variant)
-                if variant.startswith("llvm"):
-                    str(mi.Float(1) + 1)  # loads the library
-                break
+                if not variant.startswith("llvm") or _llvm_works(mi):
+                    break
             except (ImportError, RuntimeError):
                 continue
     return mi
+
+
+def _llvm_works(mi: Any) -> bool:
+    import drjit
+
+    str(mi.Float(1) + 1)  # loads the library
+    return drjit.detail.llvm_version()[0] >= LEAST
 
 
 def trace_stack(
