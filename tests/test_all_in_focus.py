@@ -61,6 +61,17 @@ def test_wrong_depth_is_mended_by_sharpness(picture, halves):
     assert np.abs(off.astype(int) - picture).mean() < 0.5 * np.abs(nearest.astype(int) - picture).mean()
 
 
+def test_fine_detail_decides_for_coarser_scales(picture):
+    """A blurred plane with the stronger coarse detail, as a bright thing out of focus leaves, is not taken for it."""
+    size = picture.shape[:2]
+    coarse = cv2.GaussianBlur(np.random.default_rng(2).normal(0, 1, size).astype(np.float32), (0, 0), 5)
+    glow = cv2.GaussianBlur(picture, (0, 0), 3) + (40 / coarse.std() * coarse)[..., None]
+    planes = [np.rint(plane).clip(0, 255).astype(np.uint8) for plane in (picture, glow)]
+    place = Place(np.full(size, 0.5, np.float32), np.full(size, 0.5, np.float32))
+    image = composed(planes, place)
+    assert np.abs(image.astype(int) - planes[0]).mean() < 8
+
+
 def test_tiles_change_nothing(halves, monkeypatch):
     planes, place = halves
     rng = np.random.default_rng(0)

@@ -1,8 +1,9 @@
 """The all-in-focus image: every detail from the planes in which it is sharp.
 
 The planes are blended scale by scale, in a Laplacian pyramid (Burt and Kolczynski 1993), one plane in memory at a time.
-The estimated depth says which planes come into question at a pixel, the sharpness of each scale which of them count
-there: depth alone is too coarse along edges, and sharpness alone takes noise and the rims of blurred things for detail.
+The estimated depth says which planes come into question at a pixel, the sharpness at this and all finer scales which of
+them count there: depth alone is too coarse along edges, and sharpness alone takes noise and the rims of blurred things
+for detail.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_LEVELS = 4
+_LEVELS = 3
 _TILE = 1024  # pixels of a side without halo; a multiple of 2^_LEVELS, as is the halo
-_HALO = 64  # what a coefficient of the coarsest level depends on
-_SHARPNESS = 2  # power of the energy of the detail: the sharpest plane prevails, near ones may still average noise out
-_NOISE = 4.0  # grey levels of 255: detail weaker than this says nothing
+_HALO = 40  # what a coefficient of the coarsest level depends on
+_NOISE = 8.0  # grey levels of 255: detail weaker than this says little
 _REACH = 4.0  # deviations from the estimated place beyond which a plane does not come into question
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
@@ -83,17 +83,28 @@ def compose(frames: Callable[[int], NDArray], planes: int, place: Place, dtype: 
 
 
 def _plane_tile(pixels: NDArray, prior: Map, levels: int) -> tuple[list[Map], list[Map]]:
-    """Coefficients (h, w, 3) of every level of a plane, and their weights (h, w), coarsest last."""
-    image = pixels.astype(np.float32)
+    """Coefficients (h, w, 3) of every level of a plane, and their weights (h, w), coarsest last.
+
+    The weight of a level is what the finer level found, times the cube of how far its own detail exceeds the noise: the
+    finest scales, which the rims of blurred things do not have, decide for the coarser ones as well, and where no scale
+    has detail the depth decides.
+    """
+    image: Map = pixels.astype(np.float32)
     if pixels.dtype != np.uint8:
         image *= np.float32(255 / 65535 if pixels.dtype == np.uint16 else 255)
     details, shares = [], []
     for _ in range(levels):
         below: Map = np.asarray(cv2.pyrDown(image), np.float32)
         image -= cv2.pyrUp(below, dstsize=image.shape[1::-1])
-        energy = cv2.GaussianBlur(cv2.transform(image, _LUMA) ** 2, (5, 5), 1)
-        shares.append(prior * (energy + np.float32(_NOISE**2)) ** _SHARPNESS)
+        grey = cv2.transform(image, _LUMA)
+        detail: Map = np.asarray(cv2.GaussianBlur(cv2.multiply(grey, grey, dst=grey), (5, 5), 1), np.float32)
+        detail *= np.float32(1 / _NOISE**2)
+        detail += 1
+        prior = prior * detail
+        prior *= detail
+        prior *= detail
         details.append(image)
+        shares.append(prior)
         image, prior = below, np.asarray(cv2.pyrDown(prior), np.float32)
     return [*details, image], [*shares, prior]
 
@@ -109,9 +120,17 @@ def _divided(total: Map, weights: Map) -> Map:
 
 
 def _prior(place: Place, tile: _Tile, n: int) -> Map:
-    """How much plane n comes into question, (h, w): a Gaussian that ends at ``_REACH``."""
-    offset = (place.plane[tile.outer] - np.float32(n)) / place.spread[tile.outer]
-    return np.maximum(np.exp(np.float32(-0.5) * offset * offset) - np.float32(np.exp(-0.5 * _REACH**2)), 0)
+    """How much plane n comes into question, (h, w): a Gaussian that ends at ``_REACH``.
+
+    It is computed for every second pixel and interpolated: beside an edge of the depth, which is seldom right to the
+    pixel, the planes of both sides come into question.
+    """
+    rows, columns = tile.outer
+    every = (slice(rows.start, rows.stop, 2), slice(columns.start, columns.stop, 2))
+    offset = (place.plane[every] - np.float32(n)) / place.spread[every]
+    prior = np.maximum(np.exp(np.float32(-0.5) * offset * offset) - np.float32(np.exp(-0.5 * _REACH**2)), 0)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    return np.asarray(cv2.pyrUp(prior, dstsize=size), np.float32)
 
 
 def _range(place: Place, tiles: list[_Tile], sign: int) -> list[float]:
