@@ -19,6 +19,7 @@ from dualfocus.stack import FocalStack
 from dualfocus.windows import Size, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
+_STRIP = 32  # rows worked on at once
 
 Progress = Callable[[int, int, str], None]  # planes read, planes to read in all, for what
 Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
@@ -113,7 +114,7 @@ class Predictor(ABC):
         if work != size:
             coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
         confidence = enlarge(self.calibrate(found.confidence, len(stack)), size)
-        depth = np.asarray(axis.depth(coordinate), np.float32)
+        depth, std = _to_depth(axis, coordinate, enlarge(found.std, size))
         valid = (confidence >= LEAST_CONFIDENCE) & np.isfinite(depth)
         if stack.common_region is not None:
             valid &= stack.common_region
@@ -121,7 +122,7 @@ class Predictor(ABC):
             depth=depth,
             valid=valid,
             confidence=confidence,
-            std=np.asarray(axis.depth_std(coordinate, enlarge(found.std, size)), np.float32),
+            std=std,
             all_in_focus=image,
             unit=stack.result_unit,
             focus_distances=stack.focus_distances,
@@ -170,7 +171,19 @@ def _place(found: Maps, u: NDArray[np.float64], size: Size) -> Place:
     position = plane_position(found.coordinate, u)
     steps = np.diff(np.asarray(u, np.float32))
     deviation = found.std / steps[np.clip(np.ceil(position).astype(np.intp) - 1, 0, len(steps) - 1)]
-    return Place(enlarge(position, size), spread(enlarge(deviation, size)))
+    return Place(enlarge(position, size), enlarge(spread(deviation), size))
+
+
+def _to_depth(
+    axis: FocusAxis, coordinate: NDArray[np.float32], std: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Depth and its deviation from the coordinate and its own, (H, W); in strips, as what is between has 64 bits."""
+    depth, deviation = np.empty_like(coordinate), np.empty_like(coordinate)
+    for top in range(0, len(coordinate), _STRIP):
+        rows = slice(top, top + _STRIP)
+        depth[rows] = axis.depth(coordinate[rows])
+        deviation[rows] = axis.depth_std(coordinate[rows], std[rows])
+    return depth, deviation
 
 
 def to_array(image: NDArray) -> NDArray[np.float32]:
