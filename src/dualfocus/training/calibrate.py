@@ -76,5 +76,8 @@ def _bins(confidence: np.ndarray) -> np.ndarray:
 
 def _shift(count: np.ndarray, right: np.ndarray) -> float:
     """The shift of the log-odds at which the mean confidence of these pixels is their share of right answers."""
-    gap = lambda shift: float(((shifted(_CENTRES, shift) * count).sum() - right.sum()) / count.sum()) ** 2  # noqa: E731
+
+    def gap(shift: float) -> float:
+        return float(((shifted(_CENTRES, shift) * count).sum() - right.sum()) / count.sum()) ** 2
+
     return float(minimize_scalar(gap, bounds=(-4.0, 4.0), method="bounded").x)
