@@ -348,6 +348,10 @@ def test_confidence_is_fitted_anew_for_the_stacks_of_a_configuration(trained, tm
     changing = {"validation": None, "confidence_map": None}
     assert after[1] | changing == before[1] | changing
     assert all(torch.equal(v, after[0].state_dict()[k]) for k, v in before[0].state_dict().items())
+    more = tmp_path / "more.safetensors"
+    refused = [*command[:5], "-o", str(more), "--range", "9"]
+    failed = subprocess.run(refused, capture_output=True, text=True)
+    assert failed.returncode and "fewer planes" in failed.stderr and not more.exists()
     bare = tmp_path / "bare.yaml"
     bare.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"validation": {}}))
     failed = subprocess.run([*command[:4], str(bare), *command[5:]], capture_output=True, text=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ _KNOTS = 41
 _CENTRES = (np.arange(_BINS) + 0.5) / _BINS
 
 
-@torch.no_grad()
 def fit_confidence_map(network: nn.Module, batches: Iterable[Batch], device: torch.device) -> ConfidenceMap:
     """The map of "error below half a plane spacing" on the network's confidence.
 
@@ -28,19 +27,57 @@ def fit_confidence_map(network: nn.Module, batches: Iterable[Batch], device: tor
         batches: held-out stacks; pixels count where the truth is known and inside the focus range.
         device: of the network.
     """
-    network.eval()
     count, right = np.zeros((2, len(PLANE_STARTS), _BINS))
+    for planes, said, hit in _answers(network, batches, device):
+        group = plane_group(planes, PLANE_STARTS)
+        count[group] += np.bincount(_bins(said), minlength=_BINS)
+        right[group] += np.bincount(_bins(said), weights=hit, minlength=_BINS)
+    return fit_shifts(count, right)
+
+
+def with_range(
+    fitted: ConfidenceMap, start: int, network: nn.Module, batches: Iterable[Batch], device: torch.device
+) -> ConfidenceMap:
+    """A map with one more range of N; its shift makes the mean confidence of these stacks their share of right answers.
+
+    Args:
+        fitted: kept as it is for fewer planes.
+        start: least N of the range, above those of all others.
+        network: see :func:`fit_confidence_map`.
+        batches: stacks of at least ``start`` planes; those with fewer are left out.
+        device: of the network.
+
+    Raises:
+        ValueError: a map without ranges, or with one at or above ``start``; no stack of so many planes.
+    """
+    if max(fitted.get("planes", [start])) >= start:
+        raise ValueError(f"a range from {start} planes on needs a map with ranges, all of fewer planes")
+    answers = [(said, hit) for planes, said, hit in _answers(network, batches, device) if planes >= start]
+    if not answers:
+        raise ValueError(f"no stack of {start} or more planes to fit the confidence on")
+    said, hit = (np.concatenate(values) for values in zip(*answers, strict=True))
+
+    def gap(shift: float) -> float:
+        measured = np.interp(shifted(said, shift), fitted["said"], fitted["measured"])
+        return float(measured.mean() - hit.mean()) ** 2
+
+    shift = float(minimize_scalar(gap, bounds=(-4.0, 4.0), method="bounded").x)
+    return fitted | {"planes": [*fitted["planes"], start], "shift": [*fitted["shift"], round(shift, 3)]}
+
+
+@torch.no_grad()
+def _answers(
+    network: nn.Module, batches: Iterable[Batch], device: torch.device
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Of each batch N, and of its pixels that count the confidence and whether the error is below half a spacing."""
+    network.eval()
     for batch in batches:
         batch = to_device(batch, device)
         output = network(network_input(batch), batch["coordinates"])
         planes = batch["coordinates"].shape[1]
         inside = batch["known"] & (batch["truth"] >= 0) & (batch["truth"] <= 1)
         hit = ((output.coordinate - batch["truth"]).abs() < 0.5 / (planes - 1))[inside].cpu().numpy()
-        place = _bins(output.confidence[inside].float().cpu().numpy())
-        group = plane_group(planes, PLANE_STARTS)
-        count[group] += np.bincount(place, minlength=_BINS)
-        right[group] += np.bincount(place, weights=hit, minlength=_BINS)
-    return fit_shifts(count, right)
+        yield planes, output.confidence[inside].float().cpu().numpy(), hit
 
 
 def fit_shifts(count: np.ndarray, right: np.ndarray) -> ConfidenceMap:

@@ -1,7 +1,8 @@
 """Fit the confidence map of existing weights anew: ``python -m dualfocus.training.recalibrate WEIGHTS CONFIG -o OUT``.
 
 For weights made by hand (a mean of several), and for people whose photographs are unlike the stacks that the
-shipped map was fitted on: the validation sources of the configuration say what "right" means.
+shipped map was fitted on: the validation sources of the configuration say what "right" means. ``--range N`` keeps the
+map that is there and adds a range to it, of stacks with N planes and more.
 """
 
 from __future__ import annotations
@@ -12,19 +13,21 @@ from pathlib import Path
 
 import torch
 
+from dualfocus.confidence_map import ConfidenceMap
 from dualfocus.models.weights import load_weights, save_weights
-from dualfocus.training.calibrate import fit_confidence_map
+from dualfocus.training.calibrate import fit_confidence_map, with_range
 from dualfocus.training.config import read_config
 from dualfocus.training.validate import Validation
 
 
-def recalibrate(weights: Path, config_path: Path, out: Path) -> Path:
+def recalibrate(weights: Path, config_path: Path, out: Path, start: int | None = None) -> Path:
     """Write ``weights`` to ``out`` with a confidence map fitted on the validation sources of a training configuration.
 
-    The record keeps everything else; its ``validation`` figures are those of these sources.
+    The record keeps everything else; its ``validation`` figures are those of these sources. With ``start`` they are
+    kept too, and so is the map, which gets one more range of N: :func:`with_range`.
 
     Raises:
-        ValueError: bad weights or configuration, or no validation sources in it.
+        ValueError: bad weights or configuration, no validation sources in it, or no stacks of ``start`` planes.
     """
     config = read_config(config_path)
     if not config.validation.sources:
@@ -33,8 +36,13 @@ def recalibrate(weights: Path, config_path: Path, out: Path) -> Path:
     validation = Validation(config.validation, config.seed, config.data.coordinate)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
-    record["validation"] = {key: round(value, 5) for key, value in validation(network, device).items()}
-    record["confidence_map"] = fit_confidence_map(network, validation.draw_for_calibration(), device)
+    held_out = validation.draw_for_calibration()
+    if start is None:
+        record["validation"] = {key: round(value, 5) for key, value in validation(network, device).items()}
+        record["confidence_map"] = fit_confidence_map(network, held_out, device)
+    else:
+        fitted: ConfidenceMap = record.get("confidence_map", ConfidenceMap(said=[], measured=[]))
+        record["confidence_map"] = with_range(fitted, start, network, held_out, device)
     save_weights(out, record["model"], network, record)
     return out
 
@@ -45,9 +53,10 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("config", type=Path, help="a training configuration; its validation sources are used")
     parser.add_argument("-o", "--out", type=Path, required=True, help="where to write the new .safetensors")
+    parser.add_argument("--range", type=int, help="add a range of stacks with this many planes and more")
     arguments = parser.parse_args()
     try:
-        written = recalibrate(arguments.weights, arguments.config, arguments.out)
+        written = recalibrate(arguments.weights, arguments.config, arguments.out, arguments.range)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"weights written to {written}")
