@@ -9,11 +9,12 @@ import dualfocus
 from dualfocus import staged, windows
 from dualfocus.confidence_map import measured_confidence
 from dualfocus.inference import DepthModel, load_model
+from dualfocus.models.output import FocusOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 from dualfocus.resizing import guided_upsample, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.training.calibrate import fit_shifts, smooth_map
+from dualfocus.training.calibrate import fit_shifts, smooth_map, with_range
 
 MODELS = ("dualfocus-s", "classical")
 
@@ -91,21 +92,36 @@ def test_all_in_focus_is_sharper_than_every_plane(name, models):
     assert ours < best_plane
 
 
-def test_interleaved_parts_and_windows_use_every_plane():
+def test_interleaved_parts_use_every_plane():
     for planes in range(windows.LONGEST + 1, 120):
         parts = windows.interleaved(planes)
         assert {n for part in parts for n in part} == set(range(planes))
         assert all(len(part) <= windows.LONGEST and part == sorted(set(part)) for part in parts)
-        starts = windows.window_starts(planes)
-        assert starts[0] == 0 and starts[-1] == planes - windows.WINDOW
-        assert all(0 < b - a <= windows.WINDOW_STEP for a, b in zip(starts, starts[1:], strict=False))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_windows_lie_a_stride_apart_and_overlap(stride):
+    for planes in range(windows.LONGEST + 1, 120):
+        parts = windows.cut_windows(planes, stride)
+        assert parts[0][0] == 0 and parts[-1][-1] == planes - 1
+        assert all(len(part) >= windows.WINDOW and set(np.diff(part[1:])) == {stride} for part in parts)
+        assert all(a[1] < b[0] <= a[-1] for a, b in zip(parts, parts[1:], strict=False))
+        used = [n for part in parts for n in part]
+        if stride == 2:  # a window takes what the one before it left out
+            assert all(not set(a) & set(b) for a, b in zip(parts, parts[1:], strict=False))
+            assert len(used) <= planes + 2 * windows.WINDOW
+        else:
+            assert set(used) == set(range(planes))
 
 
 def test_window_shares_sum_to_one():
-    starts = windows.window_starts(37)
     place = np.linspace(0, 36, 200, dtype=np.float32)
-    shares = sum(windows.window_share(place, starts, number) for number in range(len(starts)))
-    np.testing.assert_allclose(shares, 1, atol=1e-6)
+    for stride in (1, 2):
+        parts = windows.cut_windows(37, stride)
+        shares = [windows.window_share(place, parts, number) for number in range(len(parts))]
+        np.testing.assert_allclose(sum(shares), 1, atol=1e-6)
+        for part, share in zip(parts, shares, strict=True):  # never far outside of the planes that a window has
+            assert part[0] - 2 < place[share > 0].min() and place[share > 0].max() < part[-1] + 2
 
 
 def test_tiles_do_not_change_the_answer(models, monkeypatch):
@@ -132,10 +148,10 @@ def test_tiles_cover_a_box_once(box):
 
 
 def test_long_relative_stack(models):
-    scene = render_stack(31, TexturePool(None), size=96, planes=20)
+    scene = render_stack(31, TexturePool(None), size=96, planes=30)
     result = models["dualfocus-s"].predict(FocalStack(scene.images))
-    assert result.unit == "index" and 0 <= result.depth.min() and result.depth.max() <= 19
-    truth = np.interp(scene.truth, scene.coordinates, np.arange(20))
+    assert result.unit == "index" and 0 <= result.depth.min() and result.depth.max() <= 29
+    truth = np.interp(scene.truth, scene.coordinates, np.arange(30))
     error = np.abs(result.depth - truth)[scene.valid]
     assert np.median(error) < 2
 
@@ -236,6 +252,31 @@ def test_confidence_map_knows_the_number_of_planes():
         assert (np.diff(answer) > 0).all()
     old = {"said": [0.0, 1.0], "measured": [0.2, 0.8]}  # of weights made before shifts
     np.testing.assert_allclose(measured_confidence([0.0, 0.5], old, 2), [0.2, 0.5])
+
+
+class Says(torch.nn.Module):
+    """Says a confidence of 0.3 everywhere and is right in seven tenths of the pixels."""
+
+    def forward(self, images, coordinates):
+        share = torch.linspace(0, 1, images.shape[-1]).expand(len(images), *images.shape[-2:])
+        wrong = torch.where(share > 0.7, 0.9 / (coordinates.shape[1] - 1), 0.0)
+        return FocusOutput(None, 0.05 + wrong, None, torch.full_like(wrong, 0.3), {})
+
+
+def test_a_range_of_longer_stacks_joins_a_confidence_map():
+    fitted = {"said": [0.0, 1.0], "measured": [0.0, 1.0], "planes": [2, 9], "shift": [0.5, -0.2]}
+    images, truth = torch.zeros(1, 20, 4, 100, 3, dtype=torch.uint8), torch.full((1, 4, 100), 0.05)
+    planes = torch.linspace(0, 1, 20)[None]
+    batch = {"images": images, "coordinates": planes, "truth": truth, "known": torch.ones(1, 4, 100, dtype=torch.bool)}
+    short = batch | {"images": images[:, :5], "coordinates": torch.linspace(0, 1, 5)[None]}
+    longer = with_range(fitted, 13, Says(), [batch, short], torch.device("cpu"))
+    assert longer["planes"] == [2, 9, 13] and longer["shift"][:2] == fitted["shift"]
+    assert measured_confidence(0.3, longer, 20) == pytest.approx(0.7, abs=0.01)
+    np.testing.assert_array_equal(measured_confidence([0.3], longer, 12), measured_confidence([0.3], fitted, 12))
+    with pytest.raises(ValueError, match="no stack of 13"):
+        with_range(fitted, 13, Says(), [short], torch.device("cpu"))
+    with pytest.raises(ValueError, match="fewer planes"):
+        with_range(longer, 13, Says(), [batch], torch.device("cpu"))
 
 
 def test_network_beats_classical_on_rendered_scenes(models):

@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
-from dualfocus import staged, windows
+from dualfocus import long_stack, staged, windows
 from dualfocus.benchmarks import large
 from dualfocus.inference import load_model
 from dualfocus.readers import load_stack
@@ -54,7 +54,7 @@ def models():
     return {name: load_model(name, device="cpu") for name in MODELS}
 
 
-@pytest.mark.parametrize("planes", [5, 16])
+@pytest.mark.parametrize("planes", [5, 27])
 @pytest.mark.parametrize("name", MODELS)
 def test_few_full_planes_are_alive(name, planes, models, monkeypatch):
     scene = render_stack(3, TexturePool(None), size=96, planes=planes)
@@ -67,7 +67,7 @@ def test_few_full_planes_are_alive(name, planes, models, monkeypatch):
     assert sorted(frames.asked) == sorted(list(range(planes)) * again)
 
 
-@pytest.mark.parametrize(("name", "planes"), [("dualfocus-s", 4), ("dualfocus-s", 14), ("classical", 4)])
+@pytest.mark.parametrize(("name", "planes"), [("dualfocus-s", 4), ("dualfocus-s", 26), ("classical", 4)])
 def test_progress_counts_every_read(name, planes, models):
     scene = render_stack(4, TexturePool(None), size=64, planes=planes)
     seen = []
@@ -91,9 +91,9 @@ def test_classical_is_the_same_read_plane_by_plane(models, monkeypatch):
 
 def test_windows_are_run_where_they_are_needed():
     share = np.zeros((400, 700), np.float32)
-    assert staged._needed(staged.torch.from_numpy(share)) is None
+    assert long_stack.needed(share) is None
     share[200:230, 330:340] = 0.2
-    box = staged._needed(staged.torch.from_numpy(share))
+    box = long_stack.needed(share)
     assert box == (192 - 128, 240 + 128, 320 - 128, 352 + 128)
 
 
@@ -111,12 +111,24 @@ def test_more_planes_of_a_scene_lose_nothing(name, factor, models):
     assert np.mean(errors[40]) < factor * np.mean(errors[5])
 
 
+def test_windows_of_a_fine_series_are_wider():
+    spacing = np.float32(1 / 49)
+    sure, unsure = np.full((8, 8), 0.7 * spacing), np.full((8, 8), 1.3 * spacing)
+    assert windows.window_stride(sure, 50) == 1 and windows.window_stride(unsure, 50) == 2
+    bare = np.where(np.arange(8) < 5, 9 * spacing, sure)  # what is nowhere in focus has no say
+    assert windows.window_stride(bare, 50) == 1
+
+
 def test_averaging_leans_to_the_surer_answer():
-    coarse, fine = np.float32([0.2, 0.2, 0.2]), np.float32([0.4, 0.4, 0.4])
-    error = np.float32([0.1, 0.1, 0.1])
-    place, std = windows.average(coarse, error, fine, np.float32([0, 0.1, 10]), np.float32([0.05, 0.05, 0.05]))
-    np.testing.assert_allclose(place, [0.4, 0.3, 0.2], atol=1e-4)
-    np.testing.assert_allclose(std, [0.05, 0.075, 0.1], atol=1e-4)
+    trust = windows.trust_in_fine(np.float32([0.1, 0.1, 0.1]), np.float32([0, 0.1, 10]))
+    np.testing.assert_allclose(trust, [1, 0.5, 0], atol=1e-3)
+
+
+def test_confidence_and_expected_error():
+    confidence = np.linspace(0.05, 0.95, 19)
+    np.testing.assert_allclose(
+        windows.confidence_of(windows.expected_error(confidence, 30), 30), confidence, rtol=0, atol=1e-3
+    )
     # a normal error of deviation s is below s with probability 0.6827
     assert windows.expected_error(np.array(0.6827), 6) == pytest.approx(0.5 / 5, rel=1e-3)
     assert windows.expected_error(np.array(0.0), 3) == 0.5

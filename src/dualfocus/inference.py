@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.baselines import find_baseline
+from dualfocus.long_stack import Maps
 from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.classical import Classical
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
-from dualfocus.prediction import Maps, Planes, Predictor, to_array
+from dualfocus.prediction import Planes, Predictor, to_array
 from dualfocus.stack import Camera
-from dualfocus.staged import Estimate, estimate, reads, working_pixels
+from dualfocus.staged import estimate, reads, to_maps, working_pixels
 from dualfocus.windows import Size
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class DepthModel(Predictor):
         """Predict while planes arrive one by one; see :class:`dualfocus.streaming.FocusStream`.
 
         Args:
-            window: planes that are fused, the last ones to arrive; 2 to 12.
+            window: planes that are fused, the last ones to arrive; 2 to 24.
             unit: of the focus distances, as for a focal stack.
             camera: as for a focal stack.
 
@@ -142,11 +143,6 @@ def describe_model(name: str, planes: int = 5, size: Size = (480, 640)) -> dict[
         images, u = torch.empty(1, planes, 3, *size), torch.empty(1, planes)
     gflop = None if name == "classical" else _count(network, images, u)
     return {"parameters": sum(p.numel() for p in network.parameters()), "gflop": gflop}
-
-
-def to_maps(found: Estimate) -> Maps:
-    """An estimate as arrays."""
-    return Maps(*(values.float().cpu().numpy() for values in (found.coordinate, found.std, found.confidence)))
 
 
 def to_tensor(image: NDArray) -> Tensor:

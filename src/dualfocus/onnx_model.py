@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import __version__
-from dualfocus.prediction import Maps, Planes, Predictor, to_array
-from dualfocus.resizing import enlarge
-from dualfocus.windows import (
-    LONGEST,
-    WINDOW,
-    WORKING_PIXELS,
-    Size,
-    average,
-    coarse_size,
-    expected_error,
-    interleaved,
-    plane_position,
-    window_share,
-    window_starts,
-)
+from dualfocus.long_stack import Box, Maps, estimate_long
+from dualfocus.prediction import Planes, Predictor, to_array
+from dualfocus.windows import LONGEST, WORKING_PIXELS, Size
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
 PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which knows no tiles: about 1.6 GB
@@ -39,8 +28,8 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 class OnnxModel(Predictor):
     """An exported network; make one with :func:`dualfocus.load_model`.
 
-    A graph sees whole images: large ones are worked at a smaller size than the network, which has tiles, would. Stacks
-    of more than a dozen planes go through it in interleaved parts and in windows, as in :mod:`dualfocus.staged`.
+    A graph sees whole images: large ones are worked at a smaller size than the network, which has tiles, would. Long
+    stacks go through it as in :mod:`dualfocus.long_stack`.
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
@@ -82,28 +71,11 @@ class OnnxModel(Predictor):
         """See :meth:`Predictor.estimate`."""
         if len(u) <= LONGEST:
             return self._run([to_array(planes(n, size)) for n in range(len(u))], u)
-        small = coarse_size(size, len(u))
-        images = [to_array(planes(n, small)) for n in range(len(u))]
-        parts = interleaved(len(u))
-        answers = [self._run([images[n] for n in part], u[part]) for part in parts]
-        errors = [expected_error(found.confidence, len(part)) for found, part in zip(answers, parts, strict=True)]
-        coarse = enlarge(np.stack([found.coordinate for found in answers]).mean(axis=0), size)
-        place = plane_position(coarse, u)
-        error = np.zeros(size, np.float32)
-        total = Maps(*(np.zeros(size, np.float32) for _ in Maps._fields))
-        held: dict[int, NDArray[np.float32]] = {}
-        starts = window_starts(len(u))
-        for number, start in enumerate(starts):
-            chosen = range(start, start + WINDOW)
-            held = {n: held[n] if n in held else to_array(planes(n, size)) for n in chosen}
-            share = window_share(place, starts, number)
-            if share.any():
-                window = self._run(list(held.values()), u[chosen])
-                _add(total, window, share, u[chosen])
-                error += share * expected_error(window.confidence, WINDOW) * np.float32(u[chosen][-1] - u[chosen][0])
-        coarse_error = enlarge(np.stack(errors).mean(axis=0), size)
-        coordinate, std = average(coarse, coarse_error, total.coordinate, error, total.std)
-        return total._replace(coordinate=coordinate, std=std)
+
+        def read(n: int, wanted: Size) -> NDArray[np.float32]:
+            return to_array(planes(n, wanted))
+
+        return estimate_long(lambda _: _HeldPlanes(self._run, u), read, u, size)
 
     def fingerprint(self) -> str:
         """Short hash of the file, so that a resumed evaluation notices another one."""
@@ -116,12 +88,24 @@ class OnnxModel(Predictor):
         return Maps(*(values[0] for values in maps))
 
 
-def _add(total: Maps, window: Maps, share: NDArray[np.float32], u: NDArray[np.float64]) -> None:
-    """Add a window's answer, carried from its own coordinate to that of the stack."""
-    first, extent = np.float32(u[0]), np.float32(u[-1] - u[0])
-    total.coordinate[...] += share * (first + window.coordinate * extent)
-    total.std[...] += share * window.std * extent
-    total.confidence[...] += share * window.confidence
+class _HeldPlanes:
+    """Planes as :mod:`dualfocus.long_stack` wants them; a graph sees the whole image whatever the box."""
+
+    def __init__(self, run: Callable[..., Maps], u: NDArray[np.float64]) -> None:
+        self.run, self.u = run, u
+        self.images: dict[int, NDArray[np.float32]] = {}
+
+    def add(self, n: int, image: NDArray[np.float32]) -> None:
+        self.images[n] = image
+
+    def keep(self, wanted: set[int]) -> None:
+        for n in self.images.keys() - wanted:
+            del self.images[n]
+
+    def answer(self, index: Sequence[int], box: Box) -> Maps:
+        found = self.run([self.images[n] for n in index], self.u[list(index)])
+        top, bottom, left, right = box
+        return Maps(*(values[top:bottom, left:right] for values in found))
 
 
 def _read_record(path: Path, metadata: dict[str, str]) -> dict[str, Any]:

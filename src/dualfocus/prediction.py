@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dualfocus.all_in_focus import Place, compose, spread
 from dualfocus.axis import FocusAxis
 from dualfocus.confidence_map import measured_confidence
+from dualfocus.long_stack import Maps
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
@@ -23,20 +24,6 @@ _STRIP = 32  # rows worked on at once
 
 Progress = Callable[[int, int, str], None]  # planes read, planes to read in all, for what
 Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
-
-
-class Maps(NamedTuple):
-    """What a model says of every pixel at its working size, (h, w) float32 each.
-
-    Attributes:
-        coordinate: normalised focus coordinate.
-        std: same unit.
-        confidence: in [0, 1], before calibration.
-    """
-
-    coordinate: NDArray[np.float32]
-    std: NDArray[np.float32]
-    confidence: NDArray[np.float32]
 
 
 class Predictor(ABC):

@@ -4,10 +4,7 @@
 all that its cells depend on, and the answer is that of the whole image. The projection, the coarsest level and the
 context, which see furthest, are never cut.
 
-It is at home with up to a dozen planes. A longer stack is read twice: at a reduced size, interleaved parts of it give a
-coarse answer from all planes; then overlapping windows of neighbouring planes give the fine one, every pixel taking it
-from the windows around its coarse peak. Only the planes of one window are in memory, and a window is run only where the
-scene needs it. The two answers are averaged by how sure each is.
+Stacks of more planes than it takes at once go through :mod:`dualfocus.long_stack`.
 """
 
 from __future__ import annotations
@@ -19,36 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dualfocus.long_stack import Box, Maps, estimate_long
 from dualfocus.models.classical import Classical
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.small import DualFocusSmall
-from dualfocus.resizing import enlarge
-from dualfocus.windows import (
-    LONGEST,
-    WINDOW,
-    WORKING_PIXELS,
-    Size,
-    average,
-    coarse_size,
-    expected_error,
-    interleaved,
-    plane_position,
-    window_share,
-    window_starts,
-)
+from dualfocus.windows import LONGEST, WORKING_PIXELS, Size
 
 PLANE_CELLS = 190_000  # planes x cells of a level fused at once, else in tiles: about 200 MB
 HALO = 6  # cells around a tile: two blocks of two 3x3 kernels, the scores' and the enlargement see no further
-CONTEXT_HALO = 128  # around the part of the image that needs a window
-
 SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels that ``classical`` holds, 4 bytes each
 WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once
 
-Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; top and left multiples of 16
 Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
 
 
@@ -102,7 +83,8 @@ def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, size: 
         images = torch.stack([frames(n, size) for n in range(planes)])
         return from_output(network(images[None], u[None].to(images.device)))
     if planes > LONGEST:
-        return long_stack(network, frames, u, size)
+        maps = estimate_long(lambda wanted: EncodedPlanes(network, u, wanted), frames, coordinates, size)
+        return Estimate(*(torch.from_numpy(values) for values in maps))
     stack = EncodedPlanes(network, u, size, once=True)
     for n in range(planes):
         stack.add(n, frames(n, size))
@@ -133,10 +115,18 @@ class EncodedPlanes:
 
     def drop(self, before: int) -> None:
         """Forget the planes before ``before``."""
-        for n in [n for n in self.images if n < before]:
+        self.keep({n for n in self.images if n >= before})
+
+    def keep(self, wanted: set[int]) -> None:
+        """Forget all other planes."""
+        for n in self.images.keys() - wanted:
             del self.images[n]
             for level in self.features:
                 del level[n]
+
+    def answer(self, index: Sequence[int], box: Box) -> Maps:
+        """What :meth:`run` says, as arrays."""
+        return to_maps(from_output(self.run(index, box)))
 
     def run(self, index: Sequence[int], box: Box | None = None) -> FocusOutput:
         """The network's answer from the planes of ``index`` (increasing) alone, coordinates spanning [0, 1].
@@ -204,72 +194,9 @@ class EncodedPlanes:
         return found
 
 
-def long_stack(network: DualFocusSmall, frames: Frames, u: Tensor, size: Size) -> Estimate:
-    """Coarse answer from interleaved parts, fine answer from windows around it, averaged; N > ``LONGEST``."""
-    coarse, coarse_error = (enlarge(values, size) for values in _coarse(network, frames, u, size))
-    place, starts = plane_position(coarse, u.numpy()), window_starts(len(u))
-    stack = EncodedPlanes(network, u, size)
-    fine, error = Estimate(*(torch.zeros(size) for _ in range(3))), np.zeros(size, np.float32)
-    for number, start in enumerate(starts):
-        stack.drop(before=start)
-        for n in range(max(stack.images, default=-1) + 1, start + WINDOW):
-            stack.add(n, frames(n, size))
-        share = window_share(place, starts, number)
-        box = _needed(torch.from_numpy(share))
-        if box is not None:
-            chosen = range(start, start + WINDOW)
-            _add_window(fine, error, stack.run(chosen, box), share, u[chosen], box)
-    maps = average(coarse, coarse_error, fine.coordinate.numpy(), error, fine.std.numpy())
-    coordinate, std = (torch.from_numpy(values) for values in maps)
-    return Estimate(coordinate, std, fine.confidence)
-
-
-def _coarse(
-    network: DualFocusSmall, frames: Frames, u: Tensor, size: Size
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean answer of the interleaved parts and its expected error, both at a reduced size."""
-    small = coarse_size(size, len(u))
-    stack = EncodedPlanes(network, u, small)
-    for n in range(len(u)):
-        stack.add(n, frames(n, small))
-    coordinate, error = np.zeros(small, np.float32), np.zeros(small, np.float32)
-    parts = interleaved(len(u))
-    for part in parts:
-        output = stack.run(part)
-        coordinate += output.coordinate[0].cpu().numpy() / np.float32(len(parts))
-        error += expected_error(output.confidence[0].cpu().numpy(), len(part)) / np.float32(len(parts))
-    return coordinate, error
-
-
-def _needed(share: Tensor) -> Box | None:
-    """The part of the image that a window answers, with a halo; None when no pixel needs it."""
-    height, width = share.shape
-    ends = []
-    for axis in (1, 0):
-        used = torch.nonzero(share.amax(dim=axis)).flatten()
-        if len(used) == 0:
-            return None
-        ends += [int(used[0]) // 16 * 16, (int(used[-1]) // 16 + 1) * 16]
-    return _with_halo((ends[0], ends[1], ends[2], ends[3]), (0, height, 0, width), CONTEXT_HALO)
-
-
-def _add_window(
-    total: Estimate,
-    error: NDArray[np.float32],
-    output: FocusOutput,
-    share: NDArray[np.float32],
-    u: Tensor,
-    box: Box,
-) -> None:
-    """Add a window's answer and its expected error, carried from its own coordinate to that of the stack."""
-    first, extent = float(u[0]), float(u[-1] - u[0])
-    inside = (slice(box[0], box[1]), slice(box[2], box[3]))
-    part = torch.from_numpy(share[inside])
-    confidence = output.confidence[0].cpu()
-    total.coordinate[inside] += part * (first + output.coordinate[0].cpu() * extent)
-    total.std[inside] += part * output.std[0].cpu() * extent
-    total.confidence[inside] += part * confidence
-    error[inside] += share[inside] * expected_error(confidence.numpy(), len(u)) * np.float32(extent)
+def to_maps(found: Estimate) -> Maps:
+    """An estimate as arrays."""
+    return Maps(*(values.float().cpu().numpy() for values in (found.coordinate, found.std, found.confidence)))
 
 
 def from_output(output: FocusOutput) -> Estimate:

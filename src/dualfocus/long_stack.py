@@ -1,0 +1,153 @@
+"""Stacks that are too long for a network: a coarse answer from all planes, then a fine one from windows of planes.
+
+A stack is read twice: at a reduced size, interleaved parts of it give a coarse answer from all planes; then windows
+give the fine one, every pixel taking it from those around its coarse peak. Only the planes of the windows that are not
+yet complete are in memory, and a window is run only where the scene needs it. The two answers are averaged by how sure
+each is. What runs the network, torch or a graph, is left to :class:`Planes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualfocus.resizing import enlarge
+from dualfocus.windows import (
+    Size,
+    coarse_size,
+    confidence_of,
+    cut_windows,
+    expected_error,
+    interleaved,
+    plane_position,
+    trust_in_fine,
+    window_share,
+    window_stride,
+)
+
+CONTEXT_HALO = 128  # pixels around the part of the image that needs a window
+
+Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; top and left multiples of 16
+
+
+class Maps(NamedTuple):
+    """What a model says of every pixel at its working size, (h, w) float32 each.
+
+    Attributes:
+        coordinate: normalised focus coordinate.
+        std: same unit.
+        confidence: in [0, 1], before calibration.
+    """
+
+    coordinate: NDArray[np.float32]
+    std: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+
+class Planes(Protocol):
+    """Planes of one size, any choice of which a network can fuse."""
+
+    def add(self, n: int, image: Any) -> None:
+        """Take plane n, (3, h, w)."""
+
+    def keep(self, wanted: set[int]) -> None:
+        """Forget the others."""
+
+    def answer(self, index: Sequence[int], box: Box) -> Maps:
+        """The network's answer inside the box from the planes of ``index`` alone, coordinates spanning [0, 1]."""
+
+
+def estimate_long(
+    hold: Callable[[Size], Planes], read: Callable[[int, Size], Any], u: NDArray[np.float64], size: Size
+) -> Maps:
+    """Estimate the focus of every pixel from more than ``LONGEST`` planes.
+
+    Args:
+        hold: makes an empty :class:`Planes` for images of a size.
+        read: n, (h, w) -> plane n at that size, near to far.
+        u: (N,) normalised coordinates, increasing.
+        size: h, w to work at.
+    """
+    coarse, coarse_error = (enlarge(values, size) for values in _coarse(hold, read, u, size))
+    fine = _fine(hold(size), lambda n: read(n, size), u, plane_position(coarse, u), coarse_error)
+    trust = trust_in_fine(coarse_error, fine.error)
+    error = coarse_error + trust * (fine.error - coarse_error)
+    return Maps(
+        coarse + trust * (fine.coordinate - coarse),
+        coarse_error + trust * (fine.std - coarse_error),
+        confidence_of(error, len(u)),
+    )
+
+
+def _coarse(
+    hold: Callable[[Size], Planes], read: Callable[[int, Size], Any], u: NDArray[np.float64], size: Size
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean answer of the interleaved parts and its expected error, both at a reduced size."""
+    small = coarse_size(size, len(u))
+    planes = hold(small)
+    for n in range(len(u)):
+        planes.add(n, read(n, small))
+    parts = interleaved(len(u))
+    answers = [planes.answer(part, (0, small[0], 0, small[1])) for part in parts]
+    errors = [expected_error(found.confidence, len(part)) for found, part in zip(answers, parts, strict=True)]
+    return np.mean([found.coordinate for found in answers], axis=0), np.mean(errors, axis=0)
+
+
+class _Sum(NamedTuple):
+    """Answers of windows, each by its share, in the coordinate of the stack; (h, w) each."""
+
+    coordinate: NDArray[np.float32]
+    std: NDArray[np.float32]
+    error: NDArray[np.float32]
+
+    def add(self, found: Maps, share: NDArray[np.float32], box: Box, u: NDArray[np.float64]) -> None:
+        """Carry a window's answer from its own coordinate to that of the stack."""
+        first, extent = np.float32(u[0]), np.float32(u[-1] - u[0])
+        top, bottom, left, right = box
+        for total, values in (
+            (self.coordinate, first + extent * found.coordinate),
+            (self.std, extent * found.std),
+            (self.error, extent * expected_error(found.confidence, len(u))),
+        ):
+            total[top:bottom, left:right] += share[top:bottom, left:right] * values
+
+
+def _fine(
+    planes: Planes,
+    read: Callable[[int], Any],
+    u: NDArray[np.float64],
+    place: NDArray[np.float32],
+    coarse_error: NDArray[np.float32],
+) -> _Sum:
+    """Answers of the windows around the coarse peak; each is run as soon as its last plane is read."""
+    total = _Sum(*(np.zeros_like(place) for _ in _Sum._fields))
+    parts = cut_windows(len(u), window_stride(coarse_error, len(u)))
+    done = 0
+    for n in range(len(u)):
+        image = read(n)
+        if any(n in part for part in parts[done:]):
+            planes.add(n, image)
+        while done < len(parts) and parts[done][-1] == n:
+            share = window_share(place, parts, done)
+            box = needed(share)
+            if box is not None:
+                total.add(planes.answer(parts[done], box), share, box, u[parts[done]])
+            done += 1
+            planes.keep({m for part in parts[done:] for m in part})
+    return total
+
+
+def needed(share: NDArray[np.float32]) -> Box | None:
+    """The part of the image that a window answers, with a halo; None when no pixel needs it."""
+    ends = []
+    for axis, side in ((1, share.shape[0]), (0, share.shape[1])):
+        used = np.flatnonzero(share.max(axis=axis))
+        if len(used) == 0:
+            return None
+        ends.append(max(0, used[0] // 16 * 16 - CONTEXT_HALO))
+        ends.append(min(side, (used[-1] // 16 + 1) * 16 + CONTEXT_HALO))
+    top, bottom, left, right = (int(end) for end in ends)
+    return top, bottom, left, right
