@@ -254,6 +254,13 @@ def test_confidence_map_knows_the_number_of_planes():
     np.testing.assert_allclose(measured_confidence([0.0, 0.5], old, 2), [0.2, 0.5])
 
 
+def test_a_long_stack_is_as_sure_as_its_windows(models):
+    said, model = np.array([0.2, 0.5, 0.8], np.float32), models["dualfocus-s"]
+    windows_of_twelve = model.calibrate(said, windows.WINDOW)
+    np.testing.assert_array_equal(model.calibrate(said, windows.LONGEST + 1), windows_of_twelve)
+    assert (model.calibrate(said, windows.LONGEST) > windows_of_twelve).all()
+
+
 class Says(torch.nn.Module):
     """Says a confidence of 0.3 everywhere and is right in seven tenths of the pixels."""
 
