@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dualfocus import __version__
 from dualfocus.long_stack import Box, Maps, estimate_long
 from dualfocus.prediction import Planes, Predictor, to_array
-from dualfocus.windows import LONGEST, WORKING_PIXELS, Size
+from dualfocus.windows import LONGEST, WINDOW, WORKING_PIXELS, Size
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
 PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which knows no tiles: about 1.6 GB
@@ -61,7 +61,8 @@ class OnnxModel(Predictor):
 
     def working_pixels(self, planes: int) -> int:
         """Most pixels of a plane that the graph takes."""
-        return min(WORKING_PIXELS, PLANE_PIXELS // min(planes, LONGEST))
+        at_once = planes if planes <= LONGEST else WINDOW + 1
+        return min(WORKING_PIXELS, PLANE_PIXELS // at_once)
 
     def reads(self, planes: int) -> int:
         """Long stacks are read twice."""
