@@ -16,7 +16,7 @@ from dualfocus.resizing import guided_upsample, working_size
 from dualfocus.stack import FocalStack
 from dualfocus.training.calibrate import fit_shifts, smooth_map, with_range
 
-MODELS = ("dualfocus-s", "classical")
+MODELS = ("dualfocus-s", "dualfocus-xs", "classical")
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +286,7 @@ def test_a_range_of_longer_stacks_joins_a_confidence_map():
         with_range(longer, 13, Says(), [batch], torch.device("cpu"))
 
 
-def test_network_beats_classical_on_rendered_scenes(models):
+def test_networks_beat_classical_on_rendered_scenes(models):
     errors = {name: [] for name in MODELS}
     for seed in range(500, 516):
         scene = render_stack(seed, TexturePool(None), size=128, planes=5)
@@ -296,6 +296,7 @@ def test_network_beats_classical_on_rendered_scenes(models):
             found = (1 / models[name].predict(stack).depth - u[0]) / (u[-1] - u[0])
             errors[name].append(np.sqrt(np.mean((found - scene.truth)[scene.valid] ** 2)))
     assert np.mean(errors["dualfocus-s"]) < 0.8 * np.mean(errors["classical"])
+    assert np.mean(errors["dualfocus-xs"]) < 0.9 * np.mean(errors["classical"])
 
 
 def test_nothing_to_focus_on_gives_low_confidence(models):
