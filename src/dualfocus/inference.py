@@ -20,7 +20,7 @@ from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
 from dualfocus.prediction import Planes, Predictor, to_array
 from dualfocus.stack import Camera
-from dualfocus.staged import estimate, reads, to_maps, working_pixels
+from dualfocus.staged import estimate, reads, working_pixels
 from dualfocus.windows import Size
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class DepthModel(Predictor):
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
         """See :meth:`Predictor.estimate`."""
         with torch.inference_mode():
-            found = estimate(self.network, lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
-        return to_maps(found)
+            return estimate(self.network, lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
         """Predict while planes arrive one by one; see :class:`dualfocus.streaming.FocusStream`.

@@ -3,7 +3,7 @@
 A stack is read twice: at a reduced size, interleaved parts of it give a coarse answer from all planes; then windows
 give the fine one, every pixel taking it from those around its coarse peak. Only the planes of the windows that are not
 yet complete are in memory, and a window is run only where the scene needs it. The two answers are averaged by how sure
-each is. What runs the network, torch or a graph, is left to :class:`Planes`.
+each is. What runs the network, torch or a graph, is left to :class:`HeldPlanes`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Maps(NamedTuple):
     confidence: NDArray[np.float32]
 
 
-class Planes(Protocol):
+class HeldPlanes(Protocol):
     """Planes of one size, any choice of which a network can fuse."""
 
     def add(self, n: int, image: Any) -> None:
@@ -61,12 +61,12 @@ class Planes(Protocol):
 
 
 def estimate_long(
-    hold: Callable[[Size], Planes], read: Callable[[int, Size], Any], u: NDArray[np.float64], size: Size
+    hold: Callable[[Size], HeldPlanes], read: Callable[[int, Size], Any], u: NDArray[np.float64], size: Size
 ) -> Maps:
     """Estimate the focus of every pixel from more than ``LONGEST`` planes.
 
     Args:
-        hold: makes an empty :class:`Planes` for images of a size.
+        hold: makes an empty :class:`HeldPlanes` for images of a size.
         read: n, (h, w) -> plane n at that size, near to far.
         u: (N,) normalised coordinates, increasing.
         size: h, w to work at.
@@ -83,7 +83,7 @@ def estimate_long(
 
 
 def _coarse(
-    hold: Callable[[Size], Planes], read: Callable[[int, Size], Any], u: NDArray[np.float64], size: Size
+    hold: Callable[[Size], HeldPlanes], read: Callable[[int, Size], Any], u: NDArray[np.float64], size: Size
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean answer of the interleaved parts and its expected error, both at a reduced size."""
     small = coarse_size(size, len(u))
@@ -116,7 +116,7 @@ class _Sum(NamedTuple):
 
 
 def _fine(
-    planes: Planes,
+    planes: HeldPlanes,
     read: Callable[[int], Any],
     u: NDArray[np.float64],
     place: NDArray[np.float32],

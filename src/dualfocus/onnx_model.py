@@ -76,7 +76,7 @@ class OnnxModel(Predictor):
         def read(n: int, wanted: Size) -> NDArray[np.float32]:
             return to_array(planes(n, wanted))
 
-        return estimate_long(lambda _: _HeldPlanes(self._run, u), read, u, size)
+        return estimate_long(lambda _: _Images(self._run, u), read, u, size)
 
     def fingerprint(self) -> str:
         """Short hash of the file, so that a resumed evaluation notices another one."""
@@ -89,7 +89,7 @@ class OnnxModel(Predictor):
         return Maps(*(values[0] for values in maps))
 
 
-class _HeldPlanes:
+class _Images:
     """Planes as :mod:`dualfocus.long_stack` wants them; a graph sees the whole image whatever the box."""
 
     def __init__(self, run: Callable[..., Maps], u: NDArray[np.float64]) -> None:

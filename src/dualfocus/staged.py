@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -33,21 +32,6 @@ WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the w
 Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
 
 
-@dataclass
-class Estimate:
-    """What is known about every pixel at the working size, (h, w) each.
-
-    Attributes:
-        coordinate: normalised focus coordinate.
-        std: same unit.
-        confidence: in [0, 1], as the model says it, before calibration.
-    """
-
-    coordinate: Tensor
-    std: Tensor
-    confidence: Tensor
-
-
 def working_pixels(network: nn.Module, planes: int) -> int:
     """Most pixels of a plane that the model works at, for memory or time."""
     if isinstance(network, DualFocusSmall):
@@ -63,7 +47,7 @@ def reads(network: nn.Module, planes: int) -> int:
     return Classical.reads if isinstance(network, Classical) else 1
 
 
-def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, size: Size) -> Estimate:
+def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
     """Estimate the focus of every pixel.
 
     Args:
@@ -78,13 +62,12 @@ def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, size: 
     planes = len(coordinates)
     u = torch.as_tensor(coordinates, dtype=torch.float32)
     if isinstance(network, Classical):
-        return Estimate(*network.estimate(lambda n: frames(n, size), u))
+        return _to_maps(*network.estimate(lambda n: frames(n, size), u))
     if not isinstance(network, DualFocusSmall):
         images = torch.stack([frames(n, size) for n in range(planes)])
         return from_output(network(images[None], u[None].to(images.device)))
     if planes > LONGEST:
-        maps = estimate_long(lambda wanted: EncodedPlanes(network, u, wanted), frames, coordinates, size)
-        return Estimate(*(torch.from_numpy(values) for values in maps))
+        return estimate_long(lambda wanted: EncodedPlanes(network, u, wanted), frames, coordinates, size)
     stack = EncodedPlanes(network, u, size, once=True)
     for n in range(planes):
         stack.add(n, frames(n, size))
@@ -113,10 +96,6 @@ class EncodedPlanes:
         for level, features in zip(self.features, self.network.encoder(padded), strict=True):
             level[n] = features
 
-    def drop(self, before: int) -> None:
-        """Forget the planes before ``before``."""
-        self.keep({n for n in self.images if n >= before})
-
     def keep(self, wanted: set[int]) -> None:
         """Forget all other planes."""
         for n in self.images.keys() - wanted:
@@ -126,7 +105,7 @@ class EncodedPlanes:
 
     def answer(self, index: Sequence[int], box: Box) -> Maps:
         """What :meth:`run` says, as arrays."""
-        return to_maps(from_output(self.run(index, box)))
+        return from_output(self.run(index, box))
 
     def run(self, index: Sequence[int], box: Box | None = None) -> FocusOutput:
         """The network's answer from the planes of ``index`` (increasing) alone, coordinates spanning [0, 1].
@@ -194,14 +173,13 @@ class EncodedPlanes:
         return found
 
 
-def to_maps(found: Estimate) -> Maps:
-    """An estimate as arrays."""
-    return Maps(*(values.float().cpu().numpy() for values in (found.coordinate, found.std, found.confidence)))
+def from_output(output: FocusOutput) -> Maps:
+    """A network's answer for one stack, as arrays."""
+    return _to_maps(output.coordinate[0], output.std[0], output.confidence[0])
 
 
-def from_output(output: FocusOutput) -> Estimate:
-    """A network's answer for one stack."""
-    return Estimate(output.coordinate[0], output.std[0], output.confidence[0])
+def _to_maps(*maps: Tensor) -> Maps:
+    return Maps(*(values.float().cpu().numpy() for values in maps))
 
 
 def _tiles(box: Box, planes: int, stride: int) -> list[Box]:

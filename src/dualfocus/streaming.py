@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dualfocus.axis import FocusAxis
-from dualfocus.inference import DepthModel, to_maps, to_tensor
+from dualfocus.inference import DepthModel, to_tensor
 from dualfocus.models.small import DualFocusSmall, normalise_surfaces
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import shrink, working_size
@@ -81,7 +81,7 @@ class FocusStream:
         chosen = [self._planes[int(n)].slot for n in order]
         self._encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
         with torch.inference_mode():
-            found = to_maps(from_output(self._encoded.run(chosen)))
+            found = from_output(self._encoded.run(chosen))
         return self.model.finish(found, axis, lambda n: stack[int(order[n])])
 
     def _stack(self, planes: list[_Plane]) -> FocalStack:
