@@ -90,6 +90,18 @@ def test_blur_of_a_lamp_is_the_circle_of_confusion(focus, distance):
     assert expected > 5 and diameter == pytest.approx(expected, rel=0.05)
 
 
+def test_a_texture_repeats_mirrored():
+    texture = np.full((8, 8, 3), 0.02, np.float32)
+    texture[:, 4:] = 0.9
+    wall = square_at(0, 0, 2.0, 2.0)
+    changes = {}
+    for repeat in (1, 2, 8):
+        body = Body(wall.mesh, wall.to_world, texture, repeat)
+        picture = trace_stack(TracedScene([body], np.ones(3), []), LENS, [2.0], seed=0, samples=16).all_in_focus
+        changes[repeat] = int(np.abs(np.diff((picture[24, :, 0] > 0.45).astype(int))).sum())
+    assert changes == {1: 0, 2: 2, 8: 6}  # 0.36 of a side is seen either way; edges at 0.5, 1.5, 2.5 textures
+
+
 def test_fod_scenes_stay_in_their_depths(catalogue):
     meshes, textures = MeshLibrary(catalogue, "all"), TexturePool(None)
     for seed in range(4):

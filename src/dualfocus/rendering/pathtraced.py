@@ -145,12 +145,25 @@ def trace_stack(
         loaded = mi.load_dict(_describe(mi, scene, Path(folder)))
     planes = []
     for n, distance in enumerate((*focus_distances, None)):
-        sensor = mi.load_dict(sensor_of(mi, lens, distance, samples))
+        sensor = _sensor(mi, lens, distance, samples)
         image = mi.render(
             loaded, sensor=sensor, spp=samples, seed=int(np.random.SeedSequence([seed, n]).generate_state(1)[0])
         )
         planes.append(_denoise(np.array(image, np.float32)[..., :3]))
     return TracedStack(np.stack(planes[:-1]), planes[-1], _depth(mi, loaded, lens))
+
+
+def _sensor(mi: Any, lens: ThinLens, distance: float | None, samples: int) -> Any:
+    """The loaded sensor. Its distance is data, not code: all planes run what was compiled for the first."""
+    sensor = mi.load_dict(sensor_of(mi, lens, distance, samples))
+    if distance is not None and mi.variant().startswith("llvm"):
+        import drjit
+
+        parameters = mi.traverse(sensor)
+        for name in ("focus_distance", "aperture_radius"):
+            drjit.make_opaque(parameters[name])
+        parameters.update()
+    return sensor
 
 
 def _describe(mi: Any, scene: TracedScene, folder: Path) -> dict[str, Any]:
@@ -164,13 +177,13 @@ def _describe(mi: Any, scene: TracedScene, folder: Path) -> dict[str, Any]:
         content[f"lamp{n}"] = {"type": "sphere", "center": place.tolist(), "radius": radius, "emitter": emitter}
     for n, body in enumerate(scene.bodies):
         path = folder / f"{n}.ply"
-        write_ply(path, body.mesh, body.to_world)
+        # Repeated by its coordinates: as `to_uv` of the texture every body would be compiled by itself.
+        write_ply(path, body.mesh, body.to_world, body.repeat)
         texture = {
             "type": "bitmap",
             "bitmap": mi.Bitmap(np.ascontiguousarray(body.texture, np.float32)),
             "raw": True,
             "wrap_mode": "mirror",
-            "to_uv": mi.ScalarTransform4f().scale([body.repeat, body.repeat, 1]),
         }
         material: dict[str, Any] = {"type": "diffuse", "reflectance": texture}
         if body.gloss > 0:
