@@ -2,7 +2,8 @@
 
 ``python examples/flat_faces.py FOLDER_OF_STACKS [--faces tests/data/samsung_faces.json] [--align auto] [--every 1]``
 
-Prints, for each face, the root mean square residual over the median of 1/z, of all valid pixels.
+Prints, for each face, the root mean square residual over the median of 1/z, of all valid pixels; then which share of
+them lies within half a plane spacing of the plane, and which the confidence promises.
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ import dualfocus
 FACES = Path(__file__).resolve().parents[1] / "tests" / "data" / "samsung_faces.json"
 
 
-def flatness(inverse: np.ndarray, where: np.ndarray) -> float:
-    """RMS residual of the least-squares plane through ``inverse`` (H, W) in ``where``, over its median there."""
+def residual(inverse: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Distance (M,) of the M pixels of ``inverse`` (H, W) in ``where`` from the least-squares plane through them."""
     y, x = np.nonzero(where)
     values = inverse[where].astype(np.float64)
     design = np.stack([x, y, np.ones(len(x))], axis=1)
-    rest = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
-    return float(np.sqrt(np.mean(rest**2)) / np.median(values))
+    return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
 
 
 def polygon(points: list, image: str, stack: dualfocus.FocalStack) -> np.ndarray:
@@ -50,12 +50,16 @@ def main(options: argparse.Namespace) -> None:
         stack = dualfocus.load_stack(files, focus=stack.focus_distances[:: options.every], unit=stack.unit)
     stack = dualfocus.align(stack, options.align)
     result = dualfocus.load_model(options.model).predict(stack)
+    spacing = np.ptp(1 / np.asarray(stack.focus_distances)) / (len(stack) - 1)
     for name, points in marked["faces"].items():
         inside = polygon(points, marked["image"], stack)
         where = inside & result.valid
+        rest = residual(1 / result.depth, where)
         print(
-            f"{name:26} RMS / median of 1/z {100 * flatness(1 / result.depth, where):5.2f} %,"
-            f" {100 * where.sum() / inside.sum():5.1f} % valid, median {np.median(result.depth[where]):.3f} m",
+            f"{name:26} RMS / median of 1/z {100 * rest.std() * np.median(result.depth[where]):5.2f} %,"
+            f" {100 * where.sum() / inside.sum():5.1f} % valid, median {np.median(result.depth[where]):.3f} m,"
+            f" {100 * np.mean(np.abs(rest) < spacing / 2):.0f} % within half a spacing,"
+            f" confidence {100 * result.confidence[where].mean():.0f} %",
             flush=True,
         )
 

@@ -254,13 +254,6 @@ def test_confidence_map_knows_the_number_of_planes():
     np.testing.assert_allclose(measured_confidence([0.0, 0.5], old, 2), [0.2, 0.5])
 
 
-def test_a_long_stack_is_as_sure_as_its_windows(models):
-    said, model = np.array([0.2, 0.5, 0.8], np.float32), models["dualfocus-s"]
-    windows_of_twelve = model.calibrate(said, windows.WINDOW)
-    np.testing.assert_array_equal(model.calibrate(said, windows.LONGEST + 1), windows_of_twelve)
-    assert (model.calibrate(said, windows.LONGEST) > windows_of_twelve).all()
-
-
 class Says(torch.nn.Module):
     """Says a confidence of 0.3 everywhere and is right in seven tenths of the pixels."""
 
@@ -284,6 +277,31 @@ def test_a_range_of_longer_stacks_joins_a_confidence_map():
         with_range(fitted, 13, Says(), [short], torch.device("cpu"))
     with pytest.raises(ValueError, match="fewer planes"):
         with_range(longer, 13, Says(), [batch], torch.device("cpu"))
+
+
+def test_a_range_of_long_stacks_is_fitted_on_what_predict_answers(models):
+    network, shipped = models["dualfocus-s"].network, models["dualfocus-s"].record["confidence_map"]
+    start = shipped["planes"].index(25)
+    shorter = {key: values[:start] for key, values in shipped.items() if key in ("planes", "shift", "scale")}
+    scenes = [render_stack(seed, TexturePool(None), size=96, planes=27) for seed in range(600, 604)]
+    batches = [
+        {
+            "images": torch.from_numpy(scene.images)[None],
+            "coordinates": torch.from_numpy(scene.coordinates).float()[None],
+            "truth": torch.from_numpy(scene.truth)[None],
+            "known": torch.ones(1, 96, 96, dtype=torch.bool),
+        }
+        for scene in scenes
+    ]
+    fitted = with_range(shipped | shorter, 25, network, batches, torch.device("cpu"))
+    model = DepthModel("dualfocus-s", network, torch.device("cpu"), {"confidence_map": fitted})
+    said, right = [], []
+    for scene in scenes:
+        result, u = model.predict(FocalStack(scene.images, scene.focus_distances)), 1 / scene.focus_distances
+        error = np.abs((1 / result.depth - u[0]) / (u[-1] - u[0]) - scene.truth)
+        said.append(result.confidence[scene.valid])
+        right.append(error[scene.valid] < 0.5 / 26)
+    assert np.concatenate(said).mean() == pytest.approx(np.concatenate(right).mean(), abs=0.05)
 
 
 def test_networks_beat_classical_on_rendered_scenes(models):

@@ -2,7 +2,7 @@
 
 What a network says is off by an amount that depends most on the number of planes: half a plane spacing is half of the
 focus range for two planes, where nearly every answer is right, and a twentieth of it for eleven. So the map has two
-steps: a shift of the log-odds for each range of N, and one increasing curve for all.
+steps: the log-odds are scaled and shifted for each range of N, then one increasing curve serves all.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ class _Curve(TypedDict):
 
 
 class ConfidenceMap(_Curve, total=False):
-    """A piecewise linear, increasing curve, ``measured`` at the points ``said``, after a shift that depends on N.
+    """A piecewise linear, increasing curve, ``measured`` at the points ``said``, after a step that depends on N.
 
-    ``shift`` holds one value for each range of N, added to log(c / (1 - c)); range k begins at ``planes[k]``. Maps of
-    weights made before there were shifts lack both.
+    Range k of N begins at ``planes[k]``; there log(c / (1 - c)) is multiplied by ``scale[k]``, 1 where a map has no
+    scales, and ``shift[k]`` is added. Maps of weights made before there were ranges lack all three.
     """
 
     planes: list[int]
     shift: list[float]
+    scale: list[float]
 
 
 def measured_confidence(said: ArrayLike, fitted: ConfidenceMap | dict[str, Any], planes: int) -> NDArray[np.float32]:
@@ -42,7 +43,7 @@ def measured_confidence(said: ArrayLike, fitted: ConfidenceMap | dict[str, Any],
     said = np.asarray(said, np.float32)
     if "shift" in fitted:
         group = plane_group(planes, fitted["planes"])
-        said = shifted(said, fitted["shift"][group])
+        said = shifted(said, fitted["shift"][group], fitted["scale"][group] if "scale" in fitted else 1.0)
     return np.interp(said, fitted["said"], fitted["measured"]).astype(np.float32)
 
 
@@ -51,7 +52,8 @@ def plane_group(planes: int, starts: list[int]) -> int:
     return max(int(np.searchsorted(starts, planes, side="right")) - 1, 0)
 
 
-def shifted(confidence: NDArray[Any], shift: float) -> NDArray[Any]:
-    """The confidence whose log-odds are larger by ``shift``."""
+def shifted(confidence: NDArray[Any], shift: float, scale: float = 1.0) -> NDArray[Any]:
+    """The confidence whose log-odds are ``scale`` times as large, and then larger by ``shift``."""
     c = np.clip(confidence, _LEAST, 1 - _LEAST)
-    return 1 / (1 + (1 - c) / c * np.exp(-shift).astype(c.dtype))
+    against = (1 - c) / c if scale == 1.0 else ((1 - c) / c) ** np.asarray(scale, c.dtype)
+    return 1 / (1 + against * np.exp(-shift).astype(c.dtype))

@@ -17,7 +17,7 @@ from dualfocus.long_stack import Maps
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.windows import LONGEST, WINDOW, Size, plane_position
+from dualfocus.windows import Size, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _STRIP = 32  # rows worked on at once
@@ -126,10 +126,7 @@ class Predictor(ABC):
     def calibrate(self, confidence: NDArray, planes: int) -> NDArray[np.float32]:
         """Carry the network's confidence for a stack of ``planes`` to the measured share of right answers."""
         fitted = self.record.get("confidence_map")
-        if fitted is None:
-            return confidence.astype(np.float32)
-        seen = planes if planes <= LONGEST else WINDOW  # a longer stack is answered by windows
-        return measured_confidence(confidence, fitted, seen)
+        return confidence.astype(np.float32) if fitted is None else measured_confidence(confidence, fitted, planes)
 
     def _warnings(self, size: Size, work: Size) -> list[str]:
         warnings = []

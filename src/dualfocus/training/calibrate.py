@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from scipy.optimize import isotonic_regression, minimize_scalar
-from torch import nn
+from scipy.optimize import isotonic_regression, minimize, minimize_scalar
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from dualfocus.confidence_map import ConfidenceMap, plane_group, shifted
+from dualfocus.staged import estimate
 from dualfocus.training.objective import Batch, network_input, to_device
+from dualfocus.windows import LONGEST, Size
 
 PLANE_STARTS = [2, 3, 4, 6, 9]  # of the ranges of N that have a shift of their own
 
@@ -38,7 +41,7 @@ def fit_confidence_map(network: nn.Module, batches: Iterable[Batch], device: tor
 def with_range(
     fitted: ConfidenceMap, start: int, network: nn.Module, batches: Iterable[Batch], device: torch.device
 ) -> ConfidenceMap:
-    """A map with one more range of N; its shift makes the mean confidence of these stacks their share of right answers.
+    """A map with one more range of N, under whose scale and shift the right and wrong answers are likeliest.
 
     Args:
         fitted: kept as it is for fewer planes.
@@ -57,12 +60,16 @@ def with_range(
         raise ValueError(f"no stack of {start} or more planes to fit the confidence on")
     said, hit = (np.concatenate(values) for values in zip(*answers, strict=True))
 
-    def gap(shift: float) -> float:
-        measured = np.interp(shifted(said, shift), fitted["said"], fitted["measured"])
-        return float(measured.mean() - hit.mean()) ** 2
+    def surprise(step: np.ndarray) -> float:
+        measured = np.interp(shifted(said, step[0], step[1]), fitted["said"], fitted["measured"])
+        return float(-np.log(np.clip(np.where(hit, measured, 1 - measured), 1e-3, None)).mean())
 
-    shift = float(minimize_scalar(gap, bounds=(-4.0, 4.0), method="bounded").x)
-    return fitted | {"planes": [*fitted["planes"], start], "shift": [*fitted["shift"], round(shift, 3)]}
+    shift, scale = minimize(surprise, [1.0, 1.0], method="Powell", bounds=[(-5, 5), (0.2, 5)]).x.tolist()
+    return fitted | {
+        "planes": [*fitted["planes"], start],
+        "shift": [*fitted["shift"], round(shift, 3)],
+        "scale": [*fitted.get("scale", [1.0] * len(fitted["planes"])), round(scale, 3)],
+    }
 
 
 @torch.no_grad()
@@ -72,12 +79,27 @@ def _answers(
     """Of each batch N, and of its pixels that count the confidence and whether the error is below half a spacing."""
     network.eval()
     for batch in batches:
-        batch = to_device(batch, device)
-        output = network(network_input(batch), batch["coordinates"])
         planes = batch["coordinates"].shape[1]
-        inside = batch["known"] & (batch["truth"] >= 0) & (batch["truth"] <= 1)
-        hit = ((output.coordinate - batch["truth"]).abs() < 0.5 / (planes - 1))[inside].cpu().numpy()
-        yield planes, output.confidence[inside].float().cpu().numpy(), hit
+        coordinate, confidence = _estimate(network, to_device(batch, device))
+        truth = batch["truth"].numpy()
+        inside = batch["known"].numpy() & (truth >= 0) & (truth <= 1)
+        yield planes, confidence[inside], (np.abs(coordinate - truth) < 0.5 / (planes - 1))[inside]
+
+
+def _estimate(network: nn.Module, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinate and confidence, (B, H, W) each, put together from parts for stacks too long for the network."""
+    images, coordinates = network_input(batch), batch["coordinates"]
+    if len(coordinates[0]) <= LONGEST:
+        output = network(images, coordinates)
+        return output.coordinate.float().cpu().numpy(), output.confidence.float().cpu().numpy()
+    found = []
+    for stack, u in zip(images, coordinates.double().cpu().numpy(), strict=True):
+
+        def read(n: int, size: Size, stack: Tensor = stack) -> Tensor:
+            return stack[n] if stack.shape[-2:] == size else interpolate(stack[n : n + 1], size, mode="area")[0]
+
+        found.append(estimate(network, read, u, (stack.shape[-2], stack.shape[-1])))
+    return np.stack([maps.coordinate for maps in found]), np.stack([maps.confidence for maps in found])
 
 
 def fit_shifts(count: np.ndarray, right: np.ndarray) -> ConfidenceMap:
