@@ -18,9 +18,10 @@ pytest.importorskip("accelerate", reason="training needs the extra dualfocus[tra
 
 from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.output import FocusOutput
-from dualfocus.models.weights import load_weights
+from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.rendering.capture import render_stack
 from dualfocus.training.augment import jitter, registered
+from dualfocus.training.average import average
 from dualfocus.training.batches import BatchDataset, collate, random_crop, take_planes
 from dualfocus.training.checkpoint import load_checkpoint
 from dualfocus.training.config import DataConfig, LossConfig, SourceConfig, read_config
@@ -334,6 +335,29 @@ def test_the_record_says_how_the_weights_were_made(trained):
     assert record["hardware"] and record["minutes"] >= 0 and record["preprocessing"]
     assert str(trained.parent.parent) not in json.dumps(record)  # no paths of the machine
     assert json.loads(trained.with_suffix(".json").read_text()) == record
+
+
+def test_a_mean_of_weights_is_weighted_and_has_no_figures_of_its_own(trained, tmp_path):
+    network, record = load_weights(trained)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    moved, out = tmp_path / "moved.safetensors", tmp_path / "mean.safetensors"
+    save_weights(moved, record["model"], network, record | {"steps": 9, "seed": 1})
+    command = [sys.executable, "-m", "dualfocus.training.average", str(trained), str(moved), "-o", str(out), "--shares"]
+    subprocess.run([*command, "0.25", "0.75"], check=True, capture_output=True)
+    mean, said = load_weights(out)
+    for (key, before), after in zip(load_weights(trained)[0].named_parameters(), mean.parameters(), strict=True):
+        torch.testing.assert_close(after, before + 0.75, atol=4e-3, rtol=0, msg=key)  # kept in 16 bits
+    assert said["averaged"] == {"shares": [0.25, 0.75], "steps": [5, 9], "seeds": [7, 1]} and said["steps"] == 9
+    assert not {"validation", "confidence_map"} & said.keys()
+    out.unlink()
+    failed = subprocess.run([*command, "0.5", "0.6"], capture_output=True, text=True)
+    assert failed.returncode and "add up to 1" in failed.stderr and not out.exists()
+    other = tmp_path / "other.safetensors"
+    save_weights(other, "dualfocus-xs", build_network("dualfocus-xs"), {"steps": 1, "seed": 1})
+    with pytest.raises(ValueError, match="another network"):
+        average([other, trained], [0.5, 0.5], out)
 
 
 def test_confidence_is_fitted_anew_for_the_stacks_of_a_configuration(trained, tmp_path):

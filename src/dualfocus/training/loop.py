@@ -26,7 +26,7 @@ from dualfocus.training.sources import open_source
 from dualfocus.training.unblurred import SharpBatch, on_device
 from dualfocus.training.validate import Validation
 
-_ORIGIN = ("model", "data", "steps", "minutes", "hardware", "seed", "initial_weights")  # of weights to start from
+_ORIGIN = ("model", "data", "steps", "minutes", "hardware", "seed", "averaged", "initial_weights")  # of a start
 
 
 def train(config_path: Path, resume: bool = False, time_limit: float | None = None, output: Path | None = None) -> Path:
@@ -69,7 +69,7 @@ class Trainer:
         self.initial: dict[str, Any] | None = None
         if config.initial_weights is not None:
             trained, record = load_weights(config.initial_weights)
-            self.initial = {key: record.get(key) for key in _ORIGIN}
+            self.initial = {key: record[key] for key in _ORIGIN if key in record}
             _load_into(network, trained.state_dict(), config.initial_weights)
         network = network.to(self.accelerator.device)
         use_channels_last(network)

@@ -1,0 +1,66 @@
+"""The mean of several weights of one network: ``python -m dualfocus.training.average WEIGHTS ... --shares ... -o OUT``.
+
+A network that is trained on gets better on the scenes it sees and may get worse on others; between the weights before
+and after lie some that are nearly as good on both. Which, held-out stacks have to say. The mean has neither validation
+figures nor a confidence map: `dualfocus.training.recalibrate` finds them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from dualfocus.models.weights import load_weights, save_weights
+
+_ITS_OWN = ("validation", "confidence_map")  # of each network, and of no mean
+
+
+def average(weights: Sequence[Path], shares: Sequence[float], out: Path) -> Path:
+    """Write the weighted mean of ``weights`` to ``out``, with the record of the last of them and the shares.
+
+    Raises:
+        ValueError: bad weights, or of different networks; shares that are not one for each, or not 1 in all.
+    """
+    if len(shares) != len(weights) or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"shares must be {len(weights)} numbers that add up to 1, not {list(shares)}")
+    loaded = [load_weights(path) for path in weights]
+    network, record = loaded[-1]
+    for path, (_, other) in zip(weights, loaded, strict=True):
+        if (other["model"], other["options"]) != (record["model"], record["options"]):
+            raise ValueError(f"{path}: another network than {weights[-1]}; only weights of one network have a mean")
+    states = [part.state_dict() for part, _ in loaded]
+    mean = {key: _mean([state[key] for state in states], shares) for key in states[-1]}
+    network.load_state_dict(mean)
+    kept = {key: value for key, value in record.items() if key not in _ITS_OWN}
+    made = {"shares": list(shares), "steps": [r["steps"] for _, r in loaded], "seeds": [r["seed"] for _, r in loaded]}
+    save_weights(out, record["model"], network, kept | {"averaged": made})
+    return out
+
+
+def _mean(tensors: Sequence[torch.Tensor], shares: Sequence[float]) -> torch.Tensor:
+    """Weighted mean; of counters, which are whole numbers, the last."""
+    if not tensors[-1].is_floating_point():
+        return tensors[-1]
+    return torch.stack([share * tensor for share, tensor in zip(shares, tensors, strict=True)]).sum(0)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m dualfocus.training.average", description=__doc__)
+    parser.add_argument("weights", type=Path, nargs="+")
+    parser.add_argument("--shares", type=float, nargs="+", required=True, help="of each, 1 in all")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="where to write the new .safetensors")
+    arguments = parser.parse_args()
+    try:
+        written = average(arguments.weights, arguments.shares, arguments.out)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(f"weights written to {written}")
+
+
+if __name__ == "__main__":
+    main()
