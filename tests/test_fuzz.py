@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from camera_files import canon_jpeg, write_dng, write_video, write_zip, xmp_packet
 from PIL import Image, features
 from PIL.TiffImagePlugin import IFDRational
-from test_input_formats import canon_jpeg, write_dng, write_video, write_zip, xmp_packet
 
 from dualfocus.cli import main
 from dualfocus.outputs.files import RESULT_FILES
