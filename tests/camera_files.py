@@ -92,3 +92,16 @@ def write_video(path, positions, size=(160, 120)):
         columns = [levels[level][:, column] for column, level in enumerate(blur)]
         writer.write(np.stack(columns, axis=1).clip(0, 255).astype(np.uint8))
     writer.release()
+
+
+def write_packed_tiff(path, pixels, orientation=1):
+    """Grey pixels of 12 bits, two in three bytes, as scientific cameras write them."""
+    (height, width), (first, second) = pixels.shape, pixels.reshape(-1, 2).T
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype(np.uint8).tobytes()
+    tags = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 0, 274: orientation, 277: 1, 278: height}
+    tags[279] = len(packed)
+    tags[273] = start = 8 + 2 + 12 * len(tags) + 4
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    header = b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + struct.pack("<I", 0)
+    assert len(header) == start
+    path.write_bytes(header + packed)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -61,6 +62,9 @@ def test_what_is_a_batch(shelf: Path, tmp_path: Path) -> None:
     assert find_batch([tmp_path / "missing"]) is None
     assert find_batch([shelf]) == [shelf / name for name in "abc"]
     assert find_batch([shelf, shelf / "c", tmp_path / "gone"])[-2:] == [shelf / "c", tmp_path / "gone"]
+    shutil.copytree(shelf / "a", shelf / "a-depth")
+    (shelf / "a-depth" / "result.json").write_text('{"dualfocus": "0.1"}')
+    assert find_batch([shelf]) == [shelf / name for name in "abc"], "an earlier result is no stack"
     for name, pages in (("z10.tif", 3), ("z9.tif", 3), ("one.tif", 1)):
         tifffile.imwrite(tmp_path / name, np.zeros((pages, 8, 9), np.uint8), photometric="minisblack")
     stacks = [tmp_path / "z9.tif", tmp_path / "z10.tif"]

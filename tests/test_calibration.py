@@ -11,6 +11,7 @@ from test_ordering import sweep
 
 from dualfocus.alignment import align
 from dualfocus.calibration import calibrate, metric_stack, parse_points
+from dualfocus.commands.single import residuals as residuals_line
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
 
@@ -88,6 +89,11 @@ def test_residuals_of_three_points():
     assert found.calibration["rms_residual"] == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-4)
     fitted = [point["fitted"] for point in found.calibration["points"]]
     np.testing.assert_allclose(fitted, 1 / (a @ solution), rtol=1e-4)
+
+
+def test_zero_micrometres_are_not_infinity():
+    found = calibrate(relative(), [(5, 10, 0.0), (35, 10, 5.0)], "um")
+    assert " for 0," in residuals_line(found.calibration) and "inf" not in residuals_line(found.calibration)
 
 
 def test_points_close_together_warn():

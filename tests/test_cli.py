@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import dualfocus
@@ -216,6 +217,21 @@ def test_results_never_go_among_the_photographs_they_are_made_from(
         done = run("predict", *stack, "-o", tiny_stack_folder, "--model", "classical", *overwrite)
         assert_refused(done, "folder of the photographs", "another output folder")
     assert {path.name: path.read_bytes() for path in tiny_stack_folder.iterdir()} == before
+
+
+def test_a_stack_named_like_a_result_is_not_replaced(tmp_path: Path) -> None:
+    stack = tmp_path / "depth.tiff"
+    tifffile.imwrite(stack, np.random.default_rng(0).integers(0, 255, (3, 32, 32), np.uint8), photometric="minisblack")
+    before = stack.read_bytes()
+    done = run("predict", stack, "-o", tmp_path, "--model", "classical", "--overwrite")
+    assert_refused(done, "folder of the photographs")
+    assert stack.read_bytes() == before and names(tmp_path) == {"depth.tiff"}
+
+
+def test_a_result_is_no_focal_stack(tiny_stack_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("predict", tiny_stack_folder, "-o", out, "--model", "classical").returncode == 0
+    assert_refused(run("predict", out, "-o", tmp_path / "again", "--model", "classical"), "holds a result")
 
 
 def test_a_file_name_that_the_terminal_cannot_show(tiny_stack_folder: Path, tmp_path: Path) -> None:

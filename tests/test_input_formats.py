@@ -1,15 +1,18 @@
 """Kinds of image files that people have: HEIC, AVIF, RAW, focus-sweep videos; damaged ones."""
 
 import io
+import os
 import sys
+import threading
 
 import cv2
 import numpy as np
 import pytest
-from camera_files import H, W, smooth, write_dng, write_video
+from camera_files import H, W, smooth, write_dng, write_packed_tiff, write_video
 from PIL import Image, features
 
 from dualfocus.readers import load_stack
+from dualfocus.readers.frames import silence
 
 
 def test_heic(tmp_path):
@@ -122,3 +125,31 @@ def test_damaged_files_say_nothing_but_the_error(tmp_path, name, capfd):
             list(load_stack([tmp_path / name]))
         assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_tiff_of_twelve_packed_bits(tmp_path, orientation):
+    pixels = np.arange(H * W).reshape(H, W) % 4096
+    for name, values in (("a", pixels), ("b", pixels[::-1])):
+        write_packed_tiff(tmp_path / f"{name}.tif", values, orientation)
+    stack = load_stack(tmp_path)
+    expected = (np.rot90(pixels, -1) if orientation == 6 else pixels) << 4
+    assert stack.dtype == np.uint16
+    np.testing.assert_array_equal(stack[0][..., 0], expected)
+
+
+def test_silence_of_several_threads_ends():
+    before, inside, first_has_left = os.fstat(2), threading.Event(), threading.Event()
+
+    def stay_longer():
+        with silence():
+            inside.set()
+            first_has_left.wait(10)
+
+    other = threading.Thread(target=stay_longer)
+    with silence():
+        other.start()
+        assert inside.wait(10)
+    first_has_left.set()
+    other.join()
+    assert os.path.samestat(os.fstat(2), before)

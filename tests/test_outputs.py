@@ -165,6 +165,14 @@ def test_foreign_files_are_refused_then_left_alone(tmp_path: Path) -> None:
     assert (out / "notes.txt").read_text() == "mine" and names(tmp_path) == {"out"}
 
 
+def test_what_only_has_our_names_is_the_users(tmp_path: Path) -> None:
+    for name in ("report.html", "points.ply", "mesh.glb", "depth.tiff", "depth.exr"):
+        (tmp_path / name).write_text("mine")
+    make_result().save(tmp_path, overwrite=True)
+    assert all((tmp_path / name).read_text() == "mine" for name in ("report.html", "points.ply", "depth.tiff"))
+    assert names(tmp_path) >= set(RESULT_FILES)
+
+
 def test_a_folder_with_one_of_our_names_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "depth.png").mkdir()
     for overwrite in (False, True):

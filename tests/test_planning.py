@@ -73,3 +73,12 @@ def test_command_line():
 def test_bad_input_is_one_line(arguments, message):
     done = run(*arguments)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_planes_a_hair_apart_are_told_apart():
+    camera = ["--focal-length", "65", "--f-number", "2.8", "--sensor-width", "24", "--pixels", "6000"]
+    done = run(*camera, "--near", "0.1", "--far", "0.102")
+    (line,) = [line for line in done.stdout.splitlines() if "--focus" in line]
+    printed = [float(value) for value in line.split("--focus ")[1].split()[0].split(",")]
+    exact = plan_camera(65, 2.8, 24, 6000, 0.1, 0.102).focus
+    assert len(printed) == len(exact) and np.abs(printed - exact).max() < 0.02 * np.diff(exact).min()

@@ -383,6 +383,13 @@ def test_bad_sidecars_are_named(tmp_path, text, words):
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_distances_without_a_unit_of_length_beside_names_that_state_some(tmp_path):
+    write_folder(tmp_path, ["0.5m.png", "1m.png"])
+    (tmp_path / "stack.json").write_text('{"focus_distances": [1, 2], "unit": "index"}')
+    with pytest.raises(ValueError, match="'index' has no focus distances"):
+        load_stack(tmp_path)
+
+
 def test_bad_folders_and_lists(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ValueError, match=rf"{tmp_path.name}: no images .*\.jpg, .*\.tif"):

@@ -108,3 +108,19 @@ def test_refusals(model):
     for window in (1, 25):
         with pytest.raises(ValueError, match=f"window must be 2 to 24 planes, not {window}"):
             model.stream(window=window)
+
+
+def test_a_camera_may_fill_one_buffer_again_and_again(model):
+    stream, buffer = model.stream(window=4, unit="m"), np.empty_like(IMAGES[0])
+    for image, distance in zip(IMAGES[:4], DISTANCES[:4], strict=True):
+        buffer[:] = image
+        result = stream.push(buffer, distance)
+    assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:4], DISTANCES[:4], "m")))
+
+
+def test_the_only_plane_may_be_replaced_by_one_of_another_size(model):
+    stream, small = model.stream(window=3, unit="m"), np.ascontiguousarray(IMAGES[:, :48, :48])
+    stream.push(IMAGES[0], DISTANCES[0])
+    stream.push(small[0], DISTANCES[0])
+    result = stream.push(small[1], DISTANCES[1])
+    assert_same(result, model.predict(dualfocus.FocalStack(small[:2], DISTANCES[:2], "m")))

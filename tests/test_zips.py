@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,19 @@ def test_nothing_is_left_beside_the_files(tmp_path):
     path: Path = write_zip(tmp_path / "z.zip", {"a.png": encoded(0), "b.png": encoded(1)})
     stack = load_stack(path)
     assert stack[1].shape == (H, W, 3) and [p.name for p in tmp_path.iterdir()] == ["z.zip"]
+
+
+@pytest.mark.parametrize("damaged", ["stack.json", "a.png"])
+def test_a_damaged_member_is_named(tmp_path, damaged):
+    path = tmp_path / "z.zip"
+    sidecar = json.dumps({"images": ["a.png", "b.png"], "focus_distances": [1, 2], "unit": "m"}).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {"a.png": encoded(0), "b.png": encoded(1), "stack.json": sidecar}.items():
+            archive.writestr(name, data)
+        start = archive.getinfo(damaged).header_offset + 30 + len(damaged)
+    data = bytearray(path.read_bytes())
+    data[start : start + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"z\.zip/{damaged}: ") as caught:
+        load_stack(path)[0]
+    assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ def export_onnx(model: str, out: str | Path, precision: str = "fp32") -> Path:
     record = {**loaded.record, "precision": precision}
     onnx.helper.set_model_props(graph, {METADATA: json.dumps(record)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # two may export to one place
     onnx.save(graph, temporary)
     os.replace(temporary, path)
     return path

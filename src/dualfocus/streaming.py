@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -61,9 +62,14 @@ class FocusStream:
         """
         kept = [p for p in self._planes if p.distance != focus_distance or focus_distance is None]
         kept = kept[max(0, len(kept) - self.window + 1) :]
+        if not kept:
+            self._encoded = None  # the stream begins, with images of whatever size
         taken = {plane.slot for plane in kept}
         slot = next(number for number in range(self.window) if number not in taken)
-        planes = [*kept, _Plane(slot, image, focus_distance)]
+        planes = [
+            *kept,
+            _Plane(slot, np.array(image), focus_distance),
+        ]  # a copy: cameras fill one buffer again and again
         stack = self._stack(planes)
         if self._encoded is None:
             assert isinstance(self.model.network, DualFocusSmall)

@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 
 from dualfocus import __version__
 from dualfocus.commands.stacks import RECORD, name_stacks
-from dualfocus.outputs.files import check_output, foreign_names, is_ours, plain_errors, remove_result
+from dualfocus.outputs.files import check_output, foreign_names, plain_errors, remove_result
+from dualfocus.result_mark import is_ours
 
 LOCK = ".dualfocus.lock"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")

@@ -125,13 +125,13 @@ def predict_stack(
 
 def check_apart(sources: Sequence[Path], out: Path) -> None:
     """Even --overwrite must not replace a photograph, or leave results where the next run takes them for planes."""
-    from dualfocus.outputs.files import RESULT_FILES
+    from dualfocus.outputs.files import RESULT_NAMES
 
     for path in sources:
         is_folder = os.path.isdir(path)
         reads_folder = is_folder or path.name == "stack.json"
         folder = path if is_folder else path.parent
-        if (reads_folder or path.name in RESULT_FILES) and folder.resolve() == out.resolve():
+        if (reads_folder or path.name in RESULT_NAMES) and folder.resolve() == out.resolve():
             raise ValueError(f"{out} is the folder of the photographs: choose another output folder")
 
 
@@ -149,10 +149,14 @@ def summary(result: DepthResult) -> str:
 def residuals(calibration: dict[str, Any]) -> str:
     """One line for people: how far each calibration point is from the fit."""
     far = [
-        "infinity" if point["fitted"] is None else f"{point['fitted']:.4g} for {point['given'] or math.inf:.4g}"
+        "infinity" if point["fitted"] is None else f"{point['fitted']:.4g} for {_or_infinity(point['given']):.4g}"
         for point in calibration["points"]
     ]
     return f"calibration: the fit gives {', '.join(far)} {calibration['unit']}"
+
+
+def _or_infinity(distance: float | None) -> float:
+    return math.inf if distance is None else distance  # JSON has no infinity
 
 
 def calibration_settings(

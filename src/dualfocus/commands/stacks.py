@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dualfocus.readers.files import VIDEO_SUFFIXES, folder_images, natural_key
+from dualfocus.result_mark import is_ours
 
 RECORD = "batch.json"  # in the output folder, so no stack's folder can have this name
 _SIDECAR = "stack.json"
@@ -70,6 +71,7 @@ def _inside(folder: Path) -> list[Path]:
     if images:
         return images if len(images) > 1 and all(_is_multipage(path) for path in images) else []
     found = [path for path in folder.iterdir() if not path.name.startswith(".") and _is_stack(path)]
+    found = [path for path in found if not is_ours(path / "result.json")]  # of an earlier run
     return _natural([path for path in found if not path.is_dir() or (path / _SIDECAR).exists() or _images(path)])
 
 

@@ -20,6 +20,7 @@ from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_picture
 from dualfocus.outputs.formats import FORMATS, check_formats, write_formats
 from dualfocus.outputs.result import DepthResult
+from dualfocus.result_mark import MARK, is_ours
 from dualfocus.stack import FocalStack
 
 RESULT_FILES = (
@@ -32,9 +33,8 @@ RESULT_FILES = (
     "result.json",
 )
 
-_OUR_NAMES = frozenset((*RESULT_FILES, *FORMATS.values()))
+RESULT_NAMES = frozenset((*RESULT_FILES, *FORMATS.values()))  # what is only written on request, too
 _LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))  # what a file manager leaves in a folder it has shown
-_MARK = "dualfocus"  # the key by which result.json is known as ours; its value is the version
 
 
 def check_output(folder: str | Path, overwrite: bool = False) -> None:
@@ -52,7 +52,7 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
                 f"cannot write to {folder}: {ancestor} is a file, not a folder; choose another output folder"
             )
         if folder.is_dir():
-            blocked = sorted(name for name in _OUR_NAMES if (folder / name).is_dir())
+            blocked = sorted(name for name in RESULT_NAMES if (folder / name).is_dir())
             if blocked:
                 raise ValueError(
                     f"cannot write to {folder}: {blocked[0]} in it is a folder; choose another output folder"
@@ -101,7 +101,7 @@ def remove_result(folder: Path) -> None:
     """Remove an earlier result, and the folder when nothing else is in it."""
     if not folder.is_dir() or not is_ours(folder / "result.json"):
         return
-    for name in _OUR_NAMES:
+    for name in RESULT_NAMES:
         (folder / name).unlink(missing_ok=True)
     if {path.name for path in folder.iterdir()} <= _LITTER:
         shutil.rmtree(folder)
@@ -130,7 +130,7 @@ def _record(result: DepthResult, scale: float, offset: float) -> dict[str, Any]:
     finite = result.depth[result.valid & np.isfinite(result.depth)]
     distances = None if result.focus_distances is None else np.asarray(result.focus_distances, np.float64).tolist()
     return {
-        _MARK: __version__,
+        MARK: __version__,
         "model": result.model,
         "width": width,
         "height": height,
@@ -187,25 +187,17 @@ def _swap(staging: Path, folder: Path) -> bool:
 
 
 def _replace_files(staging: Path, folder: Path) -> None:
-    for name in _OUR_NAMES - {path.name for path in staging.iterdir()}:
-        (folder / name).unlink(missing_ok=True)
+    if is_ours(folder / "result.json"):  # else what has our names may be the user's own
+        for name in RESULT_NAMES - {path.name for path in staging.iterdir()}:
+            (folder / name).unlink(missing_ok=True)
     for path in staging.iterdir():
         path.replace(folder / path.name)
 
 
 def foreign_names(folder: Path) -> list[str]:
     """Names in a folder that are not an earlier result of ours."""
-    ours = _OUR_NAMES | _LITTER if is_ours(folder / "result.json") else _LITTER
+    ours = RESULT_NAMES | _LITTER if is_ours(folder / "result.json") else _LITTER
     return sorted(path.name for path in folder.iterdir() if path.name not in ours or not path.is_file())
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a JSON file is a record of ours."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and _MARK in record
 
 
 def _staging_place(folder: Path) -> Path:

@@ -9,6 +9,7 @@ import os
 import posixpath
 import unicodedata
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -72,8 +73,11 @@ class ZipPath:
             raise ValueError(f"{self}: is encrypted; unpack the ZIP and give the folder")
         if member.file_size > _LARGEST_MEMBER:
             raise ValueError(f"{self}: unpacks to {member.file_size / 2**30:.1f} GiB, which is too large for an image")
-        with zipfile.ZipFile(self.archive) as archive:
-            return archive.read(member)  # never more than the size that was just checked
+        try:
+            with zipfile.ZipFile(self.archive) as archive:
+                return archive.read(member)  # never more than the size that was just checked
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+            raise ValueError(f"{self}: cannot be unpacked ({_line(error)}); make the ZIP again") from error
 
     def open(self, mode: str = "rb") -> io.BytesIO:
         """The bytes as a stream; `mode` is always "rb"."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from dualfocus.stack import Camera
 
 _STDERR = 2
 _MOST_PIXELS = 2**30  # of an image, as in OpenCV
+_pillow_limit = threading.Lock()  # Pillow's limit is of the whole process
 
 
 class Frame(Protocol):
@@ -113,12 +115,13 @@ def oriented_size(height: int, width: int, orientation: int) -> tuple[int, int]:
 
 def open_image(source: Any, formats: tuple[str, ...]) -> Image.Image:
     """`Image.open` without its warning above 89 and its error above 179 megapixels: phones take 200."""
-    usual = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS // 2  # Pillow's error comes at twice the limit
-    try:
-        return Image.open(source, formats=formats)
-    finally:
-        Image.MAX_IMAGE_PIXELS = usual
+    with _pillow_limit:
+        usual = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = _MOST_PIXELS // 2  # Pillow's error comes at twice the limit
+        try:
+            return Image.open(source, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
 
 
 def optional_module(name: str, package: str, extra: str, file: File) -> Any:
@@ -152,16 +155,42 @@ def naming(path: File, what: str) -> Iterator[None]:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Keep what a C library prints of a damaged file (LibRaw, libtiff, FFmpeg) off stderr: our error says it."""
+    """Keep what a C library prints of a damaged file (LibRaw, libtiff, FFmpeg) off stderr: our error says it.
+
+    The descriptor is the process's: the first thread inside redirects it, and the last one to leave restores it.
+    """
+    _silence.enter()
     try:
-        saved = os.dup(_STDERR)
-    except OSError:  # there is no stderr
         yield
-        return
-    with open(os.devnull, "w") as nowhere:
-        try:
-            os.dup2(nowhere.fileno(), _STDERR)
-            yield
-        finally:
-            os.dup2(saved, _STDERR)
-            os.close(saved)
+    finally:
+        _silence.leave()
+
+
+class _Silence:
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.saved: int | None = None
+
+    def enter(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside > 1:
+                return
+            try:
+                self.saved = os.dup(_STDERR)
+            except OSError:  # there is no stderr
+                return
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, _STDERR)
+            os.close(nowhere)
+
+    def leave(self) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0 and self.saved is not None:
+                os.dup2(self.saved, _STDERR)
+                os.close(self.saved)
+                self.saved = None
+
+
+_silence = _Silence()

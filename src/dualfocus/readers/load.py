@@ -24,6 +24,7 @@ from dualfocus.readers.microscope import Geometry
 from dualfocus.readers.planes import geometry_of, read_planes
 from dualfocus.readers.sidecar import Sidecar, read_sidecar
 from dualfocus.readers.stated import Stated, choose, conflicts, maker_note_hint, stated_by_files
+from dualfocus.result_mark import is_ours
 from dualfocus.stack import FocalStack
 
 UNKNOWN_DISTANCES = (
@@ -175,9 +176,12 @@ def _image_files(places: Sequence[File], sidecar: Sidecar | None, warnings: list
         _check_once(sidecar.images)
         return [check_file(path) for path in sidecar.images]
     if sidecar or _is_folder(places[0]) and len(places) == 1:
+        folder = sidecar.path.parent if sidecar else places[0]
+        if isinstance(folder, Path) and is_ours(folder / "result.json"):
+            raise ValueError(f"{folder}: holds a result, not photographs; give the folder they are in")
         # other images a sidecar names, such as an all-in-focus picture, are not planes
         named = [name for name in sidecar.extra.values() if isinstance(name, str)] if sidecar else []
-        images, said = without_raw_twins(folder_images(sidecar.path.parent if sidecar else places[0], named))
+        images, said = without_raw_twins(folder_images(folder, named))
         warnings += said
         return images
     if len(places) == 1 and places[0].suffix.lower() in VIDEO_SUFFIXES and is_file(places[0]):
@@ -209,7 +213,9 @@ def _stated(
 def _is_usable(found: Found, count: int) -> bool:
     """Whether distances can be compared at all; what is wrong with them is said where the stack is made."""
     values, unit = found
-    return len(values) == count and all(math.isfinite(v) and (v > 0 or unit in ("um", "dioptre")) for v in values)
+    if unit == "index" or len(values) != count:
+        return False
+    return all(math.isfinite(v) and (v > 0 or unit in ("um", "dioptre")) for v in values)
 
 
 def _from_sidecar(sidecar: Sidecar, unit: str | None) -> Found | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import zipfile
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -62,11 +61,11 @@ class Sidecar:
 def read_sidecar(path: File) -> Sidecar:
     """Read and check a `stack.json` (ValueError naming the file and the key)."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: the file cannot be read ({error.strerror})") from error
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: the file cannot be read ({error})") from error
+    try:
+        data = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(data, dict):

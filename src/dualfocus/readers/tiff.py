@@ -27,7 +27,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PLAIN = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.RGB)
 _CONVERTED = (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.SEPARATED)
-_ICC_PROFILE, _EXIF_IFD, _XMP, _MODEL = 34675, 34665, 700, 272
+_ICC_PROFILE, _EXIF_IFD, _XMP, _MODEL, _BITS_PER_SAMPLE = 34675, 34665, 700, 272, 258
 _EXIF_TAGS = {"SubjectDistance": 0x9206, "FocalLength": 0x920A, "FNumber": 0x829D, "FocalLengthIn35mmFilm": 0xA405}
 _AXIS_OPTIONS = {"C": ("channel", "channels"), "T": ("time", "time points")}
 
@@ -261,11 +261,14 @@ def _decode_by_opencv(path: File, page: int) -> NDArray[Any]:
     return pixels[..., None] if pixels.ndim == 2 else pixels[..., 2::-1]
 
 
-def _decode_by_pillow(path: File, page: int) -> NDArray[np.uint8]:
-    """8-bit pages in compressions or colours left over, upright and in sRGB: Pillow applies the orientation."""
+def _decode_by_pillow(path: File, page: int) -> NDArray[Any]:
+    """Pages in compressions, colours or bit depths left over, upright and in sRGB: Pillow applies the orientation."""
     with silence(), path.open("rb") as file, open_image(file, ("TIFF",)) as opened:
         opened.seek(page)
         opened.load()
+        if opened.mode.startswith("I;16"):  # of 12 bits, as scientific cameras write them
+            bits = opened.getexif().get(_BITS_PER_SAMPLE, 16)
+            return np.asarray(opened).astype(np.uint16)[..., None] << (16 - int(np.max(bits)))
         image = image_to_srgb(opened)
         if image.mode in ("1", "L", "LA"):
             return np.asarray(image.convert("L"))[..., None]
