@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -251,6 +252,11 @@ def test_figures_of_something_else_are_not_mixed(stacks, tmp_path):
         evaluate([], "stacks", stacks, out, models={"m": Weights(2)})
     with pytest.raises(ValueError, match="another data"):
         evaluate([], "stacks", stacks / "scene0", out, models={"m": model})
+    rendered_anew = tmp_path / "anew"
+    shutil.copytree(stacks, rendered_anew)
+    np.save(rendered_anew / "scene0" / "truth.npy", 1.1 * TRUTH)
+    with pytest.raises(ValueError, match="another data"):
+        evaluate([], "stacks", rendered_anew, out, limit=1, models={"m": model})
     mapped = Weights(1)
     mapped.record = {"confidence_map": {"said": [0, 1], "measured": [0.1, 0.9]}}
     with pytest.raises(ValueError, match="other weights of m"):

@@ -509,6 +509,17 @@ def test_resuming_with_another_network_is_refused(tmp_path, trained):
         train(write(tmp_path / "config.yaml", content), resume=True)
 
 
+def test_resuming_with_other_settings_is_refused(tmp_path, rendered):
+    content = settings(tmp_path, {"kind": "rendered", "path": str(rendered)})
+    config = write(tmp_path / "config.yaml", content)
+    train(config)
+    for change in ({"seed": 8}, {"optimiser": {"warmup_steps": 3}}):
+        with pytest.raises(ValueError, match=rf"checkpoint\.pt.*{next(iter(change))}"):
+            train(write(config, content | change), resume=True)
+    longer = content | {"budget": {"steps": 6}, "checkpoint_minutes": 5}
+    assert load_weights(train(write(config, longer), resume=True))[1]["steps"] == 6
+
+
 def test_throughput_counts_stacks(tmp_path, rendered):
     from dualfocus.benchmarks.throughput import measure, to_text
 

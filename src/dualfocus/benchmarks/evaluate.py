@@ -18,7 +18,7 @@ from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.benchmarks.records import (
     ModelRecord,
     fingerprint,
-    hash_names,
+    identify,
     safe_name,
     write_json,
     write_table,
@@ -208,9 +208,9 @@ def _run(
     import dualfocus
 
     fingerprints = {name: fingerprint(model) for name, model in models.items()}
-    record = {"protocol": job.rules.conventions(), "data": hash_names(job.dataset.names)}
     if processes.is_main:
-        open_run(job.folder, {**record, "version": dualfocus.__version__}, fingerprints, options.resume)
+        record = {"protocol": job.rules.conventions(), "data": identify(job.dataset), "version": dualfocus.__version__}
+        open_run(job.folder, record, fingerprints, options.resume)
     figures = run(models, job.dataset, job.folder, job.indices, progress, job.rules, processes)
     if not processes.is_main:
         return {}

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
 
+import numpy as np
+
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.slices import SliceSums
+from dualfocus.datasets.sample import Dataset
 
 _REMEDY = "remove it, and its images are measured again"
 Sums = TypeVar("Sums", ConfidenceHistogram, SliceSums)
@@ -150,9 +153,19 @@ def fingerprint(model: Any) -> str:
     return digest.hexdigest()[:16] if found else "none"
 
 
-def hash_names(names: Sequence[str]) -> str:
-    """Short hash of the sample names of a dataset, in order."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+def identify(dataset: Dataset) -> str:
+    """Short hash of a dataset: its sample names, in order, and what the first and the last sample hold.
+
+    Sets that were rendered anew, or packed, have the same names. Means are rounded, so that the same data are the same
+    on every machine.
+    """
+    said = list(dataset.names)
+    for index in sorted({0, len(dataset) - 1} if said else ()):
+        sample = dataset[index]
+        truth = sample.truth[sample.mask]
+        planes = [float(np.mean(sample.stack[n])) for n in range(len(sample.stack))]
+        said += [f"{value:.4g}" for value in (*planes, truth.size, float(truth.mean()) if truth.size else 0.0)]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
 def safe_name(name: str) -> str:

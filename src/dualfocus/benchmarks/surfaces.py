@@ -73,7 +73,13 @@ def _errors(gradient: Tensor, batch: Batch, stride: int, baseline: int) -> tuple
         weight = (chosen & valid[:, None]).to(gradient.dtype)
         if not weight.any() or baseline >= min(truth.shape[-2:]):
             return None
-        share = weight.sum() / valid.sum()  # the loss is a mean over pixels; this makes it one over chosen planes
+        # The loss is a mean over pixels, but a difference counts only where it has both ends. Gradients of one over
+        # flat ground count them, one along x and one along y: by half of that, this is a mean over chosen planes.
+        share = (
+            spatial_variational_loss(torch.ones_like(gradient), torch.zeros_like(truth), weight, valid, baseline) / 2
+        )
+        if share == 0:
+            return None
         for values in (gradient, torch.zeros_like(gradient)):
             errors.append(float(spatial_variational_loss(values, truth, weight, valid, baseline) / share))
     return errors[0], errors[1], errors[2], errors[3]

@@ -186,6 +186,7 @@ class Trainer:
 
     def _save(self) -> None:
         state = {
+            "settings": self._settings(),
             "network": self.accelerator.unwrap_model(self.network).state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -198,8 +199,19 @@ class Trainer:
         }
         save_checkpoint(self.config.output, state)
 
+    def _settings(self) -> dict[str, Any]:
+        """What a run depends on from its first step to its last; its budget may grow."""
+        return self.config.model_dump(mode="json", exclude={"output", "budget", "checkpoint_minutes", "validation"})
+
     def _restore(self, state: dict[str, Any]) -> None:
         _load_into(self.accelerator.unwrap_model(self.network), state["network"], self.config.output / NAME)
+        earlier = state.get("settings", self._settings())
+        changed = [key for key, value in self._settings().items() if earlier.get(key) != value]
+        if changed:
+            raise ValueError(
+                f"{self.config.output / NAME}: the run began with other settings of {changed[0]!r}; set them back, or"
+                " give another output folder"
+            )
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         if state["scaler"] is not None and self.accelerator.scaler:
