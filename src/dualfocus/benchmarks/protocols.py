@@ -208,7 +208,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             name="procedural",
-            summary="Seeded procedural scenes with textures held out from training, 3 to 10 planes.",
+            summary="Seeded procedural scenes, textures held out from those of training, 3 to 10 planes.",
             headline=("range_rmse", "range_rmse_textured", "range_mae", "plane_mae", "within_half_plane"),
             space="focus coordinate (inverse depth) divided by the focus range",
             mask="truth inside the focus range",

@@ -1,4 +1,4 @@
-"""Seeded procedural scenes as samples: rendered when asked for, with textures that training never sees."""
+"""Seeded procedural scenes as samples: rendered when asked for, with textures that those of training do not have."""
 
 from __future__ import annotations
 
