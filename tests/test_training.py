@@ -462,6 +462,18 @@ class TestStacksSource:
         assert not stack.known[:4].any() and stack.known[4:].all()
         np.testing.assert_allclose(stack.truth[4:], expected.truth[4:], atol=1e-4)
 
+    def test_truth_beyond_the_planes_is_clipped_on_request(self, tmp_path):
+        drawn = []
+        for scene in range(40, 60):
+            write_stack(tmp_path / str(scene) / "stack", scene, "m")
+            source = SourceConfig(kind="stacks", path=tmp_path / str(scene))
+            plain = open_source(source).draw(np.random.default_rng(0), 4, 32)
+            clipped = open_source(source.model_copy(update={"clip_truth": True})).draw(np.random.default_rng(0), 4, 32)
+            np.testing.assert_array_equal(clipped.truth, plain.truth.clip(0, 1))
+            drawn.append(plain.truth[plain.known])
+        beyond = np.concatenate(drawn)
+        assert beyond.min() < 0 and beyond.max() > 1, "else this tests nothing"
+
     def test_trains(self, tmp_path):
         for index in range(2):
             write_stack(tmp_path / "data" / f"scene{index}", index, "m")

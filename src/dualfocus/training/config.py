@@ -67,6 +67,7 @@ class SourceConfig(_Strict):
     include: tuple[str, ...] = ("*",)  # globs on the names (stacks, nyu, fod500, ddff12)
     exclude: tuple[str, ...] = ()
     focus_distances: tuple[float, ...] | None = None  # kind nyu, in metres; null: over the depth range of each image
+    clip_truth: bool = False  # truth beyond the planes counts as at the nearer end; else it teaches nothing
     licence: str = ""
 
     @model_validator(mode="after")

@@ -89,6 +89,18 @@ class StackFolderSource:
         return stack
 
 
+class ClippedSource:
+    """Another source, with truth beyond the focus range moved to its nearer end, so that it is trained on, too."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
+        """See :class:`Source`."""
+        stack = self.source.draw(rng, planes, crop)
+        return stack._replace(truth=stack.truth.clip(0, 1))
+
+
 def open_source(config: SourceConfig, coordinate: str = "focus") -> Source:
     """Build the source a configuration names.
 
@@ -99,6 +111,11 @@ def open_source(config: SourceConfig, coordinate: str = "focus") -> Source:
     Raises:
         ValueError: a missing path, nothing usable in it, or a kind that knows no such coordinate.
     """
+    source = _open(config, coordinate)
+    return ClippedSource(source) if config.clip_truth else source
+
+
+def _open(config: SourceConfig, coordinate: str) -> Source:
     if config.kind in ("stacks", "nyu"):
         if config.kind == "stacks":
             return StackFolderSource(config, coordinate)
