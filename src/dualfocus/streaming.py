@@ -66,10 +66,8 @@ class FocusStream:
             self._encoded = None  # the stream begins, with images of whatever size
         taken = {plane.slot for plane in kept}
         slot = next(number for number in range(self.window) if number not in taken)
-        planes = [
-            *kept,
-            _Plane(slot, np.array(image), focus_distance),
-        ]  # a copy: cameras fill one buffer again and again
+        own = np.array(image)  # a copy: cameras fill one buffer again and again
+        planes = [*kept, _Plane(slot, own, focus_distance)]
         stack = self._stack(planes)
         if self._encoded is None:
             assert isinstance(self.model.network, DualFocusSmall)

@@ -61,11 +61,11 @@ class Sidecar:
 def read_sidecar(path: File) -> Sidecar:
     """Read and check a `stack.json` (ValueError naming the file and the key)."""
     try:
-        text = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: the file cannot be read ({error.strerror})") from error
     try:
-        data = json.loads(text.decode("utf-8-sig"))
+        data = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(data, dict):
