@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from dualfocus.training.augment import jitter, registered
+from dualfocus.training.augment import enlargement, jitter, registered, resized
 from dualfocus.training.config import DataConfig
 from dualfocus.training.objective import Batch
 from dualfocus.training.sources import Source, TrainingStack, open_source
@@ -55,7 +56,15 @@ class BatchDataset(Dataset):
             return upside_down(stack) if self.config.augmentation == "flips" and rng.random() < 0.5 else stack
         if self.config.registered and rng.random() < self.config.registered:
             stack = registered(stack, rng)
-        return jitter(random_crop(stack, rng, self.config.crop), rng)
+        return jitter(self._cut(stack, rng), rng)
+
+    def _cut(self, stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
+        """A random square; of some stacks a smaller one, enlarged."""
+        crop = self.config.crop
+        if not self.config.enlarged or rng.random() >= self.config.enlarged:
+            return random_crop(stack, rng, crop)
+        side = math.ceil(crop / enlargement(rng, stack, crop))
+        return resized(random_crop(stack, rng, side), crop)
 
 
 def choose_planes(stack: TrainingStack, rng: np.random.Generator, planes: int) -> TrainingStack:
