@@ -187,6 +187,31 @@ def test_upsampling_follows_colours_at_steps_alone():
     assert np.abs(wide - guided).mean() < 1e-3
 
 
+def test_a_network_works_where_it_errs_least(models, monkeypatch):
+    model = models["dualfocus-s"]
+    monkeypatch.setitem(model.record, "working_share", 0.25)
+    assert model.working_size((1200, 1600), 5) == (600, 800)
+    assert model.working_size((256, 256), 5) == (256, 256)  # as large as the scenes it was trained on
+    assert model.working_size((320, 400), 5) == (229, 286)  # no smaller than those
+    height, width = model.working_size((6000, 8000), 5)  # memory and time
+    assert height * width == pytest.approx(windows.WORKING_PIXELS, rel=1e-3)
+    monkeypatch.delitem(model.record, "working_share")
+    assert model.working_size((1200, 1600), 5) == (1200, 1600)
+
+
+def test_working_at_a_share_is_predicting_from_shrunk_photographs(models, monkeypatch):
+    scene = render_stack(12, TexturePool(None), size=320, planes=3)
+    model = models["dualfocus-s"]
+    monkeypatch.setitem(model.record, "working_share", 0.64)
+    result = model.predict(FocalStack(scene.images))
+    assert result.depth.shape == (320, 320) and not result.warnings[1:]  # that distances are unknown, no more
+    small = [cv2.resize(image, (256, 256), interpolation=cv2.INTER_AREA) for image in scene.images]
+    expected = model.predict(FocalStack(small))
+    back = cv2.resize(result.depth, (256, 256), interpolation=cv2.INTER_AREA)
+    assert np.median(np.abs(back - expected.depth)) < 0.01
+    np.testing.assert_allclose(result.confidence, cv2.resize(expected.confidence, (320, 320)), atol=1e-6)
+
+
 def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):
     model = load_model("classical", device="cpu")
     whole = model.predict(stack)

@@ -67,6 +67,14 @@ def test_large_photographs_are_worked_smaller_and_enlarged(models, monkeypatch):
     assert np.median(np.abs(1 / result.depth - 1 / whole.depth)) < 0.3 * spacing
 
 
+def test_a_graph_works_at_the_share_that_its_network_does(models, monkeypatch):
+    stack = rendered(3, (300, 400))
+    for model in models:
+        monkeypatch.setitem(model.record, "working_share", 0.6)
+    assert models[0].working_size(stack.size, 3) == models[1].working_size(stack.size, 3) == (232, 310)
+    assert_same(*(model.predict(stack) for model in models), stack)
+
+
 def test_real_stack(models, shared_data):
     stack = dualfocus.load_stack(shared_data / "stacks" / "hybriddepth_pixel6" / "office_desk")
     small = dualfocus.FocalStack([stack[n][::3, ::3] for n in range(len(stack))], stack.focus_distances, stack.unit)

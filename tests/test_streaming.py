@@ -76,6 +76,15 @@ def test_each_plane_is_encoded_once_and_projected_twice_at_most(model):
             hook.remove()
 
 
+def test_a_stream_works_at_the_share_that_predict_does(model, monkeypatch):
+    monkeypatch.setattr("dualfocus.prediction.LEAST_PIXELS", 0)
+    monkeypatch.setitem(model.record, "working_share", 0.5)
+    stream = model.stream(window=2, unit="m")
+    for n in (0, 1):
+        result = stream.push(IMAGES[n], DISTANCES[n])
+    assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:2], DISTANCES[:2], "m")))
+
+
 def test_large_images_are_worked_smaller(model, monkeypatch):
     monkeypatch.setattr("dualfocus.staged.WORKING_PIXELS", 48 * 64)
     stream = model.stream(window=2, unit="m")

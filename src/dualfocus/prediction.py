@@ -17,7 +17,7 @@ from dualfocus.long_stack import Maps
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.windows import Size, plane_position
+from dualfocus.windows import LEAST_PIXELS, Size, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _STRIP = 32  # rows worked on at once
@@ -31,7 +31,7 @@ class Predictor(ABC):
 
     Args:
         name: of the model.
-        record: of its weights; its ``coordinate`` and ``confidence_map`` are used.
+        record: of its weights; its ``coordinate``, ``confidence_map`` and ``working_share`` are used.
         untrained: whether to warn that the weights are random.
     """
 
@@ -41,6 +41,19 @@ class Predictor(ABC):
     @abstractmethod
     def working_pixels(self, planes: int) -> int:
         """Most pixels of a plane that the model works at, for memory or time."""
+
+    def best_pixels(self, size: Size) -> int:
+        """Pixels of a plane at which the model errs least, of photographs of ``size``.
+
+        A network knows scenes as large as it was trained on; in larger photographs bare areas are broader and blur
+        is wider, while the finest pixels hold more noise than detail.
+        """
+        height, width = size
+        return min(height * width, max(LEAST_PIXELS, round(self.record.get("working_share", 1.0) * height * width)))
+
+    def working_size(self, size: Size, planes: int) -> Size:
+        """Height and width to work at, of ``planes`` photographs of ``size``."""
+        return working_size(size, min(self.best_pixels(size), self.working_pixels(planes)))
 
     @abstractmethod
     def reads(self, planes: int) -> int:
@@ -70,7 +83,7 @@ class Predictor(ABC):
                 " FocalStack(images)"
             )
         axis = FocusAxis(stack, self.record.get("coordinate", "focus"))
-        work = working_size(stack.size, self.working_pixels(len(stack)))
+        work = self.working_size(stack.size, len(stack))
         planes = _Reader(stack, self.reads(len(stack)) + 1, progress)
         started = time.perf_counter()
         found = self.estimate(lambda n, size: shrink(planes.read(n, "depth"), size), axis.planes, work)
@@ -132,7 +145,7 @@ class Predictor(ABC):
         warnings = []
         if self.untrained:
             warnings.append(f"untrained: {self.name} has random weights; its depth means nothing")
-        if work != size:
+        if work[0] * work[1] < 0.98 * self.best_pixels(size):  # rounded to whole rows and columns
             warnings.append(f"worked at {work[1]}x{work[0]} and enlarged to {size[1]}x{size[0]}")
         return warnings
 

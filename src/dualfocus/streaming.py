@@ -19,7 +19,7 @@ from dualfocus.axis import FocusAxis
 from dualfocus.inference import DepthModel, to_tensor
 from dualfocus.models.small import DualFocusSmall, normalise_surfaces
 from dualfocus.outputs import DepthResult
-from dualfocus.resizing import shrink, working_size
+from dualfocus.resizing import shrink
 from dualfocus.stack import Camera, FocalStack
 from dualfocus.staged import EncodedPlanes, from_output
 from dualfocus.windows import LONGEST
@@ -71,7 +71,7 @@ class FocusStream:
         stack = self._stack(planes)
         if self._encoded is None:
             assert isinstance(self.model.network, DualFocusSmall)
-            size = working_size(stack.size, self.model.working_pixels(self.window))
+            size = self.model.working_size(stack.size, self.window)
             self._encoded = _CachedPlanes(self.model.network, torch.zeros(self.window), size)
         self._planes = planes
         with torch.inference_mode():
