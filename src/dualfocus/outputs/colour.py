@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from dualfocus.outputs.result import DepthResult
 
 INVALID_GREY = 128
+_COUNTED = 1_000_000  # pixels at least, for the ends of the scale
+_STRIP = 32  # rows worked on at once: what is between has 64 bits and should stay in the cache
 
 # Far to near: position, and lightness, chroma and hue (degrees) in OKLCH. Lightness rises from dark blue to yellow and
 # falls again to red, so that the nearest things stand out by their colour.
@@ -105,19 +108,30 @@ class ColourScale:
 def colour_scale(result: DepthResult) -> ColourScale:
     """The scale of a result, from the 1st to the 99th percentile of its valid depths."""
     unbounded = ColourScale(result.unit in ("m", "mm"), -1 if result.order == "far_to_near" else 1, 0, 1)
-    nearness = unbounded.nearness(result.depth[result.valid])
+    nearness = unbounded.nearness(_sample(result.depth, result.valid))
     shown = nearness[np.isfinite(nearness)]
     low, high = np.percentile(shown, (1, 99)).tolist() if shown.size else (0.0, 1.0)
     return replace(unbounded, low=low, high=high) if high > low else replace(unbounded, low=low - 0.5, high=low + 0.5)
 
 
+def _sample(depth: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The valid depths, of a large map every few rows and columns; all where few are valid."""
+    every = max(1, math.isqrt(depth.size // _COUNTED))
+    some = depth[::every, ::every][valid[::every, ::every]]
+    return some if len(some) > _COUNTED // 10 else depth[valid]
+
+
 def colour_picture(result: DepthResult) -> NDArray[np.uint8]:
     """(H, W + legend, 3) uint8 picture of the depth; an image too small for a legend, or without depth, has none."""
     scale = colour_scale(result)
-    nearness = scale.nearness(result.depth)
-    known = result.valid & np.isfinite(nearness)
-    picture = _paint(nearness, known, scale)
-    legend = _legend(picture.shape[0], scale, result.unit) if known.any() else None
+    picture, anything = np.empty((*result.depth.shape, 3), np.uint8), False
+    for top in range(0, len(picture), _STRIP):
+        rows = slice(top, top + _STRIP)
+        nearness = scale.nearness(result.depth[rows])
+        known = result.valid[rows] & np.isfinite(nearness)
+        picture[rows] = _paint(nearness, known, scale)
+        anything |= bool(known.any())
+    legend = _legend(picture.shape[0], scale, result.unit) if anything else None
     return picture if legend is None else np.concatenate([picture, legend], axis=1)
 
 

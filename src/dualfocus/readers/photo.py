@@ -106,7 +106,7 @@ def _decode_8_bit(path: File) -> NDArray[np.uint8]:
             return np.asarray(image.convert("L"))[..., None]
         if image.mode in ("P", "PA"):  # a transparent palette colour must go through RGBA
             return np.asarray(image.convert("RGBA").convert("RGB"))
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _decode_png_16(path: File) -> NDArray[Any]:
