@@ -26,6 +26,7 @@ from dualfocus.windows import LONGEST, WORKING_PIXELS, Size
 
 PLANE_CELLS = 190_000  # planes x cells of a level fused at once, else in tiles: about 200 MB
 HALO = 6  # cells around a tile: two blocks of two 3x3 kernels, the scores' and the enlargement see no further
+CLASSICAL_PIXELS = 2_100_000  # of one plane
 SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels that ``classical`` holds, 4 bytes each
 WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once
 
@@ -36,8 +37,9 @@ def working_pixels(network: nn.Module, planes: int) -> int:
     """Most pixels of a plane that the model works at, for memory or time."""
     if isinstance(network, DualFocusSmall):
         return WORKING_PIXELS
-    held = SCORE_PLANE_PIXELS if isinstance(network, Classical) else WHOLE_PLANE_PIXELS
-    return min(WORKING_PIXELS, held // planes)
+    if isinstance(network, Classical):
+        return min(CLASSICAL_PIXELS, SCORE_PLANE_PIXELS // planes)
+    return min(WORKING_PIXELS, WHOLE_PLANE_PIXELS // planes)
 
 
 def reads(network: nn.Module, planes: int) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 LONGEST = 24  # planes a network takes at once: trained on 2 to 12, it gains from up to twice as many
 WINDOW = 12
 WINDOW_STEP = 8  # planes from one window of neighbours to the next
-WORKING_PIXELS = 2_100_000  # of one plane
+WORKING_PIXELS = 1_050_000  # of one plane, most that a network works at
 LEAST_PIXELS = 65_536  # of one plane: smaller images are not shrunk for accuracy, they are as the training scenes are
 COARSE_PIXELS = 80_000  # of one plane, for the coarse answer: at least this, else half the side
 COARSE_PLANE_PIXELS = 25_000_000  # planes x pixels of the coarse answer, whose features are all in memory
