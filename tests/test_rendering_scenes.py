@@ -1,4 +1,8 @@
 import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +217,24 @@ def test_mistakes_leave_no_data_set_behind(tmp_path, options, words):
     with pytest.raises(ValueError, match=words):
         write_dataset(tmp_path / "set", 1, 0, Path("."), 16, **options)
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to one process here")
+def test_an_interrupt_ends_rendering_after_the_shards_in_progress(tmp_path):
+    out = tmp_path / "set"
+    command = [sys.executable, "-m", "dualfocus", "render", "-o", str(out), "--count", "64000", "--size", "16"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 90
+        while not list(out.glob("shard_*.npy")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        before = len(list(out.glob("shard_*.npy")))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "Traceback" not in said
+    assert 1 <= before <= len(RenderedDataset(out)) // SHARD_SIZE <= before + 2 and not list(out.glob("*.tmp*"))
 
 
 def test_an_unknown_split_is_an_error_without_textures_too():

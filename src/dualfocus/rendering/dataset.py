@@ -3,9 +3,11 @@
 import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ SHARD_SIZE = 32
 _META = "meta.json"
 _MOST_MAPS = 256  # every mapped file keeps a descriptor open
 _pool: TexturePool | None = None
+_stop: Event | None = None
 
 
 def write_dataset(
@@ -35,7 +38,8 @@ def write_dataset(
     """Render ``count`` stacks into ``out``; shards that are already there are kept, so a stopped run goes on.
 
     Stack i depends on (seed, i) and the options only, not on the number of workers. All stacks of one shard have the
-    same number of planes, which makes batches easy; it is drawn evenly from ``planes`` for each shard.
+    same number of planes, which makes batches easy; it is drawn evenly from ``planes`` for each shard. An error or
+    Ctrl-C ends it when the shards in progress are written.
 
     Args:
         out: folder to make or to continue.
@@ -63,12 +67,18 @@ def write_dataset(
     missing = [k for k in range(shards) if not _shard_path(folder, k).exists()]
     done, started = shards - len(missing), time.monotonic()
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (texture_folder, split)) as executor:
-        jobs = [executor.submit(_write_shard, folder, k, seed, size, planes) for k in missing]
-        for index, job in enumerate(as_completed(jobs), 1):
-            job.result()
-            if progress:
-                progress((done + index) * SHARD_SIZE, index * SHARD_SIZE / (time.monotonic() - started))
+    stop = context.Event()
+    with ProcessPoolExecutor(workers, context, _start_worker, (texture_folder, split, stop)) as executor:
+        try:
+            jobs = [executor.submit(_write_shard, folder, k, seed, size, planes) for k in missing]
+            for index, job in enumerate(as_completed(jobs), 1):
+                job.result()
+                if progress:
+                    progress((done + index) * SHARD_SIZE, index * SHARD_SIZE / (time.monotonic() - started))
+        except BaseException:
+            stop.set()  # a few jobs are with the workers already, where they cannot be cancelled
+            executor.shutdown(cancel_futures=True)
+            raise
 
 
 class RenderedDataset:
@@ -134,14 +144,18 @@ def _shard_path(folder: Path, shard: int) -> Path:
     return folder / f"shard_{shard:05d}.npy"
 
 
-def _start_worker(texture_folder: str | Path | None, split: str) -> None:
-    global _pool
+def _start_worker(texture_folder: str | Path | None, split: str, stop: Event) -> None:
+    global _pool, _stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides what it means
     torch.set_num_threads(1)
+    _stop = stop
     _pool = TexturePool(texture_folder, split)
 
 
 def _write_shard(folder: Path, shard: int, seed: int, size: int | tuple[int, int], planes: tuple[int, int]) -> None:
     """Render one shard to a temporary file and rename it, so that only whole shards are ever seen."""
+    if _stop is not None and _stop.is_set():
+        return
     count = int(np.random.default_rng([seed, shard, 1]).integers(planes[0], planes[1] + 1))
     parts: list[np.ndarray] = []
     table = np.zeros((SHARD_SIZE, 4), np.int64)
