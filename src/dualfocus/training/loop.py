@@ -26,6 +26,7 @@ from dualfocus.training.sources import open_source
 from dualfocus.training.unblurred import SharpBatch, on_device
 from dualfocus.training.validate import Validation
 
+_FREE = ("learning_rate", "clip")  # of the optimiser: used anew at every step, so that a resumed run may have others
 _ORIGIN = ("model", "data", "steps", "minutes", "hardware", "seed", "averaged", "initial_weights")  # of a start
 
 
@@ -139,7 +140,7 @@ class Trainer:
             output = self.network(network_input(moved), moved["coordinates"])
         losses = objective(output, moved, self.config.loss)
         if not torch.isfinite(losses.total):  # one such step would poison the averaged weights
-            raise ValueError(f"step {self.step}: the loss is not finite; lower the learning rate and --resume")
+            raise ValueError(f"step {self.step}: the loss is not finite; lower optimiser.learning_rate and --resume")
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(losses.total)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
@@ -201,13 +202,15 @@ class Trainer:
         save_checkpoint(self.config.output, state)
 
     def _settings(self) -> dict[str, Any]:
-        """What a run depends on from its first step to its last; its budget may grow."""
-        return self.config.model_dump(mode="json", exclude={"output", "budget", "checkpoint_minutes", "validation"})
+        """What a run depends on from its first step to its last; its budget may grow, its learning rate change."""
+        whole = self.config.model_dump(mode="json", exclude={"output", "budget", "checkpoint_minutes", "validation"})
+        return _lasting(whole)
 
     def _restore(self, state: dict[str, Any]) -> None:
         _load_into(self.accelerator.unwrap_model(self.network), state["network"], self.config.output / NAME)
-        earlier = state.get("settings", self._settings())
-        changed = [key for key, value in self._settings().items() if earlier.get(key) != value]
+        settings = self._settings()
+        earlier = _lasting(state.get("settings", settings))
+        changed = [key for key, value in settings.items() if earlier.get(key) != value]
         if changed:
             raise ValueError(
                 f"{self.config.output / NAME}: the run began with other settings of {changed[0]!r}; set them back, or"
@@ -220,6 +223,12 @@ class Trainer:
         self.step, self.elapsed, self.processor = state["step"], state["elapsed"], state["processor"]
         self.waited = state["waited"]
         torch.set_rng_state(state["random"])
+
+
+def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that may change; checkpoints of earlier versions hold all of them."""
+    optimiser = {key: value for key, value in settings["optimiser"].items() if key not in _FREE}
+    return settings | {"optimiser": optimiser}
 
 
 def _load_into(network: torch.nn.Module, state: dict[str, torch.Tensor], source: Path) -> None:
