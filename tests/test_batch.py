@@ -149,6 +149,76 @@ def test_what_is_wrong_for_every_stack_is_refused_at_once(
     assert words in said and len(said.splitlines()) == 1 and names(tmp_path) == {"shelf"}
 
 
+@pytest.fixture
+def finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, Path, dict[Path, int]]:
+    """Two stacks, the folder of their finished batch, and its files with their times."""
+    for seed, name in enumerate("ab"):
+        make_stack(tmp_path / "two" / name, seed)
+    assert main(["predict", str(tmp_path / "two"), "-o", str(tmp_path / "out"), *MODEL]) == 0
+    capsys.readouterr()
+    return tmp_path / "two", tmp_path / "out", times(tmp_path / "out")
+
+
+def times(folder: Path) -> dict[Path, int]:
+    """When the files of a batch were written; the lock is not one of its files."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--also", "gbl"], "unknown output 'gbl'"),
+        (["--also", "glb"], "leave the point cloud and mesh out"),
+        (["--align", "hommography"], "'hommography'"),
+        (["--order", "sideways"], "'sideways'"),
+        (["--fov", "190"], "190"),
+        (["--unit", "yard"], "'yard'"),
+        (["--unit", "mm"], "needs focus distances"),
+        (["--focus", "1,x,2"], "'x'"),
+        (["--focus", "0.5"], "two planes or more"),
+        (["--focus", "0.5,0.5,1"], "same focus distance"),
+        (["--focus", "0.5,1"], "2 focus distances for 3 images"),
+        (["--focus", "0.5,1,2", "--unit", "index"], "index"),
+        (["--z-step", "0"], "z step"),
+        (["--pixel-size", "-1"], "pixel size"),
+        (["--calibrate", "99,3=1 2,3=2"], "outside the image"),
+        (["--engine", "ray", "--device", "tpu"], "'tpu'"),
+    ],
+)
+def test_a_batch_that_cannot_start_leaves_the_earlier_one(
+    options: list[str],
+    words: str,
+    finished: tuple[Path, Path, dict[Path, int]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shelf, out, before = finished
+    assert main(["predict", str(shelf), "-o", str(out), *MODEL, *options]) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.splitlines()) == 1
+    assert times(out) == before
+
+
+def test_without_ray_the_earlier_batch_stays(
+    finished: tuple[Path, Path, dict[Path, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shelf, out, before = finished
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    # the GPU is the workers', so that this machine lacks one is not what stops it
+    for options in ([], ["--device", "cuda"]):
+        assert main(["predict", str(shelf), "-o", str(out), *MODEL, "--engine", "ray", *options]) == 2
+        said = capsys.readouterr().err
+        assert "needs ray, which is not installed" in said and len(said.splitlines()) == 1
+        assert times(out) == before
+
+
+def test_one_good_stack_is_enough_to_begin(shelf: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (5, 5)).save(shelf / "a" / "1.png")
+    assert main(["predict", str(shelf), "-o", str(tmp_path / "out"), *MODEL]) == 1
+    assert [entry["status"] for entry in read_record(tmp_path / "out")["stacks"].values()] == ["failed"] * 2 + ["done"]
+
+
 def test_results_never_go_among_the_stacks(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(shelf), "-o", str(shelf), *MODEL]) == 2
     assert main(["predict", str(shelf), "-o", str(shelf), *MODEL, "--overwrite"]) == 1

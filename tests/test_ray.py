@@ -45,3 +45,27 @@ def test_ray_gives_the_same_and_retries_the_stack_of_a_killed_worker(tmp_path: P
                 assert (out / name / file).read_bytes() == (here / name / file).read_bytes(), file
     ours, theirs = (read_record(folder)["stacks"] for folder in (here, out))
     assert [ours[name].get("error") for name in ours] == [theirs[name].get("error") for name in ours]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--cluster", "nonsense"], "--cluster nonsense: cannot connect"), (["--device", "cuda"], "has a GPU")],
+)
+def test_a_cluster_that_cannot_be_used_leaves_the_earlier_batch(
+    options: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # Ray counts no GPU of this machine then
+    for seed in range(2):
+        make_stack(tmp_path / "shelf" / f"{seed}", seed)
+    command = ["predict", str(tmp_path / "shelf"), "-o", str(tmp_path / "out"), *MODEL]
+    assert main(command) == 0
+    capsys.readouterr()
+    assert main([*command, "--engine", "ray", *options]) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.splitlines()) == 1
+    assert names(tmp_path / "out") == {"0", "1", "batch.json"}
+    assert names(tmp_path / "out" / "0") == names(tmp_path / "out" / "1") == set(RESULT_FILES)

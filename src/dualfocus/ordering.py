@@ -134,6 +134,12 @@ def order_of(patterns: NDArray[np.floating[Any]]) -> FoundOrder:
     return FoundOrder(best, agreement, max(0.0, excess))
 
 
+def check_order(wanted: str) -> None:
+    """Refuse what is not one of `CHOICES` (ValueError naming it)."""
+    if wanted not in CHOICES:
+        raise ValueError(f"order {wanted!r} is not one of {', '.join(CHOICES)}")
+
+
 def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
     """The stack in the order that is wanted, with warnings for what cannot be known; only for one without distances.
 
@@ -148,8 +154,7 @@ def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
     Raises:
         ValueError: another word.
     """
-    if wanted not in CHOICES:
-        raise ValueError(f"order {wanted!r} is not one of {', '.join(CHOICES)}")
+    check_order(wanted)
     if stack.focus_distances is not None:
         if wanted != "given":
             stack.warnings.append(f"the order {wanted} is not used: the focus distances state the order")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from rich.text import Text
 
 from dualfocus.commands.batch_folder import open_batch
 from dualfocus.commands.console import progress_bar, warn
-from dualfocus.commands.single import Settings, predict_stack, summary
+from dualfocus.commands.single import Settings, check_settings, open_stack, predict_stack, summary
 
 if TYPE_CHECKING:
     from dualfocus.prediction import Predictor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 ENGINES = ("local", "ray")
 
 Outcome = dict[str, Any]
+_Run = Callable[[Mapping[str, Path], Path, Settings, bool], Iterator[tuple[str, Outcome]]]
 
 
 def predict_batch(
@@ -56,19 +58,23 @@ def predict_batch(
         raise ValueError(f"unknown engine {engine!r}: choose from {', '.join(ENGINES)}")
     if engine == "local" and (cluster, workers) != (None, None):
         raise ValueError("--cluster and --workers are for --engine ray")
-    load_cached(settings.model, settings.device)  # what is wrong with it is wrong for every stack
-    with open_batch(out, stacks, _plain(settings), resume, overwrite) as batch:
+    # an earlier batch is removed when this one begins, so what is wrong for every stack is refused before
+    check_settings(settings)
+    load_cached(settings.model, "cpu" if engine == "ray" else settings.device)  # Ray's machines have the device
+    if not resume:
+        _check_any(stacks, settings)
+    with contextlib.ExitStack() as held:
+        run: _Run = _run_here
+        if engine == "ray":
+            from dualfocus.commands.ray_engine import connected
+
+            run = held.enter_context(connected(settings.device, cluster, workers))
+        batch = held.enter_context(open_batch(out, stacks, _plain(settings), resume, overwrite))
         jobs = batch.unfinished()
         kept = len(batch.stacks) - len(jobs)
-        if engine == "ray":
-            from dualfocus.commands.ray_engine import run_on_ray
-
-            outcomes: Iterable[tuple[str, Outcome]] = run_on_ray(jobs, out, settings, overwrite, cluster, workers)
-        else:
-            outcomes = _run_here(jobs, out, settings, overwrite)
         with progress_bar("predicting") as report:
             report(0, len(jobs), "")
-            for done, (name, outcome) in enumerate(outcomes, 1):
+            for done, (name, outcome) in enumerate(run(jobs, out, settings, overwrite), 1):
                 batch.note(name, outcome)
                 report(done, len(jobs), name)
         entries = {name: batch.entries[name] for name in batch.stacks}
@@ -100,6 +106,19 @@ def load_cached(model: str, device: str) -> Predictor:
     from dualfocus.loading import load_model
 
     return load_model(model, device=device)
+
+
+def _check_any(stacks: Sequence[Path], settings: Settings) -> None:
+    """Refuse a batch of which no stack can be predicted; the first that can ends the search."""
+    refusals = []
+    for path in stacks:
+        try:
+            open_stack(path, settings)
+        except (ValueError, OSError) as error:
+            refusals.append(f"{path.name}: {' '.join(str(error).split())}")
+        else:
+            return
+    raise ValueError(f"none of the {len(stacks)} stacks can be predicted, so nothing was changed: {refusals[0]}")
 
 
 def _run_here(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,54 @@ from dualfocus.commands.batch import Outcome, run_job
 from dualfocus.commands.single import Settings
 
 _RETRIES = 2  # of a stack whose worker died
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@contextlib.contextmanager
+def connected(
+    device: str, cluster: str | None, workers: int | None
+) -> Iterator[Callable[[Mapping[str, Path], Path, Settings, bool], Iterator[tuple[str, Outcome]]]]:
+    """Connect to Ray; gives the function that runs jobs there, see `run_on_ray`.
+
+    Args:
+        device: of the jobs; a GPU is asked for when it is "cuda".
+        cluster: address; None starts Ray on this machine until the end.
+        workers: most jobs at the same time; None for one for each CPU (or GPU) of the cluster.
+
+    Raises:
+        ValueError: an unknown device, a cluster that cannot be reached, or one without a GPU for "cuda".
+        ModuleNotFoundError: Ray is not installed.
+    """
+    if device not in _DEVICES:
+        raise ValueError(f"device {device!r} is unknown; choose {', '.join(_DEVICES[:-1])} or {_DEVICES[-1]}")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    import ray
+
+    try:
+        _connect(cluster)
+        kind = "GPU" if device == "cuda" else "CPU"
+        there = int(ray.cluster_resources().get(kind, 0))
+        if kind == "GPU" and there < 1:
+            raise ValueError("--device cuda: no machine of the Ray cluster has a GPU; use --device auto or cpu")
+        yield partial(run_on_ray, limit=workers or max(1, there))
+    finally:
+        ray.shutdown()
+
+
+def _connect(cluster: str | None) -> None:
+    import ray
+
+    address, dashboard = ("local", False) if cluster is None else (cluster, None)
+    try:
+        ray.init(address=address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises all sorts at an address
+        where = "Ray cannot be started on this machine" if cluster is None else f"--cluster {cluster}: cannot connect"
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{where} ({text})") from error
 
 
 def run_on_ray(
-    jobs: Mapping[str, Path],
-    out: Path,
-    settings: Settings,
-    overwrite: bool,
-    cluster: str | None,
-    workers: int | None,
+    jobs: Mapping[str, Path], out: Path, settings: Settings, overwrite: bool, limit: int
 ) -> Iterator[tuple[str, Outcome]]:
     """Run every job; yields names and outcomes as they come.
 
@@ -32,28 +73,19 @@ def run_on_ray(
         out: the output folder.
         settings: the same for all; a GPU is asked for when their device is "cuda".
         overwrite: write among files that are not ours.
-        cluster: address; None starts Ray on this machine for the time of the run.
-        workers: most jobs at the same time; None for one for each CPU (or GPU) of the cluster.
+        limit: most jobs at the same time.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     import ray
 
     out = out.resolve()
-    address, dashboard = ("local", False) if cluster is None else (cluster, None)
-    ray.init(address=address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
-    try:
-        gpu = settings.device == "cuda"
-        limit = workers or max(1, int(ray.cluster_resources().get("GPU" if gpu else "CPU", 1)))
-        task = ray.remote(num_cpus=1, num_gpus=int(gpu), max_retries=_RETRIES)(run_job)
-        waiting, running = list(jobs.items()), dict[Any, str]()
-        while waiting or running:
-            while waiting and len(running) < limit:
-                name, source = waiting.pop(0)
-                running[task.remote(source, out / name, settings, overwrite)] = name
-            (finished,), _ = ray.wait(list(running))
-            yield running.pop(finished), _outcome(finished)
-    finally:
-        ray.shutdown()
+    task = ray.remote(num_cpus=1, num_gpus=int(settings.device == "cuda"), max_retries=_RETRIES)(run_job)
+    waiting, running = list(jobs.items()), dict[Any, str]()
+    while waiting or running:
+        while waiting and len(running) < limit:
+            name, source = waiting.pop(0)
+            running[task.remote(source, out / name, settings, overwrite)] = name
+        (finished,), _ = ray.wait(list(running))
+        yield running.pop(finished), _outcome(finished)
 
 
 def _outcome(finished: Any) -> Outcome:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dualfocus.calibration import Point
     from dualfocus.outputs import DepthResult
     from dualfocus.prediction import Predictor, Progress
+    from dualfocus.stack import FocalStack
 
 Source = Path | list[Path]
 
@@ -90,21 +91,15 @@ def predict_stack(
     Raises:
         ValueError: one line that names what is wrong.
     """
-    from dualfocus.alignment import align, check_choice
-    from dualfocus.calibration import calibrate, check_points, metric_stack
+    from dualfocus.alignment import align
+    from dualfocus.calibration import calibrate, metric_stack
     from dualfocus.ordering import UNKNOWN_END, settle_order
-    from dualfocus.outputs import check_formats, check_output
-    from dualfocus.readers import load_stack
+    from dualfocus.outputs import check_output
     from dualfocus.readers.load import UNKNOWN_DISTANCES
 
-    check_choice(settings.align)
+    check_settings(settings)
     check_apart(source if isinstance(source, list) else [source], out)
-    stack = load_stack(source, **settings.load)
-    unit = stack.result_unit
-    if settings.points:
-        check_points(settings.points, stack.size, settings.points_unit, settings.points_coordinate)
-        unit = "m" if settings.points_unit == "dioptre" else settings.points_unit
-    check_formats(settings.also, unit, stack.pixel_size_um, settings.fov)
+    stack = open_stack(source, settings)
     check_output(out, overwrite)
     stack = settle_order(stack, settings.order)
     if model is None:
@@ -121,6 +116,34 @@ def predict_stack(
         aligned = metric_stack(aligned, result)
     result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=aligned)
     return result
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse what is wrong for every stack (ValueError naming it); no file is opened."""
+    from dualfocus.alignment import check_choice
+    from dualfocus.ordering import check_order
+    from dualfocus.outputs import check_formats
+    from dualfocus.readers.load import check_reading
+
+    check_choice(settings.align)
+    check_order(settings.order)
+    check_formats(settings.also, "m", None, settings.fov)  # in metres every format is possible
+    check_reading(**settings.load)
+
+
+def open_stack(source: Source, settings: Settings) -> FocalStack:
+    """A stack by the headers of its files, after what the settings want of it was found possible (else ValueError)."""
+    from dualfocus.calibration import check_points
+    from dualfocus.outputs import check_formats
+    from dualfocus.readers import load_stack
+
+    stack = load_stack(source, **settings.load)
+    unit = stack.result_unit
+    if settings.points:
+        check_points(settings.points, stack.size, settings.points_unit, settings.points_coordinate)
+        unit = "m" if settings.points_unit == "dioptre" else settings.points_unit
+    check_formats(settings.also, unit, stack.pixel_size_um, settings.fov)
+    return stack
 
 
 def check_apart(sources: Sequence[Path], out: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dualfocus.readers import sidecar as sidecars
 from dualfocus.readers.archive import File, ZipPath, is_zip, zip_folder
 from dualfocus.readers.distances import Found, normalise_unit, parse_focus
@@ -71,10 +73,7 @@ def load_stack(
     Raises:
         ValueError: one line that names the file or value that is wrong.
     """
-    unit = normalise_unit(unit)
-    distances = None if focus is None else parse_focus(focus)
-    if z_step is not None:
-        _check_z_step(z_step, focus, unit)
+    unit, distances = _parse_distances(focus, unit, z_step)
     paths = _paths(source)
     label = paths[0] if len(paths) == 1 else paths[0].parent
     places = _places(paths)
@@ -110,6 +109,45 @@ def load_stack(
     if stack.unit == "index":
         stack.warnings += [UNKNOWN_DISTANCES, *maker_note_hint(planes)]
     return stack
+
+
+def check_reading(
+    *,
+    focus: str | Iterable[float] | None = None,
+    unit: str | None = None,
+    z_step: float | None = None,
+    pixel_size: float | None = None,
+    **others: Any,
+) -> None:
+    """Find out what is wrong with options of `load_stack` for every stack, before any is opened.
+
+    Args:
+        focus: see `load_stack`.
+        unit: see `load_stack`.
+        z_step: in micrometres.
+        pixel_size: in micrometres.
+        others: the options that depend on the files; they are not looked at.
+
+    Raises:
+        ValueError: one line that names the value that is wrong.
+    """
+    unit, distances = _parse_distances(focus, unit, z_step)
+    count = 2 if distances is None else len(distances)
+    if count < 2:
+        raise ValueError(f"{count} focus distances, but a focal stack has two planes or more: give one for each image")
+    if distances is not None and unit is None:  # a sidecar may say which; metres unless they cannot be
+        unit = "m" if min(distances) > 0 else "um"
+    planes = np.zeros((count, 1, 1), np.uint8)
+    FocalStack(planes, distances, None if distances is None else unit, pixel_size_um=pixel_size)
+
+
+def _parse_distances(focus: Any, unit: str | None, z_step: float | None) -> tuple[str | None, Any]:
+    """The unit by its own name and the distances as numbers, as the user gave them."""
+    unit = normalise_unit(unit)
+    distances = None if focus is None else parse_focus(focus)
+    if z_step is not None:
+        _check_z_step(z_step, focus, unit)
+    return unit, distances
 
 
 def _check_z_step(z_step: float, focus: Any, unit: str | None) -> None:
