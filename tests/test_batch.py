@@ -76,6 +76,36 @@ def test_what_is_a_batch(shelf: Path, tmp_path: Path) -> None:
     assert find_batch([stacks[0], shelf / "a" / "stack.json"]) is not None
 
 
+def test_a_folder_of_z_stacks_and_other_stacks_is_a_batch(tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    make_stack(mixed / "d")
+    tifffile.imwrite(mixed / "a.tif", np.zeros((3, 8, 9), np.uint8), photometric="minisblack")
+    assert find_batch([mixed]) == [mixed / "a.tif", mixed / "d"]
+    shutil.make_archive(str(mixed / "c"), "zip", mixed / "d")
+    tifffile.imwrite(mixed / "b.tif", np.zeros((3, 8, 9), np.uint8), photometric="minisblack")
+    assert find_batch([mixed]) == [mixed / name for name in ("a.tif", "b.tif", "c.zip", "d")]
+    (mixed / "notes").mkdir()
+    for name in ("b.tif", "c.zip"):
+        (mixed / name).unlink()
+    shutil.rmtree(mixed / "d")
+    assert find_batch([mixed]) is None, "one z-stack is the stack of its folder"
+    make_stack(mixed / "d")
+    Image.new("RGB", (5, 5)).save(mixed / "photo.png")
+    assert find_batch([mixed]) is None, "photographs side by side are planes"
+
+
+def test_a_linked_stack_has_the_name_of_its_link(tmp_path: Path) -> None:
+    real = tmp_path / "store" / "x" / "imgs"
+    make_stack(real)
+    (tmp_path / "week").mkdir()
+    monday = tmp_path / "week" / "monday"
+    monday.symlink_to(real)
+    assert name_stacks([monday], {}) == {"monday": monday}
+    assert list(name_stacks([monday, real], {})) == ["monday"], "one stack counts once"
+    assert list(name_stacks([monday], {"imgs": str(real)})) == ["imgs"], "an earlier run's name stays"
+    assert name_stacks([monday / ".." / "imgs"], {}) == {"imgs": real}, "what the system makes of it"
+
+
 def test_names_are_distinct_and_stay(tmp_path: Path) -> None:
     stacks = [tmp_path / "x" / "desk", tmp_path / "y" / "Desk", tmp_path / "cells.tif", tmp_path / "v" / "stack.json"]
     named = name_stacks([*stacks, stacks[0]], {})

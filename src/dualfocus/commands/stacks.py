@@ -36,13 +36,22 @@ def name_stacks(stacks: Sequence[Path], earlier: Mapping[str, str]) -> dict[str,
     known = {source: name for name, source in earlier.items()}
     taken = {RECORD, *(name.casefold() for name in earlier)}
     named = {}
-    for path in dict.fromkeys(stack.resolve() for stack in stacks):
-        name = known.get(str(path))
+    for real, path in _distinct(stacks).items():
+        name = known.get(str(path), known.get(str(real)))
         if name is None:
             name = _free_name(path, taken)
             taken.add(name.casefold())
         named[name] = path
     return named
+
+
+def _distinct(stacks: Sequence[Path]) -> dict[Path, Path]:
+    """Resolved path to absolute path as given: a link names its stack, but two links to one stack are one."""
+    found: dict[Path, Path] = {}
+    for stack in stacks:
+        real = stack.resolve()
+        found.setdefault(real, real if ".." in stack.parts else stack.absolute())
+    return found
 
 
 def _free_name(path: Path, taken: set[str]) -> str:
@@ -68,11 +77,12 @@ def _inside(folder: Path) -> list[Path]:
     if not folder.is_dir() or (folder / _SIDECAR).exists():
         return []
     images = _images(folder)
-    if images:
-        return images if len(images) > 1 and all(_is_multipage(path) for path in images) else []
+    if not all(_is_multipage(path) for path in images):  # the planes of one stack
+        return []
     found = [path for path in folder.iterdir() if not path.name.startswith(".") and _is_stack(path)]
     found = [path for path in found if not is_ours(path / "result.json")]  # of an earlier run
-    return _natural([path for path in found if not path.is_dir() or (path / _SIDECAR).exists() or _images(path)])
+    found = [path for path in found if not path.is_dir() or (path / _SIDECAR).exists() or _images(path)]
+    return [] if len(images) == 1 and found == images else _natural(found)  # then the folder is that stack
 
 
 def _images(folder: Path) -> list[Path]:
