@@ -249,6 +249,17 @@ def test_one_good_stack_is_enough_to_begin(shelf: Path, tmp_path: Path) -> None:
     assert [entry["status"] for entry in read_record(tmp_path / "out")["stacks"].values()] == ["failed"] * 2 + ["done"]
 
 
+def test_resume_takes_a_record_without_a_setting_that_is_not_set(shelf: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main(["predict", str(shelf), "-o", str(out), *MODEL])
+    record = read_record(out)
+    assert record["settings"].pop("fov", 0) is None  # as an earlier version, which did not know it, left it
+    (out / "batch.json").write_text(json.dumps(record))
+    before = (out / "a" / "result.json").stat().st_mtime_ns
+    assert main(["predict", str(shelf), "-o", str(out), *MODEL, "--resume"]) == 1, "the bad stack is tried again"
+    assert (out / "a" / "result.json").stat().st_mtime_ns == before
+
+
 def test_results_never_go_among_the_stacks(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(shelf), "-o", str(shelf), *MODEL]) == 2
     assert main(["predict", str(shelf), "-o", str(shelf), *MODEL, "--overwrite"]) == 1

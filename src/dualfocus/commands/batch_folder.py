@@ -120,9 +120,9 @@ def _check(path: Path, settings: Entry, resume: bool, overwrite: bool) -> None:
             f"{path} holds files that are not an earlier result ({foreign[0]}): "
             "choose another output folder, or say --overwrite to write among them"
         )
-    if resume and record and record.get("settings") != settings:
-        before = record.get("settings", {})
-        changed = next(key for key in {**before, **settings} if before.get(key) != settings.get(key))
+    before = record.get("settings", {})
+    changed = next((key for key in {**before, **settings} if before.get(key) != settings.get(key)), None)
+    if resume and record and changed is not None:
         raise ValueError(
             f"{path}: the earlier run had another {changed} ({before.get(changed)!r}): resume with the same options or "
             "choose another output folder"
