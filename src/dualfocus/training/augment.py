@@ -89,4 +89,4 @@ def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
     coordinates, truth = stack.coordinates, stack.truth
     if rng.random() < 0.5:  # far to near is as good a scene: blur depends on |u - u_n| alone
         images, coordinates, truth = images[::-1], (1 - coordinates)[::-1], 1 - truth
-    return TrainingStack(images, coordinates, truth, stack.known)
+    return stack._replace(images=images, coordinates=coordinates, truth=truth)

@@ -83,7 +83,9 @@ def take_planes(stack: TrainingStack, index: np.ndarray) -> TrainingStack:
     u = stack.coordinates[index]
     extent = u[-1] - u[0]
     truth = ((stack.truth - u[0]) / extent).astype(np.float32)
-    return TrainingStack(stack.images[index], (u - u[0]) / extent, truth, stack.known)
+    if stack.clipped:
+        truth = truth.clip(0, 1)
+    return stack._replace(images=stack.images[index], coordinates=(u - u[0]) / extent, truth=truth)
 
 
 def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn: bool = True) -> TrainingStack:
@@ -102,7 +104,7 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn:
     images, truth, known = np.rot90(images, turns, (1, 2)), np.rot90(truth, turns), np.rot90(known, turns)
     if rng.random() < 0.5:
         images, truth, known = images[:, :, ::-1], truth[:, ::-1], known[:, ::-1]
-    return TrainingStack(images, stack.coordinates, truth, known)
+    return stack._replace(images=images, truth=truth, known=known)
 
 
 def upside_down(stack: TrainingStack) -> TrainingStack:

@@ -40,8 +40,8 @@ class Ddff12Source(SampleSource):
         top, left = _well_known(rng, stack.known, crop)
         part = (slice(top, top + crop), slice(left, left + crop))
         chosen = np.sort(rng.choice(len(stack.images), min(planes, len(stack.images)), replace=False))
-        square = TrainingStack(
-            stack.images[:, part[0], part[1]], stack.coordinates, stack.truth[part], stack.known[part]
+        square = stack._replace(
+            images=stack.images[:, part[0], part[1]], truth=stack.truth[part], known=stack.known[part]
         )
         return take_planes(square, chosen)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from dualfocus.rendering.dataset import RenderedDataset
 from dualfocus.rendering.textures import TexturePool
 from dualfocus.training.config import SourceConfig
 
+if TYPE_CHECKING:
+    from dualfocus.training.unblurred import SharpStack
+
 
 class TrainingStack(NamedTuple):
     """One stack with truth.
@@ -27,12 +30,14 @@ class TrainingStack(NamedTuple):
         coordinates: (N,) float64, increasing, 0 for the first plane and 1 for the last.
         truth: (H, W) float32 in the same coordinate; outside [0, 1] where nothing is in focus.
         known: (H, W) bool.
+        clipped: truth beyond the planes counts as at the nearer end, also of the planes that are taken of these.
     """
 
     images: np.ndarray
     coordinates: np.ndarray
     truth: np.ndarray
     known: np.ndarray
+    clipped: bool = False
 
 
 class Source(Protocol):
@@ -92,12 +97,17 @@ class StackFolderSource:
 class ClippedSource:
     """Another source, with truth beyond the focus range moved to its nearer end, so that it is trained on, too."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Any) -> None:
         self.source = source
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """See :class:`Source`."""
         stack = self.source.draw(rng, planes, crop)
+        return stack._replace(truth=stack.truth.clip(0, 1), clipped=True)
+
+    def draw_sharp(self, rng: np.random.Generator, planes: int, crop: int) -> SharpStack:
+        """The same before its blur, where the source has that."""
+        stack = self.source.draw_sharp(rng, planes, crop)
         return stack._replace(truth=stack.truth.clip(0, 1))
 
 

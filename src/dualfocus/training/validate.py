@@ -70,7 +70,7 @@ def centre_crop(stack: TrainingStack, crop: int) -> TrainingStack:
     rows, columns = min(crop, height), min(crop, width)
     top, left = (height - rows) // 2, (width - columns) // 2
     part = (slice(top, top + rows), slice(left, left + columns))
-    return TrainingStack(stack.images[:, part[0], part[1]], stack.coordinates, stack.truth[part], stack.known[part])
+    return stack._replace(images=stack.images[:, part[0], part[1]], truth=stack.truth[part], known=stack.known[part])
 
 
 def _picture(batch: Batch, coordinate: torch.Tensor, confidence: torch.Tensor) -> Image.Image:
