@@ -116,7 +116,7 @@ def test_a_crop_with_little_truth_is_taken_when_there_is_no_better(benchmark_dat
     source = open_source(SourceConfig(kind="ddff12", path=benchmark_data("ddff12")))
     monkeypatch.setattr(benchmark_sources, "_KNOWN_SHARE", 1.1)
     assert source.draw(np.random.default_rng(0), 5, 64).images.shape == (5, 64, 64, 3)
-    with pytest.raises(ValueError, match="552x383 pixels is smaller than the crop of 384"):
+    with pytest.raises(ValueError, match="ddff12.*552x383 pixels are smaller than the crop of 384"):
         source.draw(np.random.default_rng(0), 5, 384)
 
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
-from test_training import settings, write
+from test_training import settings, write, write_stack
 
+from dualfocus.cli import main
 from dualfocus.models.weights import load_weights
 from dualfocus.training.checkpoint import NAME, load_checkpoint
 from dualfocus.training.loop import train
@@ -32,3 +34,25 @@ def test_a_run_goes_on_with_another_learning_rate(tmp_path, whole_settings):
     assert record["steps"] == 2 and record["training"]["optimiser"]["learning_rate"] == 1e-4
     with pytest.raises(ValueError, match="other settings of 'optimiser'"):
         train(configuration(tmp_path, budget={"steps": 3}, optimiser=lower | {"weight_decay": 0.5}), resume=True)
+
+
+def refusal(config: Path, capsys) -> str:
+    """The one line that `dualfocus train` ends with."""
+    assert main(["train", str(config)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1 and "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_data_that_cannot_be_used_is_named(tmp_path, capsys, workers):
+    write_stack(tmp_path / "data" / "scene7", 7, "m")
+    data = {"sources": [{"kind": "stacks", "path": str(tmp_path / "data")}], "planes_per_batch": 24, "workers": workers}
+    said = refusal(configuration(tmp_path, data=data | {"crop": 64}), capsys)
+    assert "scene7" in said and "40x40 pixels are smaller than the crop of 64; lower data.crop" in said
+    picture = tmp_path / "data" / "scene7" / "img1.png"
+    picture.write_bytes(picture.read_bytes()[:100])
+    said = refusal(configuration(tmp_path, data=data | {"crop": 32}), capsys)
+    assert "scene7" in said and "img1.png" in said and "DataLoader" not in said
+    np.save(tmp_path / "data" / "scene7" / "depth.npy", np.zeros((3, 3), np.float32))
+    assert "scene7" in refusal(configuration(tmp_path, data=data | {"crop": 32}), capsys)

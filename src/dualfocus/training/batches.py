@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -94,9 +95,8 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn:
     Raises:
         ValueError: the stack is smaller than the crop.
     """
+    require_size(stack, crop)
     height, width = stack.truth.shape
-    if min(height, width) < crop:
-        raise ValueError(f"a training stack of {width}x{height} pixels is smaller than the crop of {crop}")
     top, left = int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
     square = (slice(top, top + crop), slice(left, left + crop))
     images, truth, known = stack.images[:, square[0], square[1]], stack.truth[square], stack.known[square]
@@ -105,6 +105,13 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn:
     if rng.random() < 0.5:
         images, truth, known = images[:, :, ::-1], truth[:, ::-1], known[:, ::-1]
     return stack._replace(images=images, truth=truth, known=known)
+
+
+def require_size(stack: TrainingStack, crop: int) -> None:
+    """Refuse a stack with a side of less than ``crop`` pixels (ValueError naming it)."""
+    height, width = stack.truth.shape
+    if min(height, width) < crop:
+        raise ValueError(f"{stack.name}: {width}x{height} pixels are smaller than the crop of {crop}; lower data.crop")
 
 
 def upside_down(stack: TrainingStack) -> TrainingStack:
@@ -122,11 +129,32 @@ def collate(stacks: list[TrainingStack]) -> Batch:
     )
 
 
-def batch_loader(config: DataConfig, seed: int, first: int, last: int) -> DataLoader:
-    """Batches of the steps ``first`` to ``last`` - 1 in order."""
+def batch_loader(config: DataConfig, seed: int, first: int, last: int) -> Iterator[Batch | SharpBatch]:
+    """Batches of the steps ``first`` to ``last`` - 1 in order.
+
+    Raises:
+        ValueError: data that cannot be used, in the words of its source, whoever loads it.
+    """
     options: dict[str, Any] = {"prefetch_factor": 4, "worker_init_fn": _quiet_worker} if config.workers else {}
-    dataset = BatchDataset(config, seed)
-    return DataLoader(dataset, batch_size=None, sampler=range(first, last), num_workers=config.workers, **options)
+    dataset = _Outcomes(BatchDataset(config, seed))
+    options |= {"sampler": range(first, last), "num_workers": config.workers}
+    for outcome in DataLoader(dataset, batch_size=None, **options):
+        if isinstance(outcome, ValueError):
+            raise outcome
+        yield outcome
+
+
+class _Outcomes(Dataset):
+    """Batches, or the errors in place of them: a loader would bury what one says in the traceback of its worker."""
+
+    def __init__(self, batches: BatchDataset) -> None:
+        self.batches = batches
+
+    def __getitem__(self, step: int) -> Batch | SharpBatch | ValueError:
+        try:
+            return self.batches[step]
+        except (ValueError, OSError) as error:
+            return ValueError(str(error))  # others may not survive the way from the worker
 
 
 def _quiet_worker(_: int) -> None:

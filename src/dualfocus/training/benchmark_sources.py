@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 
 from dualfocus.datasets import Dataset, Ddff12, Fod500
-from dualfocus.training.batches import take_planes
+from dualfocus.training.batches import require_size, take_planes
 from dualfocus.training.config import SourceConfig
-from dualfocus.training.sources import TrainingStack, from_sample, select, source_path
+from dualfocus.training.sources import TrainingStack, load_named, select, source_path
 
 _KEPT_FOD500, _KEPT_DDFF12 = 400, 64  # decoded stacks, of 1 MB and 6 MB each
 _KNOWN_SHARE = 0.8  # of a crop of DDFF
@@ -20,7 +20,7 @@ class SampleSource:
 
     def __init__(self, dataset: Dataset, config: SourceConfig, coordinate: str, kept: int) -> None:
         self.indices = select(dataset.names, config)
-        self.load = lru_cache(maxsize=kept)(lambda index: from_sample(dataset[index], coordinate))
+        self.load = lru_cache(maxsize=kept)(lambda index: load_named(dataset, index, config, coordinate))
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """See :class:`dualfocus.training.sources.Source`."""
@@ -37,7 +37,7 @@ class Ddff12Source(SampleSource):
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """See :class:`dualfocus.training.sources.Source`; exactly so many planes and pixels."""
         stack = super().draw(rng, planes, crop)
-        top, left = _well_known(rng, stack.known, crop)
+        top, left = _well_known(rng, stack, crop)
         part = (slice(top, top + crop), slice(left, left + crop))
         chosen = np.sort(rng.choice(len(stack.images), min(planes, len(stack.images)), replace=False))
         square = stack._replace(
@@ -54,12 +54,10 @@ def open_benchmark_source(config: SourceConfig, coordinate: str) -> SampleSource
     return Ddff12Source(Ddff12(path, "train"), config, coordinate, _KEPT_DDFF12)
 
 
-def _well_known(rng: np.random.Generator, known: np.ndarray, crop: int) -> tuple[int, int]:
+def _well_known(rng: np.random.Generator, stack: TrainingStack, crop: int) -> tuple[int, int]:
     """Top and left of a crop whose truth is mostly known."""
-    height, width = known.shape
-    if min(height, width) < crop:
-        raise ValueError(f"a training stack of {width}x{height} pixels is smaller than the crop of {crop}")
-    sums = np.pad(known.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    require_size(stack, crop)
+    sums = np.pad(stack.known.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     counts = sums[crop:, crop:] - sums[:-crop, crop:] - sums[crop:, :-crop] + sums[:-crop, :-crop]
     good = np.flatnonzero(counts >= _KNOWN_SHARE * crop**2)
     place = int(rng.choice(good)) if len(good) else int(rng.integers(counts.size))

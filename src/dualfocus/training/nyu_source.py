@@ -43,7 +43,11 @@ class NyuSource:
 
     def draw_sharp(self, rng: np.random.Generator, planes: int, crop: int) -> SharpStack:
         """The same before its blur."""
-        rgb, depth = self._rgbd(int(rng.choice(self.indices)))
+        index = int(rng.choice(self.indices))
+        rgb, depth = self._rgbd(index)
+        if min(depth.shape) < crop:
+            size, name = f"{depth.shape[1]}x{depth.shape[0]}", self.images.names[index]
+            raise ValueError(f"NYU image {name}: {size} pixels are smaller than the crop of {crop}")
         known = (depth > MIN_DEPTH_M) & (depth < MAX_DEPTH_M)
         distances = self.distances
         if distances is None:
@@ -68,8 +72,6 @@ class NyuSource:
 
 
 def _random_square(rng: np.random.Generator, size: tuple[int, ...], crop: int) -> tuple[slice, slice]:
-    if min(size) < crop:
-        raise ValueError(f"NYU images of {size[1]}x{size[0]} pixels are smaller than the crop of {crop}")
     top, left = (int(rng.integers(extent - crop + 1)) for extent in size)
     return slice(top, top + crop), slice(left, left + crop)
 

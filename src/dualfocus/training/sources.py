@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from dualfocus.axis import FocusAxis
+from dualfocus.datasets import Dataset
 from dualfocus.datasets.pack import unpacked
 from dualfocus.datasets.sample import Sample
 from dualfocus.datasets.stack_folders import StackFolders
@@ -31,6 +32,7 @@ class TrainingStack(NamedTuple):
         truth: (H, W) float32 in the same coordinate; outside [0, 1] where nothing is in focus.
         known: (H, W) bool.
         clipped: truth beyond the planes counts as at the nearer end, also of the planes that are taken of these.
+        name: of the stack, for messages.
     """
 
     images: np.ndarray
@@ -38,6 +40,7 @@ class TrainingStack(NamedTuple):
     truth: np.ndarray
     known: np.ndarray
     clipped: bool = False
+    name: str = "a training stack"
 
 
 class Source(Protocol):
@@ -52,7 +55,7 @@ class RenderedSource:
     """Stacks rendered earlier by ``dualfocus render`` into a folder of shards."""
 
     def __init__(self, folder: Path) -> None:
-        self.dataset = RenderedDataset(folder)
+        self.dataset, self.folder = RenderedDataset(folder), folder
         self.longest = int(self.dataset.planes.max())
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
@@ -60,7 +63,8 @@ class RenderedSource:
         counts = self.dataset.planes
         wanted = min(planes, self.longest)
         usable = np.flatnonzero((counts >= wanted) & (counts <= max(wanted + 4, counts[counts >= wanted].min())))
-        return from_rendered(self.dataset[int(rng.choice(usable))])
+        index = int(rng.choice(usable))
+        return from_rendered(self.dataset[index])._replace(name=f"{self.folder}: stack {index}")
 
 
 class ProceduralSource:
@@ -79,9 +83,9 @@ class StackFolderSource:
     """Folders with ``stack.json`` and ground truth; every stack is decoded once and kept."""
 
     def __init__(self, config: SourceConfig, coordinate: str = "focus") -> None:
-        self.folders = StackFolders(source_path(config))
-        self.indices = select(self.folders.names, config)
-        self.load = lru_cache(maxsize=64)(lambda index: from_sample(self.folders[index], coordinate))
+        folders = StackFolders(source_path(config))
+        self.indices = select(folders.names, config)
+        self.load = lru_cache(maxsize=64)(lambda index: load_named(folders, index, config, coordinate))
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """See :class:`Source`; when no stack is long enough the longest drawn comes back."""
@@ -173,6 +177,16 @@ def from_rendered(stack: RenderedStack) -> TrainingStack:
     """A rendered stack as a training stack; its truth is known everywhere."""
     truth = np.asarray(stack.truth, np.float32)
     return TrainingStack(stack.images, stack.coordinates, truth, np.ones(truth.shape, bool))
+
+
+def load_named(dataset: Dataset, index: int, config: SourceConfig, coordinate: str) -> TrainingStack:
+    """Stack ``index`` of the data set of a source (ValueError naming the stack when it cannot be used)."""
+    name = f"{config.path}: {dataset.names[index]}"
+    try:
+        return from_sample(dataset[index], coordinate)._replace(name=name)
+    except (ValueError, OSError) as error:
+        said = str(error)
+        raise ValueError(said if dataset.names[index] in said else f"{name}: {said}") from None
 
 
 def from_sample(sample: Sample, coordinate: str = "focus") -> TrainingStack:
