@@ -187,29 +187,37 @@ def test_upsampling_follows_colours_at_steps_alone():
     assert np.abs(wide - guided).mean() < 1e-3
 
 
-def test_a_network_works_where_it_errs_least(models, monkeypatch):
+def test_large_photographs_are_looked_at_twice(models):
     model = models["dualfocus-s"]
-    monkeypatch.setitem(model.record, "working_share", 0.25)
-    assert model.working_size((1200, 1600), 5) == (600, 800)
-    assert model.working_size((256, 256), 5) == (256, 256)  # as large as the scenes it was trained on
-    assert model.working_size((320, 400), 5) == (229, 286)  # no smaller than those
-    height, width = model.working_size((6000, 8000), 5)  # memory and time
+    assert model.sizes((480, 640), 5) == [(480, 640), (240, 320)]
+    assert model.sizes((256, 256), 5) == [(256, 256)]  # as large as the scenes it was trained on
+    assert len(model.sizes((480, 640), windows.LONGEST + 1)) == 1  # has a coarse and a fine answer of its own
+    (height, width), second = model.sizes((6000, 8000), 5)  # memory and time
     assert height * width == pytest.approx(windows.WORKING_PIXELS, rel=1e-3)
-    monkeypatch.delitem(model.record, "working_share")
-    assert model.working_size((1200, 1600), 5) == (1200, 1600)
+    assert second == pytest.approx((height / 2, width / 2), abs=1)
+    assert models["classical"].sizes((480, 640), 5) == [(480, 640)]
+    assert load_model("dfv", "cpu", weights=None).sizes((480, 640), 5) == [(480, 640)]
 
 
-def test_working_at_a_share_is_predicting_from_shrunk_photographs(models, monkeypatch):
-    scene = render_stack(12, TexturePool(None), size=320, planes=3)
-    model = models["dualfocus-s"]
-    monkeypatch.setitem(model.record, "working_share", 0.64)
-    result = model.predict(FocalStack(scene.images))
-    assert result.depth.shape == (320, 320) and not result.warnings[1:]  # that distances are unknown, no more
-    small = [cv2.resize(image, (256, 256), interpolation=cv2.INTER_AREA) for image in scene.images]
-    expected = model.predict(FocalStack(small))
-    back = cv2.resize(result.depth, (256, 256), interpolation=cv2.INTER_AREA)
-    assert np.median(np.abs(back - expected.depth)) < 0.01
-    np.testing.assert_allclose(result.confidence, cv2.resize(expected.confidence, (320, 320)), atol=1e-6)
+def test_two_looks_are_averaged_by_their_expected_errors(models):
+    scene = render_stack(12, TexturePool(None), size=288, planes=4)
+    model, stack = models["dualfocus-s"], FocalStack(scene.images)
+    looks = []
+    for side in (288, 144):
+        images = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in scene.images]
+        planes = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)[None].float() / 255
+        with torch.inference_mode():
+            found = model.network(planes, torch.linspace(0, 1, 4)[None])
+        sure = measured_confidence(found.confidence[0].numpy(), model.record["confidence_map"], 4)
+        # of a normal error, as what is below half a spacing says: chance = erf(half / (deviation sqrt 2))
+        chance = torch.from_numpy(sure).clamp(0.02, 0.98)
+        deviation = (0.5 / 3) / (torch.erfinv(chance) * 2**0.5)
+        looks.append([cv2.resize(v.numpy(), (288, 288)) for v in (found.coordinate[0], deviation.clamp(max=0.5))])
+    (fine, fine_error), (coarse, coarse_error) = looks
+    trust = coarse_error**2 / (fine_error**2 + coarse_error**2)
+    expected = 3 * (trust * fine + (1 - trust) * coarse)  # in planes
+    assert np.abs(model.predict(stack).depth - expected).max() < 0.02
+    assert np.abs(fine - coarse).max() > 0.05 and trust.min() < 0.4 and trust.max() > 0.6
 
 
 def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):

@@ -67,11 +67,9 @@ def test_large_photographs_are_worked_smaller_and_enlarged(models, monkeypatch):
     assert np.median(np.abs(1 / result.depth - 1 / whole.depth)) < 0.3 * spacing
 
 
-def test_a_graph_works_at_the_share_that_its_network_does(models, monkeypatch):
+def test_a_graph_looks_twice_as_its_network_does(models):
     stack = rendered(3, (300, 400))
-    for model in models:
-        monkeypatch.setitem(model.record, "working_share", 0.6)
-    assert models[0].working_size(stack.size, 3) == models[1].working_size(stack.size, 3) == (232, 310)
+    assert models[0].sizes(stack.size, 3) == models[1].sizes(stack.size, 3) == [(300, 400), (150, 200)]
     assert_same(*(model.predict(stack) for model in models), stack)
 
 

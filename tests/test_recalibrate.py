@@ -18,10 +18,10 @@ from dualfocus.training.validate import Validation
 
 @pytest.fixture
 def weights(tmp_path) -> Path:
-    """Of a network that answers in depth, at a share of the pixels of its own."""
+    """Of a network that answers in depth."""
     path = tmp_path / "weights.safetensors"
     torch.manual_seed(0)
-    record = {"coordinate": "depth", "working_share": 0.5}
+    record = {"coordinate": "depth"}
     save_weights(path, "dualfocus-s", build_network("dualfocus-s", SMALL), record)
     return path
 
@@ -45,9 +45,3 @@ def test_truth_is_in_the_coordinate_of_the_weights(weights, tmp_path):
     assert record["validation"]["rmse"] == pytest.approx(figures["depth"], abs=1e-4)
     assert abs(figures["depth"] - figures["focus"]) > 1e-3, "else this tests nothing"
     assert record["coordinate"] == "depth"
-
-
-@pytest.mark.parametrize(("given", "expected"), [({}, 0.5), ({"working_share": 1.0}, 1.0)])
-def test_the_working_share_changes_only_where_it_is_given(weights, tmp_path, given, expected):
-    written = recalibrate(weights, configuration(tmp_path, **given), tmp_path / "out.safetensors")
-    assert load_weights(written)[1]["working_share"] == expected

@@ -76,9 +76,9 @@ def test_each_plane_is_encoded_once_and_projected_twice_at_most(model):
             hook.remove()
 
 
-def test_a_stream_works_at_the_share_that_predict_does(model, monkeypatch):
-    monkeypatch.setattr("dualfocus.prediction.LEAST_PIXELS", 0)
-    monkeypatch.setitem(model.record, "working_share", 0.5)
+def test_a_stream_looks_twice_as_predict_does(model, monkeypatch):
+    monkeypatch.setattr("dualfocus.looks.LEAST_PIXELS", 0)
+    assert len(model.sizes(IMAGES[0].shape[:2], 2)) == 2
     stream = model.stream(window=2, unit="m")
     for n in (0, 1):
         result = stream.push(IMAGES[n], DISTANCES[n])
@@ -109,6 +109,15 @@ def test_bad_planes_are_named_and_not_taken(model):
             stream.push(image, distance)
     result = stream.push(IMAGES[1], 2.0)
     assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:2], [1.0, 2.0], "m")))
+
+
+def test_a_refused_plane_in_place_of_the_only_one_leaves_it(model):
+    stream = model.stream(window=3, unit="m")
+    stream.push(IMAGES[0], 0.5)
+    with pytest.raises(ValueError, match="must be uint8"):
+        stream.push(IMAGES[1].astype(np.int64), 0.5)
+    result = stream.push(IMAGES[1], 1.0)
+    assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:2], [0.5, 1.0], "m")))
 
 
 def test_refusals(model):

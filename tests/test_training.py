@@ -395,10 +395,6 @@ def test_confidence_is_fitted_anew_for_the_stacks_of_a_configuration(trained, tm
     refused = [*command[:5], "-o", str(more), "--range", "9"]
     failed = subprocess.run(refused, capture_output=True, text=True)
     assert failed.returncode and "fewer planes" in failed.stderr and not more.exists()
-    shared = tmp_path / "shared.yaml"
-    shared.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"working_share": 0.5}))
-    subprocess.run([*command[:4], str(shared), *command[5:]], check=True, capture_output=True)
-    assert before[1]["working_share"] == 1 and load_weights(out)[1]["working_share"] == 0.5
     bare = tmp_path / "bare.yaml"
     bare.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"validation": {}}))
     failed = subprocess.run([*command[:4], str(bare), *command[5:]], capture_output=True, text=True)

@@ -14,12 +14,14 @@ from dualfocus.all_in_focus import Place, compose, spread
 from dualfocus.axis import FocusAxis
 from dualfocus.confidence_map import measured_confidence
 from dualfocus.long_stack import Maps
+from dualfocus.looks import look_sizes, merge
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.windows import LEAST_PIXELS, Size, plane_position
+from dualfocus.windows import LONGEST, Size, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
+_LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
 _STRIP = 32  # rows worked on at once
 
 Progress = Callable[[int, int, str], None]  # planes read, planes to read in all, for what
@@ -31,7 +33,7 @@ class Predictor(ABC):
 
     Args:
         name: of the model.
-        record: of its weights; its ``coordinate``, ``confidence_map`` and ``working_share`` are used.
+        record: of its weights; its ``coordinate`` and ``confidence_map`` are used.
         untrained: whether to warn that the weights are random.
     """
 
@@ -42,18 +44,19 @@ class Predictor(ABC):
     def working_pixels(self, planes: int) -> int:
         """Most pixels of a plane that the model works at, for memory or time."""
 
-    def best_pixels(self, size: Size) -> int:
-        """Pixels of a plane at which the model errs least, of photographs of ``size``.
+    @property
+    def looks_twice(self) -> bool:
+        """Whether it looks at large photographs at two sizes: :mod:`dualfocus.looks`."""
+        return False
 
-        A network knows scenes as large as it was trained on; in larger photographs bare areas are broader and blur
-        is wider, while the finest pixels hold more noise than detail.
+    def sizes(self, size: Size, planes: int) -> list[Size]:
+        """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``.
+
+        Long stacks have a coarse and a fine answer of their own.
         """
-        height, width = size
-        return min(height * width, max(LEAST_PIXELS, round(self.record.get("working_share", 1.0) * height * width)))
-
-    def working_size(self, size: Size, planes: int) -> Size:
-        """Height and width to work at, of ``planes`` photographs of ``size``."""
-        return working_size(size, min(self.best_pixels(size), self.working_pixels(planes)))
+        if self.looks_twice and planes <= LONGEST:
+            return look_sizes(size, self.working_pixels(planes))
+        return [working_size(size, self.working_pixels(planes))]
 
     @abstractmethod
     def reads(self, planes: int) -> int:
@@ -83,14 +86,37 @@ class Predictor(ABC):
                 " FocalStack(images)"
             )
         axis = FocusAxis(stack, self.record.get("coordinate", "focus"))
-        work = self.working_size(stack.size, len(stack))
+        sizes = self.sizes(stack.size, len(stack))
         planes = _Reader(stack, self.reads(len(stack)) + 1, progress)
         started = time.perf_counter()
-        found = self.estimate(lambda n, size: shrink(planes.read(n, "depth"), size), axis.planes, work)
+        found = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
         estimated = time.perf_counter()
         result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
+
+    def _look(self, read: Callable[[int], NDArray], u: NDArray[np.float64], sizes: list[Size]) -> Maps:
+        """Estimate at one or two sizes; planes are read for the first look and kept, small, for the second."""
+        small: dict[int, NDArray] = {}
+
+        def first(n: int, size: Size) -> NDArray:
+            plane = shrink(read(n), size)
+            if len(sizes) == 2:
+                small[n] = shrink(plane, sizes[1])
+            return plane
+
+        answers = [self.estimate(first, u, sizes[0])]
+        if len(sizes) == 2:
+            answers.append(self.estimate(lambda n, _: small[n], u, sizes[1]))
+        return self.merge(answers, len(u))
+
+    def merge(self, answers: list[Maps], planes: int) -> Maps:
+        """One answer from those at :meth:`sizes`."""
+        if len(answers) == 1:
+            return answers[0]
+        fine, coarse = answers
+        said = self.calibrate(fine.confidence, planes), self.calibrate(coarse.confidence, planes)
+        return merge(fine, coarse, said, planes)
 
     def finish(self, found: Maps, axis: FocusAxis, read: Callable[[int], NDArray]) -> DepthResult:
         """The all-in-focus image, and everything at the size of the photographs, from what was found.
@@ -145,7 +171,7 @@ class Predictor(ABC):
         warnings = []
         if self.untrained:
             warnings.append(f"untrained: {self.name} has random weights; its depth means nothing")
-        if work[0] * work[1] < 0.98 * self.best_pixels(size):  # rounded to whole rows and columns
+        if work != size:
             warnings.append(f"worked at {work[1]}x{work[0]} and enlarged to {size[1]}x{size[0]}")
         return warnings
 
@@ -169,7 +195,7 @@ class _Reader:
 def _place(found: Maps, u: NDArray[np.float64], size: Size) -> Place:
     """Where the pixels of the photographs are in focus, for the all-in-focus image."""
     position = plane_position(found.coordinate, u)
-    steps = np.diff(np.asarray(u, np.float32))
+    steps = np.maximum(np.diff(u), _LEAST_STEP).astype(np.float32)  # of planes in float32 it could be 0
     deviation = found.std / steps[np.clip(np.ceil(position).astype(np.intp) - 1, 0, len(steps) - 1)]
     return Place(enlarge(position, size), enlarge(spread(deviation), size))
 

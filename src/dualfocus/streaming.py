@@ -42,7 +42,7 @@ class FocusStream:
             raise ValueError(f"window must be 2 to {LONGEST} planes, not {window}")
         self.model, self.window, self.unit, self.camera = model, window, unit, camera
         self._planes: list[_Plane] = []  # in the order of arrival
-        self._encoded: _CachedPlanes | None = None
+        self._encoded: list[_CachedPlanes] = []  # one for each size that is looked at
 
     def push(self, image: NDArray[Any], focus_distance: float | None = None) -> DepthResult | None:
         """Take a plane and give the depth of the last ``window`` planes.
@@ -62,31 +62,35 @@ class FocusStream:
         """
         kept = [p for p in self._planes if p.distance != focus_distance or focus_distance is None]
         kept = kept[max(0, len(kept) - self.window + 1) :]
-        if not kept:
-            self._encoded = None  # the stream begins, with images of whatever size
         taken = {plane.slot for plane in kept}
         slot = next(number for number in range(self.window) if number not in taken)
         own = np.array(image)  # a copy: cameras fill one buffer again and again
         planes = [*kept, _Plane(slot, own, focus_distance)]
         stack = self._stack(planes)
-        if self._encoded is None:
-            assert isinstance(self.model.network, DualFocusSmall)
-            size = self.model.working_size(stack.size, self.window)
-            self._encoded = _CachedPlanes(self.model.network, torch.zeros(self.window), size)
+        if not kept or not self._encoded:  # the stream begins, with images of whatever size
+            self._encoded = self._caches(stack.size)
         self._planes = planes
         with torch.inference_mode():
-            working = shrink(stack[len(planes) - 1 if len(planes) > 1 else 0], self._encoded.size)
-            self._encoded.add(slot, to_tensor(working).to(self.model.device))
+            working = stack[len(planes) - 1 if len(planes) > 1 else 0]
+            for encoded in self._encoded:
+                working = shrink(working, encoded.size)
+                encoded.add(slot, to_tensor(working).to(self.model.device))
         return None if len(planes) < 2 else self._fuse(stack)
 
     def _fuse(self, stack: FocalStack) -> DepthResult:
-        assert self._encoded is not None
         axis, order = FocusAxis(stack, self.model.record.get("coordinate", "focus")), stack.near_to_far
         chosen = [self._planes[int(n)].slot for n in order]
-        self._encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
-        with torch.inference_mode():
-            found = from_output(self._encoded.run(chosen))
-        return self.model.finish(found, axis, lambda n: stack[int(order[n])])
+        answers = []
+        for encoded in self._encoded:
+            encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
+            with torch.inference_mode():
+                answers.append(from_output(encoded.run(chosen)))
+        return self.model.finish(self.model.merge(answers, len(chosen)), axis, lambda n: stack[int(order[n])])
+
+    def _caches(self, size: tuple[int, int]) -> list[_CachedPlanes]:
+        network = self.model.network
+        assert isinstance(network, DualFocusSmall)
+        return [_CachedPlanes(network, torch.zeros(self.window), work) for work in self.model.sizes(size, self.window)]
 
     def _stack(self, planes: list[_Plane]) -> FocalStack:
         """The planes as a focal stack, which checks them; the first one is checked beside itself."""

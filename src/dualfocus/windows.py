@@ -11,7 +11,6 @@ LONGEST = 24  # planes a network takes at once: trained on 2 to 12, it gains fro
 WINDOW = 12
 WINDOW_STEP = 8  # planes from one window of neighbours to the next
 WORKING_PIXELS = 1_050_000  # of one plane, most that a network works at
-LEAST_PIXELS = 65_536  # of one plane: smaller images are not shrunk for accuracy, they are as the training scenes are
 COARSE_PIXELS = 80_000  # of one plane, for the coarse answer: at least this, else half the side
 COARSE_PLANE_PIXELS = 25_000_000  # planes x pixels of the coarse answer, whose features are all in memory
 _SAID = np.linspace(0.02, 0.98, 97)

@@ -165,12 +165,10 @@ class TrainConfig(_Strict):
     """Everything a run depends on."""
 
     output: Path
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)  # what the generators of random numbers take
     precision: Literal["no", "bf16", "fp16"] = "no"
     checkpoint_minutes: float = Field(default=3.0, gt=0)
     initial_weights: Path | None = None
-    # of the pixels of large photographs, for predict: see dualfocus.prediction.Predictor.best_pixels
-    working_share: float = Field(default=1.0, gt=0, le=1)
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     data: DataConfig

@@ -175,7 +175,6 @@ class Trainer:
             "validation": {key: round(value, 5) for key, value in figures.items()},
             "preprocessing": "display-encoded RGB in [0, 1]; planes near to far; coordinate scaled to [0, 1]",
             "coordinate": self.config.data.coordinate,
-            "working_share": self.config.working_share,
             "training": self.config.model_dump(mode="json", include={"loss", "optimiser"})
             | {"crop": self.config.data.crop, "planes": list(self.config.data.planes)},
         }

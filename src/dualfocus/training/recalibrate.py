@@ -23,9 +23,9 @@ from dualfocus.training.validate import Validation
 def recalibrate(weights: Path, config_path: Path, out: Path, start: int | None = None) -> Path:
     """Write ``weights`` to ``out`` with a confidence map fitted on the validation sources of a training configuration.
 
-    The record takes its ``working_share`` from there, too, if it is given there, and keeps everything else, the
-    ``coordinate`` that the weights answer in among it; its ``validation`` figures are those of these sources. With
-    ``start`` these are kept as well, and so is the map, which gets one more range of N: :func:`with_range`.
+    The record keeps everything else, the ``coordinate`` that the weights answer in among it; its ``validation`` figures
+    are those of these sources. With ``start`` these are kept as well, and so is the map, which gets one more range of
+    N: :func:`with_range`.
 
     Raises:
         ValueError: bad weights or configuration, no validation sources in it, or no stacks of ``start`` planes.
@@ -39,8 +39,6 @@ def recalibrate(weights: Path, config_path: Path, out: Path, start: int | None =
     network.to(device)
     held_out = validation.draw_for_calibration()
     if start is None:
-        if "working_share" in config.model_fields_set:
-            record["working_share"] = config.working_share
         record["validation"] = {key: round(value, 5) for key, value in validation(network, device).items()}
         record["confidence_map"] = fit_confidence_map(network, held_out, device)
     else:

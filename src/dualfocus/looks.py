@@ -1,0 +1,48 @@
+"""Two looks at large photographs: what one size does not show, the other does.
+
+A network knows scenes as large as those it was trained on. In larger photographs bare areas are broader and blur is
+wider, which it reads better at half the size; where planes hardly differ in blur, the finest pixels tell them apart.
+So it looks twice, the second time at half the sides, for a quarter more work, and each pixel takes the mean of both
+answers by their expected errors.
+"""
+
+from __future__ import annotations
+
+from numpy.typing import NDArray
+
+from dualfocus.long_stack import Maps
+from dualfocus.resizing import enlarge, working_size
+from dualfocus.windows import Size, expected_error, trust_in_fine
+
+LEAST_PIXELS = 65_536  # smaller photographs are as the training scenes are: one look at all of them
+
+
+def look_sizes(size: Size, most_pixels: int) -> list[Size]:
+    """Heights and widths to look at, the larger one first.
+
+    Args:
+        size: of the photographs.
+        most_pixels: of the larger one.
+    """
+    first = working_size(size, most_pixels)
+    pixels = first[0] * first[1]
+    return [first] if pixels <= LEAST_PIXELS else [first, working_size(first, pixels // 4)]
+
+
+def merge(fine: Maps, coarse: Maps, confidence: tuple[NDArray, NDArray], planes: int) -> Maps:
+    """The mean of two looks by their inverse expected variances.
+
+    Args:
+        fine: of the first look, (h, w) each.
+        coarse: of the second one.
+        confidence: of both, calibrated, at their own sizes.
+        planes: N.
+
+    Returns:
+        maps of the size of ``fine``.
+    """
+    size = (fine.coordinate.shape[0], fine.coordinate.shape[1])
+    errors = [expected_error(values, planes) for values in confidence]
+    trust = trust_in_fine(enlarge(errors[1], size), errors[0])
+    other = [enlarge(values, size) for values in coarse]
+    return Maps(*(back + trust * (own - back) for own, back in zip(fine, other, strict=True)))
