@@ -231,6 +231,33 @@ def test_unrelated_photographs_are_refused():
         align(FocalStack(images), "rigid")
 
 
+def test_a_registered_stack_stays_as_it_is():
+    stack = moving_stack(wandering(4))
+    aligned = align(stack, "similarity")
+    record, region = aligned.alignment, aligned.common_region
+    assert align(aligned) is aligned and align(aligned, "none") is aligned
+    assert aligned.alignment is record and aligned.common_region is region and record["motion"] == "similarity"
+    with pytest.raises(ValueError, match="registered already.*source"):
+        align(aligned, "translation")
+    assert align(aligned.source, "translation").alignment["motion"] == "translation"
+
+
+@pytest.mark.parametrize("size", [(2, 32767), (32767, 2), (1, 50), (50, 1), (1, 1)])
+def test_frames_that_opencv_cannot_warp_are_refused_or_left_alone(size):
+    stack = FocalStack(np.random.default_rng(0).integers(0, 255, (3, *size)).astype(np.uint8))
+    with pytest.raises(ValueError, match=f"{size[1]} x {size[0]} pixels cannot be registered.*--align none"):
+        align(stack, "translation")
+    assert align(stack) is stack and stack.alignment["motion"] == "none"
+    assert f"{size[1]} x {size[0]}" in stack.alignment["reason"] and "as they are" in stack.warnings[-1]
+
+
+@pytest.mark.parametrize("size", [(5, 32766), (32766, 5)])
+def test_the_longest_frames_are_registered(size):
+    plane = np.random.default_rng(0).integers(0, 255, size).astype(np.uint8)
+    aligned = align(FocalStack(np.stack([plane] * 3)), "translation")
+    assert [plane.shape for plane in aligned] == [(*size, 3)] * 3
+
+
 def test_order_of_planes_does_not_matter():
     motions = wandering(5)
     stack = moving_stack(motions)

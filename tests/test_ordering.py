@@ -107,6 +107,19 @@ def test_a_stated_order_and_distances_are_believed():
     assert moved.focus_distances.tolist() == [1, 3, 2, 4] and moved.unit == "dioptre"
 
 
+def test_registered_frames_are_not_reordered():
+    from dualfocus.alignment import align
+
+    order = [2, 0, 5, 1, 4, 3]
+    planes = np.stack([np.roll(plane, 3 * (n == 2), axis=1) for n, plane in enumerate(sweep(6)[order])])
+    aligned = align(FocalStack(planes), "translation")
+    assert aligned.common_region is not None and settle_order(aligned) is aligned
+    with pytest.raises(ValueError, match="order it first, then align"):
+        settle_order(aligned, "auto")
+    untouched = align(FocalStack(sweep(6)[order]), "none")
+    assert settle_order(untouched, "auto").alignment == untouched.alignment == {**untouched.alignment, "motion": "none"}
+
+
 def test_an_index_counts_the_images_given_also_without_those_left_out():
     from dualfocus import load_model
     from dualfocus.alignment import align

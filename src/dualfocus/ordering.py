@@ -152,7 +152,7 @@ def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
         The stack, or one with the same planes in another order. A result counts its planes in that order.
 
     Raises:
-        ValueError: another word.
+        ValueError: another word, or a registered stack that is to be put in another order.
     """
     check_order(wanted)
     if stack.focus_distances is not None:
@@ -180,7 +180,13 @@ def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
 
 
 def reorder(stack: FocalStack, planes: Sequence[int] | NDArray[np.intp]) -> FocalStack:
-    """The stack with its planes in another order (a permutation), still lazy."""
+    """The stack with its planes in another order (a permutation), still lazy.
+
+    Raises:
+        ValueError: frames that `align` has registered: what it says of them counts the planes in their old order.
+    """
+    if stack.common_region is not None or "planes" in (stack.alignment or {}):
+        raise ValueError("the stack is aligned, and its order can no longer be changed: order it first, then align")
     order = [int(n) for n in planes]
     found = FocalStack(
         _Reordered(stack, order),
@@ -192,7 +198,7 @@ def reorder(stack: FocalStack, planes: Sequence[int] | NDArray[np.intp]) -> Foca
         aligned=stack.aligned,
         pixel_size_um=stack.pixel_size_um,
     )
-    found.extra, found.warnings = stack.extra, list(stack.warnings)
+    found.extra, found.warnings, found.alignment = stack.extra, list(stack.warnings), stack.alignment
     return found
 
 

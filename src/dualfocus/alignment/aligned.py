@@ -17,6 +17,7 @@ from dualfocus.stack import FocalStack
 
 CHOICES = ("auto", "none", *MOTIONS)
 
+_TOO_LONG = 32767  # pixels of a side: OpenCV's warping counts them in 16 bits
 _EVEN = 0.003  # a gain nearer to 1 than this is not worth a step of rounding
 
 
@@ -40,20 +41,34 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
         progress: called after each plane read.
 
     Returns:
-        `stack` itself when nothing is to be done, else an `AlignedStack`, without the frames that could not be aligned
-        (its ``warnings`` name them). ``alignment`` of either is what `result.json` says of it.
+        `stack` itself when nothing is to be done (so also an `AlignedStack`, for "auto" and "none"), else an
+        `AlignedStack`, without the frames that could not be aligned (its ``warnings`` name them).
+        ``alignment`` of either is what `result.json` says of it.
 
     Raises:
-        ValueError: an unknown motion, or fewer than half of the frames (or than two) can be aligned.
+        ValueError: an unknown motion, one for a stack that is registered already, frames with a side of 1 pixel or of
+            32767 and more (which "auto" leaves alone, with a warning), or fewer than half of the frames (or than two)
+            can be aligned.
 
     >>> stack = FocalStack(np.zeros((3, 48, 64), np.uint8), [1, 2, 3])
     >>> align(stack, "none") is stack
     True
     """
     check_choice(motion)
+    if isinstance(stack, AlignedStack):
+        if motion not in ("auto", "none"):
+            raise ValueError(f"the stack is registered already: align the one it was made of, its .source, by {motion}")
+        return stack
     if motion == "none" or (motion == "auto" and stack.aligned):
         reason = "not asked for" if motion == "none" else "the stack says that it is aligned"
         stack.alignment = {"requested": motion, "motion": "none", "reason": reason}
+        return stack
+    refusal = _unfit_size(stack.size)
+    if refusal and motion != "auto":
+        raise ValueError(f'{refusal}: leave them as they are with --align none (motion="none")')
+    if refusal:
+        stack.alignment = {"requested": motion, "motion": "none", "reason": refusal}
+        stack.warnings.append(f"{refusal}; they are used as they are")
         return stack
     found = estimate(stack, motion, progress or (lambda: None))
     if found.motion == "none" and len(found.placed) == len(stack):
@@ -136,6 +151,15 @@ class _WarpedFrames:
         outside = ~common_region([place.pixels], self.shape)
         moved[outside] = self._background[outside]
         return moved
+
+
+def _unfit_size(size: tuple[int, int]) -> str | None:
+    """Why frames of this size cannot be registered, if they cannot."""
+    height, width = size
+    if max(size) < _TOO_LONG and min(size) > 1:
+        return None
+    wanted = f"less than {_TOO_LONG} pixels a side" if max(size) >= _TOO_LONG else "more than 1 pixel a side"
+    return f"frames of {width} x {height} pixels cannot be registered, it takes {wanted}"
 
 
 def _left_out(stack: FocalStack, found: Estimate) -> list[str]:
