@@ -15,10 +15,22 @@ LENS = {"focal_length_mm": 50, "f_number": 2.8, "sensor_width_mm": 36, "columns"
 def test_blur_between_neighbours_is_that_of_the_thin_lens():
     plan = plan_camera(**LENS, near=0.8, far=3.0, planes=6)
     for here, there in zip(plan.focus, plan.focus[1:], strict=False):
-        blur = circle_of_confusion_px(there, here, 0.05, 2.8, 0.036 / 6000, breathing=False)
-        assert float(blur) == pytest.approx(plan.spacing_px, rel=1e-9)
-    whole = circle_of_confusion_px(3.0, 0.8, 0.05, 2.8, 0.036 / 6000, breathing=False)
+        blur = float(circle_of_confusion_px(there, here, 0.05, 2.8, 0.036 / 6000))
+        assert blur == pytest.approx(plan.spacing_px, rel=1e-9) if here == 0.8 else blur < plan.spacing_px
+    whole = circle_of_confusion_px(3.0, 0.8, 0.05, 2.8, 0.036 / 6000)
     assert plan.total_px == pytest.approx(float(whole), rel=1e-9)
+
+
+def test_blur_at_life_size_is_twice_that_of_far_focus():
+    far, macro = (plan_camera(**LENS, near=near, far=1 / (1 / near - 0.1), planes=2) for near in (5.0, 0.1))
+    assert macro.total_px / far.total_px == pytest.approx(2 * (1 - 0.05 / 5), rel=1e-9)
+    assert plan_camera(**LENS, near=0.1, far=0.102, spacing_px=3).spacing_px <= 3
+
+
+@pytest.mark.parametrize("near", [0.05, 0.03])
+def test_no_lens_focuses_within_its_focal_length(near):
+    with pytest.raises(ValueError, match=f"near {near} m is within the focal length, 0.05 m"):
+        plan_camera(**LENS, near=near, far=1.0)
 
 
 def test_as_many_planes_as_the_spacing_asks_for():

@@ -1,8 +1,9 @@
 """How to shoot a focal stack: where to focus, how many planes it takes, and the depth accuracy to expect.
 
 For a camera blur grows linearly in inverse depth u = 1 / z: at the plane focused at 1 / u_n a point is blurred over
-(f / p) (f / N) |u - u_n| pixels (f focal length, p pixel pitch, N f-number; constant field of view). For a microscope
-it grows linearly in z, over 2 NA |z - z_n| / p pixels, p being the size of a pixel in the object.
+(v_n / p) (f / N) |u - u_n| pixels (f focal length, p pixel pitch, N f-number). v_n = f / (1 - f u_n) is the distance
+from the lens to the sensor, f at infinity and 2 f at 1:1, so planes even in u differ most in the nearest one. For a
+microscope it grows linearly in z, over 2 NA |z - z_n| / p pixels, p being the size of a pixel in the object.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.optics import aperture_diameter, pixel_pitch, planes_even_in_dioptres
+from dualfocus.optics import aperture_diameter, image_distance, pixel_pitch, planes_even_in_dioptres
 
 SPACING_PX = 3.0  # CoC at one plane of a point that is sharp at its neighbour
 TYPICAL_ERROR = 0.25  # of a plane spacing, where there is texture; docs/results.md has measured ones
@@ -27,8 +28,9 @@ class Plan:
         unit: "m" or "um".
         focus: (N,) focus distances in metres, near to far, the last may be `inf`; stage positions in um for a
             microscope, from 0.
-        spacing_px: CoC diameter in px, at every plane, of a point that is sharp at its neighbour.
-        total_px: the same between the first and the last plane.
+        spacing_px: CoC diameter in px, at the first plane, of a point that is sharp at its neighbour; for a microscope
+            it is the same at every plane, for a camera the largest.
+        total_px: the same of a point that is sharp at the last plane.
         depth_error: (N,) expected error of depth at every plane, in ``unit``, of ``error`` plane spacings.
         error: the assumed error, in plane spacings.
     """
@@ -60,21 +62,25 @@ def plan_camera(
         f_number: of the aperture.
         sensor_width_mm: along the picture's width.
         columns: pixels of the picture's width; of the picture that is analysed, if that is a smaller one.
-        near: in metres.
+        near: in metres from the lens (its front principal plane).
         far: in metres; `inf` is allowed.
         planes: how many; None: as many as ``spacing_px`` asks for.
         spacing_px: largest CoC between neighbours, used where ``planes`` is None.
         error: expected error in plane spacings.
 
     Raises:
-        ValueError: lengths that are not above zero, near not below far, fewer than 2 planes.
+        ValueError: lengths that are not above zero, near not below far or within the focal length, fewer than 2 planes.
     """
     focal_length = focal_length_mm / 1e3
     pitch = pixel_pitch(sensor_width_mm / 1e3, columns)
     aperture = aperture_diameter(focal_length, f_number)
     if not (0 < near < far) or math.isinf(near):
         raise ValueError(f"planes need 0 < near < far, not near {near:g} and far {far:g}")
-    total = focal_length / pitch * aperture * (1 / near - 1 / far)
+    if near <= focal_length:
+        raise ValueError(
+            f"near {near:g} m is within the focal length, {focal_length:g} m, where no lens focuses: give a larger one"
+        )
+    total = float(image_distance(near, focal_length)) / pitch * aperture * (1 / near - 1 / far)
     count = planes if planes is not None else _count(total, spacing_px)
     focus = planes_even_in_dioptres(near, far, count)
     step = (1 / near - 1 / far) / (count - 1)
