@@ -244,6 +244,32 @@ class TestChoices:
         with pytest.raises(ValueError, match="spatial: 'none'.*full, no_loss, no_projection, off"):
             build_network(name, {"spatial": "none"})
 
+    @pytest.mark.parametrize(
+        ("name", "option", "value", "words"),
+        [
+            ("dualfocus-s", "surfaces", "many", "whole number above 0"),
+            ("dualfocus-xs", "surfaces", 0, "whole number above 0"),
+            ("dualfocus-s", "surfaces", True, "whole number above 0"),
+            ("dualfocus-paper", "surfaces", 1.5, "whole number above 0"),
+            ("dualfocus-s", "encoder", 5, "list of 4 whole numbers above 0"),
+            ("dualfocus-s", "encoder", [1, 2], "list of 4 whole numbers above 0"),
+            ("dualfocus-xs", "decoder", [16, 32, -64], "list of 3 whole numbers above 0"),
+            ("dualfocus-s", "context", [8, 8, 8, "8"], "list of 4 whole numbers above 0"),
+            ("dfv", "width", "half", "number above 0"),
+            ("dualfocus-paper", "width", float("inf"), "number above 0"),
+            ("dualfocus-paper", "width", None, "number above 0"),
+        ],
+    )
+    def test_values_of_the_wrong_kind(self, name, option, value, words):
+        with pytest.raises(ValueError) as caught:
+            build_network(name, {option: value})
+        assert str(caught.value) == f"{name}: option {option}: {value!r} must be a {words}"
+
+    @pytest.mark.parametrize("value", [["off"], 3, None])
+    def test_an_ablation_that_is_no_word(self, value):
+        with pytest.raises(ValueError, match="spatial: .* is not one of full"):
+            build_network("dualfocus-s", {"spatial": value})
+
     def test_options_round_trip(self):
         with torch.device("meta"):
             for name in NETWORKS:

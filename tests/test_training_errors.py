@@ -56,3 +56,13 @@ def test_data_that_cannot_be_used_is_named(tmp_path, capsys, workers):
     assert "scene7" in said and "img1.png" in said and "DataLoader" not in said
     np.save(tmp_path / "data" / "scene7" / "depth.npy", np.zeros((3, 3), np.float32))
     assert "scene7" in refusal(configuration(tmp_path, data=data | {"crop": 32}), capsys)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_no_generator_takes(tmp_path, capsys, seed):
+    assert "config.yaml: seed: " in refusal(configuration(tmp_path, seed=seed), capsys)
+
+
+@pytest.mark.parametrize("options", [{"surfaces": "many"}, {"encoder": 5}, {"decoder": [1, 2]}])
+def test_a_network_option_of_the_wrong_kind(tmp_path, capsys, options):
+    assert f"option {next(iter(options))}: " in refusal(configuration(tmp_path, model={"options": options}), capsys)
