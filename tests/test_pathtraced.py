@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("mitsuba", reason="path tracing needs the extra dualfocus[render]")
 pytest.importorskip("pyoidn", reason="path tracing needs the extra dualfocus[render]")
@@ -128,3 +129,13 @@ def test_a_set_is_resumable_seeded_and_readable(catalogue, tmp_path):
     assert json.loads((tmp_path / "a" / "set.json").read_text())["seed"] == 30_000
     with pytest.raises(ValueError, match="other options"):
         write_fod(tmp_path / "a", 1, 4, catalogue, split="all", samples=1)
+
+
+def test_a_set_goes_on_with_its_own_textures_alone(catalogue, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name / f"{name}.png")
+    write_fod(tmp_path / "set", 0, 0, catalogue, tmp_path / "one", split="all")  # the record alone
+    write_fod(tmp_path / "set", 0, 0, catalogue, tmp_path / "one", split="all")
+    with pytest.raises(ValueError, match="other options or textures"):
+        write_fod(tmp_path / "set", 0, 0, catalogue, tmp_path / "two", split="all")

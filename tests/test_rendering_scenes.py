@@ -1,4 +1,6 @@
+import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from dualfocus.rendering.procedural import LayeredScene, make_scene
 from dualfocus.rendering.rgbd import layered_scene, render_rgbd
 from dualfocus.rendering.sensor import Sensor, develop, sample_sensor
 from dualfocus.rendering.textures import TexturePool, is_held_out, texture_files
+from dualfocus.rendering.traced_set import write_set
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +238,36 @@ def test_an_interrupt_ends_rendering_after_the_shards_in_progress(tmp_path):
         process.kill()
     assert process.returncode == 130 and "Traceback" not in said
     assert 1 <= before <= len(RenderedDataset(out)) // SHARD_SIZE <= before + 2 and not list(out.glob("*.tmp*"))
+
+
+def test_a_data_set_goes_on_with_its_own_textures_alone(tmp_path, texture_folder):
+    other, out = tmp_path / "textures", tmp_path / "set"
+    shutil.copytree(texture_folder, other)
+    write_dataset(out, 0, 0, texture_folder, 16)  # the record alone
+    write_dataset(out, 0, 0, other, 16)  # the same files elsewhere
+    next(path for path in sorted(other.iterdir()) if not is_held_out(path.name)).unlink()
+    for textures in (other, None):
+        with pytest.raises(ValueError, match="other options or textures"):
+            write_dataset(out, 0, 0, textures, 16)
+    meta = json.loads((out / "meta.json").read_text())
+    (out / "meta.json").write_text(json.dumps(meta | {"textures": True}))  # of earlier versions
+    write_dataset(out, 0, 0, other, 16)
+    with pytest.raises(ValueError, match="other options or textures"):
+        write_dataset(out, 0, 0, None, 16)
+
+
+def test_path_traced_sets_go_on_with_their_own_textures_alone(tmp_path):
+    def go_on(textures):
+        write_set(tmp_path, [], {"seed": 0, "samples": 1, "textures": textures}, lambda *_: None)
+
+    go_on("0123456789ab")
+    go_on("0123456789ab")
+    with pytest.raises(ValueError, match="other options or textures"):
+        go_on("ba9876543210")
+    (tmp_path / "set.json").write_text('{"seed": 0, "samples": 1, "textures": true}')  # of earlier versions
+    go_on("ba9876543210")
+    with pytest.raises(ValueError, match="other options or textures"):
+        go_on(False)
 
 
 def test_an_unknown_split_is_an_error_without_textures_too():

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from dualfocus.rendering.capture import PLANE_RANGE, RenderedStack, render_stack
-from dualfocus.rendering.textures import TexturePool
+from dualfocus.rendering.textures import TexturePool, same_options
 
 SHARD_SIZE = 32
 _META = "meta.json"
@@ -53,15 +53,16 @@ def write_dataset(
         progress: called with (stacks present, stacks per second) after every shard.
 
     Raises:
-        ValueError: ``out`` holds a data set made with other options, or the textures, split or planes are no good.
+        ValueError: ``out`` holds a data set made with other options or textures (told by the names of their files),
+            or the textures, split or planes are no good.
     """
     if not 2 <= planes[0] <= planes[1]:
         raise ValueError(f"planes must be least and most with least >= 2, not {planes[0]} and {planes[1]}")
-    TexturePool(texture_folder, split)  # a mistake in the options must not leave a folder that records them
+    pool = TexturePool(texture_folder, split)  # a mistake in the options must not leave a folder that records them
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     meta = {"version": 1, "seed": seed, "size": size if isinstance(size, int) else list(size), "split": split}
-    meta |= {"planes": list(planes), "textures": texture_folder is not None, "shard_size": SHARD_SIZE}
+    meta |= {"planes": list(planes), "textures": pool.fingerprint(), "shard_size": SHARD_SIZE}
     _check_meta(folder / _META, meta)
     shards = -(-count // SHARD_SIZE)
     missing = [k for k in range(shards) if not _shard_path(folder, k).exists()]
@@ -134,8 +135,10 @@ def _check_meta(path: Path, meta: dict) -> None:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: not the record of rendered stacks; choose another folder") from error
-        if found != meta:
-            raise ValueError(f"{path.parent}: holds stacks made with other options ({found}); choose another folder")
+        if not same_options(found, meta):
+            raise ValueError(
+                f"{path.parent}: holds stacks made with other options or textures ({found}); choose another folder"
+            )
     else:
         path.write_text(json.dumps(meta))
 

@@ -101,7 +101,7 @@ def write_fod(
         progress: called with (scenes present, scenes in all).
 
     Raises:
-        ValueError: ``out`` holds scenes made with other options; folders without meshes or textures.
+        ValueError: ``out`` holds scenes made with other options or textures; folders without meshes or textures.
     """
     meshes, textures = MeshLibrary(mesh_folder, split), TexturePool(texture_folder, split)
 
@@ -109,5 +109,5 @@ def write_fod(
         scene, clean = make_fod_scene(rng, meshes, textures), Sensor.ideal(len(FOCUS_DISTANCES_M))
         return Shot(scene, LENS, "thin lens", FOCUS_DISTANCES_M, clean, _DEPTH_UNIT_M, _LICENCE)
 
-    options = {"seed": seed, "split": split, "samples": samples, "textures": texture_folder is not None}
+    options = {"seed": seed, "split": split, "samples": samples, "textures": textures.fingerprint()}
     write_set(out, [f"{index:04d}" for index in range(count)], options, compose, progress)

@@ -1,7 +1,10 @@
 """Surface textures: a pool of photographs and seeded noise patterns, all returned in linear light."""
 
+import hashlib
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +41,18 @@ def texture_files(folder: str | Path | None, split: str = "train") -> list[Path]
     return files
 
 
+def same_options(recorded: Any, wanted: Mapping[str, Any]) -> bool:
+    """Whether a data set was rendered with the wanted options.
+
+    Args:
+        recorded: the options in its record; earlier versions wrote for ``textures`` only whether there were any.
+        wanted: those of now, ``textures`` as in :meth:`TexturePool.fingerprint` among them, if it has any.
+    """
+    if isinstance(recorded, dict) and recorded.get("textures") is True:
+        wanted = {**wanted, "textures": bool(wanted.get("textures"))}
+    return recorded == dict(wanted)
+
+
 class TexturePool:
     """Photographs to cut textures from; without a folder every texture is noise, so nothing on disk is needed.
 
@@ -49,6 +64,11 @@ class TexturePool:
         self.files = texture_files(folder, split)
         self.size = size
         self._images: dict[int, list[torch.Tensor]] = {}
+
+    def fingerprint(self) -> str | bool:
+        """What tells pools apart in the record of a data set: a hash of the names of the files, False without any."""
+        names = "\n".join(path.name for path in self.files)
+        return hashlib.sha256(names.encode("utf-8")).hexdigest()[:12] if names else False
 
     def photograph(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         """A random cut (3, height, width), display-encoded float32 in [0, 1]: random image, scale, rotation, flip."""

@@ -17,6 +17,7 @@ from PIL import Image
 from dualfocus.rendering.color import linear_to_srgb8
 from dualfocus.rendering.pathtraced import ThinLens, TracedScene, TracedStack, mitsuba, trace_stack
 from dualfocus.rendering.sensor import BORDER, Sensor, develop
+from dualfocus.rendering.textures import same_options
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,10 @@ def write_set(
 def _check_options(path: Path, options: Mapping[str, Any]) -> None:
     if not path.exists():
         path.write_text(json.dumps(options) + "\n", encoding="utf-8")
-    elif json.loads(path.read_text(encoding="utf-8")) != options:
-        raise ValueError(f"{path.parent}: holds scenes made with other options ({path.name}); give another folder")
+    elif not same_options(json.loads(path.read_text(encoding="utf-8")), options):
+        raise ValueError(
+            f"{path.parent}: holds scenes made with other options or textures ({path.name}); give another folder"
+        )
 
 
 def _write(target: Path, shot: Shot, traced: TracedStack, samples: int, rng: np.random.Generator) -> None:
