@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+import dualfocus
 from dualfocus import all_in_focus
 from dualfocus.all_in_focus import Place, compose, spread
 from dualfocus.benchmarks.pictures import enfuse, psnr, ssim
@@ -108,6 +109,13 @@ def test_every_plane_is_read_once_in_order(halves):
 
     compose(read, len(planes), place, np.dtype("uint8"))
     assert asked == [0, 1, 2, 3, 4]
+
+
+def test_planes_too_near_each_other_for_float32_give_a_picture(halves):
+    planes, _ = halves
+    stack = dualfocus.FocalStack(np.stack(planes[:4]), [0.1, 1, 1e8, 1e9], "m")
+    image = load_model("classical", device="cpu").predict(stack).all_in_focus
+    assert image.min() < image.mean() and abs(image.mean() - stack[0].mean()) < 3
 
 
 def test_picture_measures(picture):
