@@ -26,10 +26,18 @@ from dualfocus.benchmarks.moving import KINDS, MovingStack, move_pathtraced, ren
 from dualfocus.rendering.textures import TexturePool
 
 
+def pathtraced_stacks(folder: Path, most: int) -> list[tuple[Path, int]]:
+    """The first path-traced stacks anywhere below a folder, with seeds for their motion: their numbers, if named so."""
+    found = sorted(path.parent for path in folder.rglob("stack.json"))[:most]
+    if not found:
+        raise SystemExit(f"error: {folder}: no stack.json below; make stacks with `dualfocus render pathtraced`")
+    return [(path, int(path.name) if path.name.isdecimal() else index) for index, path in enumerate(found)]
+
+
 def scenes(kind: str, options: argparse.Namespace) -> Iterator[tuple[str, MovingStack]]:
     """The stacks of one kind of motion, with the name of their source."""
-    for folder in sorted(options.pathtraced.iterdir())[: options.scenes] if options.pathtraced else ():
-        yield "path-traced", move_pathtraced(folder, int(folder.name), kind)
+    for folder, seed in pathtraced_stacks(options.pathtraced, options.scenes) if options.pathtraced else ():
+        yield "path-traced", move_pathtraced(folder, seed, kind)
     pool = TexturePool(options.textures, split="all") if options.textures else None
     for seed in range(options.scenes // 2):
         yield "layered", render_moving(seed, kind, (480, 640), options.planes, pool)
@@ -102,7 +110,7 @@ def measure(kind: str, options: argparse.Namespace, model) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pathtraced", type=Path, help="folder of path-traced stacks with depth_png")
+    parser.add_argument("--pathtraced", type=Path, help="folder of `dualfocus render pathtraced`")
     parser.add_argument("--textures", type=Path, help="folder of images for the layered scenes")
     parser.add_argument("--scenes", type=int, default=8, help="path-traced stacks, and twice the layered ones")
     parser.add_argument("--planes", type=int, default=10, help="of a layered stack")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from alignment_benchmark import pathtraced_stacks
 
 from dualfocus.alignment.motion import Matrix, apply, compose, grid, half_diagonal, in_pixels, inverse, normaliser
 from dualfocus.alignment.pairs import best_shift, pyramid, register
@@ -57,8 +58,8 @@ def by_ecc(one: np.ndarray, other: np.ndarray, start: Matrix) -> Matrix:
 def main(options: argparse.Namespace) -> None:
     """Print a line a method."""
     errors: dict[str, list[np.ndarray]] = {"SIFT + RANSAC": [], "ECC": [], "this package": []}
-    for folder in sorted(options.pathtraced.iterdir())[: options.scenes]:
-        moving = move_pathtraced(folder, int(folder.name), "both")
+    for folder, seed in pathtraced_stacks(options.pathtraced, options.scenes):
+        moving = move_pathtraced(folder, seed, "both")
         size, points = moving.stack.size, grid(moving.stack.size)
         greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in moving.stack]
         levels = [pyramid(grey.astype(np.float32) / 255, size) for grey in greys]

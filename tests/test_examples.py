@@ -1,0 +1,41 @@
+"""The examples run on what the commands of this package write."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("alignment_methods.py", ["{}", "--scenes", "1"], "this package   4 pairs: "),
+        (
+            "alignment_benchmark.py",
+            ["--pathtraced", "{}", "--scenes", "1", "--model", "no", "--kinds", "pan"],
+            "1 stack",
+        ),
+    ],
+)
+def test_alignment_is_measured_on_rendered_path_traced_stacks(name, arguments, words):
+    folder = str(ROOT / "tests" / "data" / "pathtraced")
+    command = [sys.executable, str(ROOT / "examples" / name), *(text.format(folder) for text in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and words in done.stdout, done.stderr
+
+
+def test_a_folder_named_by_a_number_keeps_it_as_its_seed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    from alignment_benchmark import pathtraced_stacks
+
+    for name in ("0003", "0001", "general/007", "thin/lamp"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "stack.json").touch()
+    found = [(path.relative_to(tmp_path).as_posix(), seed) for path, seed in pathtraced_stacks(tmp_path, 9)]
+    assert found == [("0001", 1), ("0003", 3), ("general/007", 7), ("thin/lamp", 3)]
+    assert len(pathtraced_stacks(tmp_path, 2)) == 2
+    with pytest.raises(SystemExit, match=r"thin/none.*stack\.json"):
+        pathtraced_stacks(tmp_path / "thin" / "none", 1)
