@@ -66,3 +66,13 @@ def test_a_seed_that_no_generator_takes(tmp_path, capsys, seed):
 @pytest.mark.parametrize("options", [{"surfaces": "many"}, {"encoder": 5}, {"decoder": [1, 2]}])
 def test_a_network_option_of_the_wrong_kind(tmp_path, capsys, options):
     assert f"option {next(iter(options))}: " in refusal(configuration(tmp_path, model={"options": options}), capsys)
+
+
+@pytest.mark.parametrize("change", [{"planes_per_batch": 5}, {"most_stacks": 1}])
+def test_batches_too_small_for_their_statistics(tmp_path, capsys, change):
+    data = {"sources": [{"kind": "procedural"}], "crop": 32, "planes": [4, 4], "planes_per_batch": 8, "workers": 0}
+    said = refusal(configuration(tmp_path, data=data | change), capsys)
+    assert "data.crop of 32" in said and "data.planes_per_batch to 8" in said and "data.most_stacks" in said
+    train(configuration(tmp_path, data=data, budget={"steps": 1}))
+    alone = data | change | {"crop": 64}
+    train(configuration(tmp_path, data=alone, budget={"steps": 1}), output=tmp_path / "alone")

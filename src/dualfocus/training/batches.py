@@ -33,7 +33,7 @@ class BatchDataset(Dataset):
             self.sources = [open_source(source, self.config.coordinate) for source in self.config.sources]
         rng = np.random.default_rng((self.seed, step))
         planes = int(rng.integers(self.config.planes[0], self.config.planes[1] + 1))
-        count = max(1, min(self.config.most_stacks, round(self.config.planes_per_batch / planes)))
+        count = self.config.stacks(planes)
         if self.config.blur == "device":
             return collate_sharp([self._sharp(rng, planes) for _ in range(count)])
         stacks = [self._augmented(self._source(rng), rng, planes) for _ in range(count)]

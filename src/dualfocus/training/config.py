@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+_COARSEST = 32  # pixels a side of a cell of the coarsest level of dualfocus-s
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -119,6 +121,10 @@ class DataConfig(_Strict):
     blur: Literal["worker", "device"] = "worker"  # who blurs (kind nyu with mirror): device spares a GPU the waiting
     workers: int = Field(default=1, ge=0)
 
+    def stacks(self, planes: int) -> int:
+        """How many stacks a batch of so many planes has."""
+        return max(1, min(self.most_stacks, round(self.planes_per_batch / planes)))
+
     @model_validator(mode="after")
     def _can_blur_on_the_device(self) -> DataConfig:
         if self.blur == "device":
@@ -176,6 +182,19 @@ class TrainConfig(_Strict):
     budget: BudgetConfig
     validation: ValidationConfig = ValidationConfig()
 
+    @model_validator(mode="after")
+    def _normalises(self) -> TrainConfig:
+        """Refuse batches of one value a channel at the network's coarsest level, of which norms take no statistics."""
+        small = self.model.name in ("dualfocus-s", "dualfocus-xs")
+        most = self.data.planes[1]
+        if small and self.data.crop == _COARSEST and self.data.stacks(most) == 1:
+            raise ValueError(
+                f"data.crop of {_COARSEST} needs two stacks in every batch with {self.model.name}: set data.crop to"
+                f" {2 * _COARSEST}, or data.planes_per_batch to {2 * most} (of at most {most} planes a stack) and"
+                " data.most_stacks to 2 or more"
+            )
+        return self
+
 
 def read_config(path: Path, kind: Any = TrainConfig) -> Any:
     """Read and check a YAML file; relative paths inside are taken from the working directory.
@@ -202,4 +221,4 @@ def read_config(path: Path, kind: Any = TrainConfig) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: {where}: {first['msg']}") from None
+        raise ValueError(": ".join(filter(None, (str(path), where, first["msg"])))) from None
