@@ -18,7 +18,7 @@ from dualfocus.looks import look_sizes, merge
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
-from dualfocus.windows import LONGEST, Size, plane_position
+from dualfocus.windows import WINDOW, Size, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
@@ -52,9 +52,9 @@ class Predictor(ABC):
     def sizes(self, size: Size, planes: int) -> list[Size]:
         """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``.
 
-        Long stacks have a coarse and a fine answer of their own.
+        Where planes are many they hardly differ, and half the size tells them apart less well.
         """
-        if self.looks_twice and planes <= LONGEST:
+        if self.looks_twice and planes <= WINDOW:
             return look_sizes(size, self.working_pixels(planes))
         return [working_size(size, self.working_pixels(planes))]
 
