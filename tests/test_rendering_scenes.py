@@ -225,7 +225,10 @@ def test_mistakes_leave_no_data_set_behind(tmp_path, options, words):
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to one process here")
 def test_an_interrupt_ends_rendering_after_the_shards_in_progress(tmp_path):
     out = tmp_path / "set"
-    command = [sys.executable, "-m", "dualfocus", "render", "-o", str(out), "--count", "64000", "--size", "16"]
+    arguments = ["render", "-o", str(out), "--count", "64000", "--size", "16"]
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a run in the background would ignore it
+    code = f"import signal, sys; {heed}; from dualfocus.cli import main; sys.exit(main({arguments!r}))"
+    command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 90

@@ -1,5 +1,7 @@
 """What `dualfocus train` says when it stops, and that what it says to do can be done."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +46,19 @@ def refusal(config: Path, capsys) -> str:
     return said
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_data_that_cannot_be_used_is_named(tmp_path, capsys, workers):
+def test_a_worker_names_data_that_cannot_be_used(tmp_path):
     write_stack(tmp_path / "data" / "scene7", 7, "m")
-    data = {"sources": [{"kind": "stacks", "path": str(tmp_path / "data")}], "planes_per_batch": 24, "workers": workers}
+    source = {"kind": "stacks", "path": str(tmp_path / "data")}
+    path = configuration(tmp_path, data={"sources": [source], "planes_per_batch": 24, "workers": 1, "crop": 64})
+    command = [sys.executable, "-m", "dualfocus", "train", str(path)]  # forked from here, a worker may wait for ever
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and "scene7" in done.stderr and "lower data.crop" in done.stderr
+    assert "DataLoader" not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_data_that_cannot_be_used_is_named(tmp_path, capsys):
+    write_stack(tmp_path / "data" / "scene7", 7, "m")
+    data = {"sources": [{"kind": "stacks", "path": str(tmp_path / "data")}], "planes_per_batch": 24, "workers": 0}
     said = refusal(configuration(tmp_path, data=data | {"crop": 64}), capsys)
     assert "scene7" in said and "40x40 pixels are smaller than the crop of 64; lower data.crop" in said
     picture = tmp_path / "data" / "scene7" / "img1.png"

@@ -17,7 +17,6 @@ from dualfocus.long_stack import Maps
 from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.classical import Classical
 from dualfocus.models.layers import fold_norms, use_channels_last
-from dualfocus.models.small import DualFocusSmall
 from dualfocus.models.weights import load_weights
 from dualfocus.prediction import Planes, Predictor, to_array
 from dualfocus.stack import Camera
@@ -45,11 +44,6 @@ class DepthModel(Predictor):
     def working_pixels(self, planes: int) -> int:
         """See :meth:`Predictor.working_pixels`."""
         return working_pixels(self.network, planes)
-
-    @property
-    def looks_twice(self) -> bool:
-        """See :attr:`Predictor.looks_twice`."""
-        return isinstance(self.network, DualFocusSmall)
 
     def reads(self, planes: int) -> int:
         """See :meth:`Predictor.reads`."""

@@ -4,6 +4,8 @@ A network knows scenes as large as those it was trained on. In larger photograph
 wider, which it reads better at half the size; where planes hardly differ in blur, the finest pixels tell them apart.
 So it looks twice, the second time at half the sides, for a quarter more work, and each pixel takes the mean of both
 answers by their expected errors.
+
+Of the networks `dualfocus-s` alone does: `dualfocus-xs` gains on path-traced scenes what it loses on NYU.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dualfocus.long_stack import Maps
 from dualfocus.resizing import enlarge, working_size
 from dualfocus.windows import Size, expected_error, trust_in_fine
 
+MODELS = ("dualfocus-s",)
 LEAST_PIXELS = 65_536  # smaller photographs are as the training scenes are: one look at all of them
 
 

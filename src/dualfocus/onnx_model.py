@@ -64,11 +64,6 @@ class OnnxModel(Predictor):
         at_once = planes if planes <= LONGEST else WINDOW + 1
         return min(WORKING_PIXELS, PLANE_PIXELS // at_once)
 
-    @property
-    def looks_twice(self) -> bool:
-        """See :attr:`Predictor.looks_twice`: graphs are of networks that do."""
-        return True
-
     def reads(self, planes: int) -> int:
         """Long stacks are read twice."""
         return 1 if planes <= LONGEST else 2

@@ -14,7 +14,7 @@ from dualfocus.all_in_focus import Place, compose, spread
 from dualfocus.axis import FocusAxis
 from dualfocus.confidence_map import measured_confidence
 from dualfocus.long_stack import Maps
-from dualfocus.looks import look_sizes, merge
+from dualfocus.looks import MODELS, look_sizes, merge
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.stack import FocalStack
@@ -44,17 +44,12 @@ class Predictor(ABC):
     def working_pixels(self, planes: int) -> int:
         """Most pixels of a plane that the model works at, for memory or time."""
 
-    @property
-    def looks_twice(self) -> bool:
-        """Whether it looks at large photographs at two sizes: :mod:`dualfocus.looks`."""
-        return False
-
     def sizes(self, size: Size, planes: int) -> list[Size]:
         """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``.
 
         Where planes are many they hardly differ, and half the size tells them apart less well.
         """
-        if self.looks_twice and planes <= WINDOW:
+        if self.name in MODELS and planes <= WINDOW:
             return look_sizes(size, self.working_pixels(planes))
         return [working_size(size, self.working_pixels(planes))]
 
