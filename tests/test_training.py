@@ -20,7 +20,7 @@ from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.rendering.capture import render_stack
-from dualfocus.training.augment import enlargement, jitter, registered, resized
+from dualfocus.training.augment import jitter, registered
 from dualfocus.training.average import average
 from dualfocus.training.batches import BatchDataset, collate, random_crop, take_planes
 from dualfocus.training.checkpoint import load_checkpoint
@@ -192,25 +192,6 @@ class TestBatches:
         deviation = images[:, known].std(axis=1) / picture[known].std()
         assert (deviation < 0.95).all() and (deviation > 0.5).all()
         assert deviation.max() - deviation.min() > 0.005  # and not alike in all planes
-
-    def test_enlarged_stacks_keep_their_places_and_never_mix_two_depths(self):
-        y, x = np.mgrid[:60, :60]
-        images = np.repeat((60 + 2 * x + y).astype(np.uint8)[None, ..., None], 3, -1)
-        truth = np.where(x < 30, 0.25, 0.75).astype(np.float32)
-        out = resized(TrainingStack(images, np.array([0.0]), truth, y > 9), 90)
-        assert out.images.shape == (1, 90, 90, 3)
-        assert set(np.unique(out.truth)) == {np.float32(0.25), np.float32(0.75)}
-        assert (out.truth[:, 44] == 0.25).all() and (out.truth[:, 45] == 0.75).all()
-        assert not out.known[14].any() and out.known[15].all()
-        expected = 60 + 2 * ((np.arange(90) + 0.5) / 1.5 - 0.5) + (45.5 / 1.5 - 0.5)  # pixel centres
-        assert np.abs(out.images[0, 45, 3:-3, 0] - expected[3:-3]).max() <= 1
-
-    def test_enlargement_is_at_least_to_the_crop_and_at_most_twice_where_that_suffices(self):
-        stack = TrainingStack(np.zeros((2, 64, 80, 3), np.uint8), np.array([0, 1]), np.zeros((64, 80)), np.ones(1))
-        rng = np.random.default_rng(0)
-        factors = np.array([enlargement(rng, stack, 96) for _ in range(200)])
-        assert 1.5 <= factors.min() < 1.52 and 1.98 < factors.max() <= 2
-        assert enlargement(rng, stack, 256) == pytest.approx(4)  # smaller still: to the crop, no further
 
 
 class TestObjective:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dualfocus.streaming import FocusStream
 
 MODELS = ("dualfocus-s", "dualfocus-xs", "classical", "dualfocus-paper", "dfv")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -110,17 +111,22 @@ def load_model(
     return DepthModel(name, network, target, record)
 
 
+def check_device(device: str) -> None:
+    """Refuse what is not one of `DEVICES` (ValueError naming it), whether or not this machine has it."""
+    if device not in DEVICES:
+        raise ValueError(f"device {device!r} is unknown; choose {', '.join(DEVICES[:-1])} or {DEVICES[-1]}")
+
+
 def choose_device(device: str) -> torch.device:
     """The torch device of auto, cpu, cuda or mps.
 
     Raises:
         ValueError: an unknown name, or a device this machine does not have.
     """
+    check_device(device)
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
-    if device not in available:
-        raise ValueError(f"device {device!r} is unknown; choose auto, cpu, cuda or mps")
     if not available[device]:
         raise ValueError(f"device {device}: not available on this machine; use auto or cpu")
     return torch.device(device)

@@ -14,7 +14,6 @@ from dualfocus.commands.batch import Outcome, run_job
 from dualfocus.commands.single import Settings
 
 _RETRIES = 2  # of a stack whose worker died
-_DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @contextlib.contextmanager
@@ -32,8 +31,9 @@ def connected(
         ValueError: an unknown device, a cluster that cannot be reached, or one without a GPU for "cuda".
         ModuleNotFoundError: Ray is not installed.
     """
-    if device not in _DEVICES:
-        raise ValueError(f"device {device!r} is unknown; choose {', '.join(_DEVICES[:-1])} or {_DEVICES[-1]}")
+    from dualfocus.inference import check_device
+
+    check_device(device)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     import ray
 

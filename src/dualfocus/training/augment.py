@@ -11,7 +11,6 @@ from dualfocus.training.sources import TrainingStack
 _FAINT = 0.05  # share of the stacks
 _NOISY = 0.08
 _MOST_ZOOM = 0.03
-_MOST_ENLARGED = 2.0
 _RESIDUAL_PX = 0.12  # deviation of what a registration leaves, at the border of the picture
 
 
@@ -51,23 +50,6 @@ def _warp(image: np.ndarray, motion: Matrix) -> np.ndarray:
     flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
     size = (image.shape[1], image.shape[0])
     return cv2.warpAffine(image, motion[:2], size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-
-
-def enlargement(rng: np.random.Generator, stack: TrainingStack, crop: int) -> float:
-    """How much to enlarge a stack of which a square of ``crop`` pixels is wanted: up to twice, at least to the crop.
-
-    Photographs are larger than training scenes: wider blur, broader bare areas, less detail from pixel to pixel.
-    """
-    least = max(1.0, crop / min(stack.truth.shape))
-    return float(np.exp(rng.uniform(np.log(least), np.log(max(least, _MOST_ENLARGED)))))
-
-
-def resized(stack: TrainingStack, side: int) -> TrainingStack:
-    """A square stack at another size; truth is never mixed across depth edges."""
-    images = np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in stack.images])
-    truth = cv2.resize(stack.truth, (side, side), interpolation=cv2.INTER_NEAREST)
-    known = cv2.resize(stack.known.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
-    return stack._replace(images=images, truth=truth, known=known)
 
 
 def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:

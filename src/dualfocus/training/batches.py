@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from dualfocus.training.augment import enlargement, jitter, registered, resized
+from dualfocus.training.augment import jitter, registered
 from dualfocus.training.config import DataConfig
 from dualfocus.training.objective import Batch
 from dualfocus.training.sources import Source, TrainingStack, open_source
@@ -57,15 +56,7 @@ class BatchDataset(Dataset):
             return upside_down(stack) if self.config.augmentation == "flips" and rng.random() < 0.5 else stack
         if self.config.registered and rng.random() < self.config.registered:
             stack = registered(stack, rng)
-        return jitter(self._cut(stack, rng), rng)
-
-    def _cut(self, stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
-        """A random square; of some stacks a smaller one, enlarged."""
-        crop = self.config.crop
-        if not self.config.enlarged or rng.random() >= self.config.enlarged:
-            return random_crop(stack, rng, crop)
-        side = math.ceil(crop / enlargement(rng, stack, crop))
-        return resized(random_crop(stack, rng, side), crop)
+        return jitter(random_crop(stack, rng, self.config.crop), rng)
 
 
 def choose_planes(stack: TrainingStack, rng: np.random.Generator, planes: int) -> TrainingStack:

@@ -117,7 +117,6 @@ class DataConfig(_Strict):
     # mirror: crops and left-right flips alone; flips: upside-down too, as DFV trains
     augmentation: Literal["full", "mirror", "flips"] = "full"
     registered: float = Field(default=0.0, ge=0, le=1)  # share of the stacks resampled as by a registration (full)
-    enlarged: float = Field(default=0.0, ge=0, le=1)  # share of the stacks enlarged before they are cut (full)
     blur: Literal["worker", "device"] = "worker"  # who blurs (kind nyu with mirror): device spares a GPU the waiting
     workers: int = Field(default=1, ge=0)
 
