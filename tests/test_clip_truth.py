@@ -27,7 +27,7 @@ def test_stacks_used_in_part(tmp_path, augmentation):
     counts = []
     for clip in (False, True):
         source = SourceConfig(kind="stacks", path=tmp_path, clip_truth=clip)
-        config = DataConfig(sources=[source], crop=32, planes=(2, 2), augmentation=augmentation, enlarged=0.5)
+        config = DataConfig(sources=[source], crop=32, planes=(2, 2), augmentation=augmentation)
         batches = [BatchDataset(config, 0)[step] for step in range(3)]
         held_out = Validation(ValidationConfig(sources=[source], stacks=1, crop=32), 0).draw(6, 1, (2, 2))
         counts.append(
