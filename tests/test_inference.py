@@ -13,6 +13,7 @@ from dualfocus.models.output import FocusOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 from dualfocus.resizing import guided_upsample, working_size
+from dualfocus.smoothing import smooth_within_surfaces
 from dualfocus.stack import FocalStack
 from dualfocus.training.calibrate import fit_shifts, smooth_map, with_range
 
@@ -191,7 +192,6 @@ def test_large_photographs_are_looked_at_twice(models):
     model = models["dualfocus-s"]
     assert model.sizes((480, 640), 5) == [(480, 640), (240, 320)]
     assert model.sizes((256, 256), 5) == [(256, 256)]  # as large as the scenes it was trained on
-    assert model.sizes((480, 640), windows.WINDOW + 1) == [(480, 640)]  # so many planes hardly differ
     (height, width), second = model.sizes((6000, 8000), 5)  # memory and time
     assert height * width == pytest.approx(windows.WORKING_PIXELS, rel=1e-3)
     assert second == pytest.approx((height / 2, width / 2), abs=1)
@@ -215,9 +215,28 @@ def test_two_looks_are_averaged_by_their_expected_errors(models):
         looks.append([cv2.resize(v.numpy(), (288, 288)) for v in (found.coordinate[0], deviation.clamp(max=0.5))])
     (fine, fine_error), (coarse, coarse_error) = looks
     trust = coarse_error**2 / (fine_error**2 + coarse_error**2)
-    expected = 3 * (trust * fine + (1 - trust) * coarse)  # in planes
+    expected = 3 * smooth_within_surfaces(trust * fine + (1 - trust) * coarse)  # in planes
     assert np.abs(model.predict(stack).depth - expected).max() < 0.02
     assert np.abs(fine - coarse).max() > 0.05 and trust.min() < 0.4 and trust.max() > 0.6
+
+
+def test_long_stacks_are_looked_at_twice(models):
+    scene = render_stack(14, TexturePool(None), size=288, planes=26)
+    model = models["dualfocus-s"]
+    u = np.linspace(0, 1, 26)
+
+    def read(at):
+        def plane(n, size):  # each look reduces what it sees once more, for its coarse answer
+            seen = cv2.resize(scene.images[n], at[::-1], interpolation=cv2.INTER_AREA)
+            return seen if size == at else cv2.resize(seen, size[::-1], interpolation=cv2.INTER_AREA)
+
+        return plane
+
+    looks = [model.estimate(read(at), u, at) for at in ((288, 288), (144, 144))]
+    expected = smooth_within_surfaces(model.merge(looks, 26).coordinate)
+    found = model.predict(FocalStack(scene.images)).depth / 25
+    assert np.abs(found - expected).max() < 0.02
+    assert np.abs(looks[0].coordinate - expected).max() > 0.05  # both looks count
 
 
 def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):

@@ -17,8 +17,9 @@ from dualfocus.long_stack import Maps
 from dualfocus.looks import MODELS, look_sizes, merge
 from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
+from dualfocus.smoothing import smooth_within_surfaces
 from dualfocus.stack import FocalStack
-from dualfocus.windows import WINDOW, Size, plane_position
+from dualfocus.windows import Size, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
@@ -45,11 +46,8 @@ class Predictor(ABC):
         """Most pixels of a plane that the model works at, for memory or time."""
 
     def sizes(self, size: Size, planes: int) -> list[Size]:
-        """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``.
-
-        Where planes are many they hardly differ, and half the size tells them apart less well.
-        """
-        if self.name in MODELS and planes <= WINDOW:
+        """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``."""
+        if self.name in MODELS:
             return look_sizes(size, self.working_pixels(planes))
         return [working_size(size, self.working_pixels(planes))]
 
@@ -96,13 +94,13 @@ class Predictor(ABC):
 
         def first(n: int, size: Size) -> NDArray:
             plane = shrink(read(n), size)
-            if len(sizes) == 2:
+            if len(sizes) == 2 and size == sizes[0]:
                 small[n] = shrink(plane, sizes[1])
             return plane
 
         answers = [self.estimate(first, u, sizes[0])]
         if len(sizes) == 2:
-            answers.append(self.estimate(lambda n, _: small[n], u, sizes[1]))
+            answers.append(self.estimate(lambda n, size: shrink(small[n], size), u, sizes[1]))
         return self.merge(answers, len(u))
 
     def merge(self, answers: list[Maps], planes: int) -> Maps:
@@ -125,7 +123,9 @@ class Predictor(ABC):
             the result, without timings.
         """
         stack = axis.stack
-        found = found._replace(coordinate=np.clip(found.coordinate, 0, 1))
+        # classical has smoothed, and its end planes stay exact: they may lie at infinity
+        even = found.coordinate if self.name == "classical" else smooth_within_surfaces(found.coordinate)
+        found = found._replace(coordinate=np.clip(even, 0, 1))
         image = compose(read, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
         return self._to_result(found, axis, image)
 
