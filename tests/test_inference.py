@@ -215,8 +215,10 @@ def test_two_looks_are_averaged_by_their_expected_errors(models):
         looks.append([cv2.resize(v.numpy(), (288, 288)) for v in (found.coordinate[0], deviation.clamp(max=0.5))])
     (fine, fine_error), (coarse, coarse_error) = looks
     trust = coarse_error**2 / (fine_error**2 + coarse_error**2)
-    expected = 3 * smooth_within_surfaces(trust * fine + (1 - trust) * coarse)  # in planes
-    assert np.abs(model.predict(stack).depth - expected).max() < 0.02
+    result = model.predict(stack)
+    error = windows.expected_error(result.confidence, 4)
+    expected = 3 * smooth_within_surfaces(trust * fine + (1 - trust) * coarse, error)  # in planes
+    assert np.abs(result.depth - expected).max() < 0.02
     assert np.abs(fine - coarse).max() > 0.05 and trust.min() < 0.4 and trust.max() > 0.6
 
 
@@ -233,9 +235,10 @@ def test_long_stacks_are_looked_at_twice(models):
         return plane
 
     looks = [model.estimate(read(at), u, at) for at in ((288, 288), (144, 144))]
-    expected = smooth_within_surfaces(model.merge(looks, 26).coordinate)
-    found = model.predict(FocalStack(scene.images)).depth / 25
-    assert np.abs(found - expected).max() < 0.02
+    result = model.predict(FocalStack(scene.images))
+    error = windows.expected_error(result.confidence, 26)
+    expected = smooth_within_surfaces(model.merge(looks, 26).coordinate, error)
+    assert np.abs(result.depth / 25 - expected).max() < 0.02
     assert np.abs(looks[0].coordinate - expected).max() > 0.05  # both looks count
 
 

@@ -9,7 +9,7 @@ from dualfocus.smoothing import smooth_within_surfaces
 RNG = np.random.default_rng(4)
 
 
-def one_round(values):
+def one_round(values, noise):
     """The guided filter window by window, in 64 bits: a line is fitted in each, a pixel takes the mean of its lines."""
     r, height, width = smoothing.RADIUS, *values.shape
     padded = np.pad(values.astype(np.float64), r, mode="edge")
@@ -17,7 +17,7 @@ def one_round(values):
     for y in range(height):
         for x in range(width):
             window = padded[y : y + 2 * r + 1, x : x + 2 * r + 1]
-            slope[y, x] = window.var() / (window.var() + smoothing.LEAST_STEP**2)
+            slope[y, x] = window.var() / (window.var() + noise[y, x] ** 2)
             offset[y, x] = (1 - slope[y, x]) * window.mean()
     result = np.empty_like(slope)
     slopes, offsets = np.pad(slope, r, mode="edge"), np.pad(offset, r, mode="edge")
@@ -32,10 +32,11 @@ def one_round(values):
 def test_it_is_the_guided_filter(size):
     values = RNG.random(size, dtype=np.float32)
     values[:, size[1] // 2 :] *= 0.05
+    error = RNG.uniform(0.001, 0.1, size).astype(np.float32)
     expected = values
     for _ in range(smoothing.ROUNDS):
-        expected = one_round(expected)
-    found = smooth_within_surfaces(values)
+        expected = one_round(expected, np.minimum(error, smoothing.LEAST_STEP))
+    found = smooth_within_surfaces(values, error)
     assert found.dtype == np.float32
     assert np.abs(found - expected).max() < 1e-4
 
@@ -44,13 +45,15 @@ def test_unevenness_goes_and_steps_stay():
     slanted = 0.3 + 0.1 * np.arange(80, dtype=np.float32)[:, None] / 80 + np.zeros((1, 120), np.float32)
     truth = slanted + 0.2 * (np.arange(120) >= 60)
     uneven = (truth + RNG.normal(0, 0.01, truth.shape)).astype(np.float32)
-    found = smooth_within_surfaces(uneven)
+    found = smooth_within_surfaces(uneven, np.full_like(uneven, 0.1))
     away = np.abs(np.arange(120) - 59.5) > 2 * smoothing.RADIUS
     assert np.abs(found - truth)[:, away].mean() < 0.3 * np.abs(uneven - truth)[:, away].mean()
     assert np.abs(found[:, 60] - found[:, 59]).min() > 0.15  # of 0.2, with the unevenness
+    sure = smooth_within_surfaces(uneven, np.full_like(uneven, 0.001))  # then it is no unevenness
+    assert np.abs(sure - uneven).mean() < 0.1 * np.abs(found - uneven).mean()
 
 
 def test_slopes_stay():
     slope = np.linspace(0.1, 0.9, 200, dtype=np.float32)[None].repeat(40, 0)
     inside = np.s_[:, 4 * smoothing.RADIUS : -4 * smoothing.RADIUS]
-    assert np.abs(smooth_within_surfaces(slope) - slope)[inside].max() < 1e-5
+    assert np.abs(smooth_within_surfaces(slope, np.full_like(slope, 0.02)) - slope)[inside].max() < 1e-5

@@ -19,7 +19,7 @@ from dualfocus.outputs import DepthResult
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.smoothing import smooth_within_surfaces
 from dualfocus.stack import FocalStack
-from dualfocus.windows import Size, plane_position
+from dualfocus.windows import Size, expected_error, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
@@ -123,11 +123,16 @@ class Predictor(ABC):
             the result, without timings.
         """
         stack = axis.stack
-        # classical has smoothed, and its end planes stay exact: they may lie at infinity
-        even = found.coordinate if self.name == "classical" else smooth_within_surfaces(found.coordinate)
-        found = found._replace(coordinate=np.clip(even, 0, 1))
+        found = found._replace(coordinate=np.clip(self._even_out(found, len(stack)), 0, 1))
         image = compose(read, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
         return self._to_result(found, axis, image)
+
+    def _even_out(self, found: Maps, planes: int) -> NDArray[np.float32]:
+        """The coordinate, smoothed; that of ``classical`` is, and its end planes stay exact: one may be at infinity."""
+        if self.name == "classical":
+            return found.coordinate
+        error = expected_error(self.calibrate(found.confidence, planes), planes)
+        return smooth_within_surfaces(found.coordinate, error)
 
     def _to_result(self, found: Maps, axis: FocusAxis, image: NDArray) -> DepthResult:
         stack, size = axis.stack, image.shape[:2]

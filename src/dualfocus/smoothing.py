@@ -7,26 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 RADIUS = 4  # of the windows in pixels: the grid that the networks answer on has cells of four
-LEAST_STEP = 0.02  # of the focus range: deviation within a window above which more is kept than evened out
+LEAST_STEP = 0.02  # of the focus range: a window that varies by more keeps more of it than is evened out
 ROUNDS = 2
 
 
-def smooth_within_surfaces(coordinate: NDArray[np.float32]) -> NDArray[np.float32]:
+def smooth_within_surfaces(coordinate: NDArray[np.float32], error: NDArray[np.float32]) -> NDArray[np.float32]:
     """The guided filter (He, Sun and Tang, ECCV 2010) with the map itself as its guide; linear in the pixels.
 
-    In every window the map becomes a straight line between its mean, where it hardly varies, and itself, where it does;
-    a pixel takes the mean of the windows that it is in.
+    In every window the map becomes a straight line between its mean, where it varies by less than its expected error,
+    and itself, where it varies by more; a pixel takes the mean of the windows that it is in.
 
     Args:
         coordinate: (h, w) normalised focus coordinate.
+        error: (h, w), expected, same unit; what is above ``LEAST_STEP`` counts as that.
 
     Returns:
-        the same shape.
+        (h, w), within the range of ``coordinate``.
     """
+    noise = np.square(np.minimum(error, np.float32(LEAST_STEP)))
     for _ in range(ROUNDS):
         mean = _window_mean(coordinate)
         variance = np.maximum(_window_mean(coordinate * coordinate) - mean * mean, 0)
-        kept = variance / (variance + np.float32(LEAST_STEP**2))
+        kept = variance / (variance + noise)
         coordinate = _window_mean(kept) * coordinate + _window_mean((1 - kept) * mean)
     return coordinate
 
