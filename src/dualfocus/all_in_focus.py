@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 _LEVELS = 3
 _TILE = 1024  # pixels of a side without halo; a multiple of 2^_LEVELS, as is the halo
 _HALO = 40  # what a coefficient of the coarsest level depends on
+_MOST_THREADS = 4  # each works on a tile, in about 60 MB
 _NOISE = 8.0  # grey levels of 255: detail weaker than this says little
 _REACH = 4.0  # deviations from the estimated place beyond which a plane does not come into question
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
@@ -45,6 +48,13 @@ class _Tile(NamedTuple):
     core: tuple[slice, slice]
 
 
+class _Sums(NamedTuple):
+    """Of every level, finest first: weighted coefficients (h, w, 3) and weights (h, w) of the planes so far."""
+
+    total: list[Map]
+    weights: list[Map]
+
+
 def spread(std: NDArray) -> Map:
     """Deviation of the planes that come into question, from that of the estimate, in plane spacings."""
     return np.float32(0.5) * np.sqrt(np.square(std, dtype=np.float32) + np.float32(1))
@@ -65,21 +75,25 @@ def compose(frames: Callable[[int], NDArray], planes: int, place: Place, dtype: 
     size = place.plane.shape
     levels = min(_LEVELS, max(0, min(size).bit_length() - 3))  # the coarsest level keeps a few pixels
     sizes = [tuple(-(-side >> level) for side in size) for level in range(levels + 1)]
-    total = [np.zeros((*s, 3), np.float32) for s in sizes]
-    weights = [np.full(s, 1e-12, np.float32) for s in sizes]
+    sums = _Sums([np.zeros((*s, 3), np.float32) for s in sizes], [np.full(s, 1e-12, np.float32) for s in sizes])
     tiles = list(_tiles(*size))
     first, last = (_range(place, tiles, sign) for sign in (-1, 1))
-    for n in range(planes):
-        frame = frames(n)
-        for number, tile in enumerate(tiles):
-            if first[number] <= n <= last[number]:
-                details, shares = _plane_tile(frame[tile.outer], _prior(place, tile, n), levels)
-                for level in range(levels + 1):
-                    whole, part = _at_level(tile, level)
-                    share = shares[level][part]
-                    cv2.accumulateProduct(details[level][part], _three(share), total[level][whole])
-                    weights[level][whole] += share
-    return _collapse(total, weights, dtype)
+    with ThreadPoolExecutor(min(_MOST_THREADS, cv2.getNumThreads())) as threads:
+        for n in range(planes):
+            wanted = [tile for tile, begin, end in zip(tiles, first, last, strict=True) if begin <= n <= end]
+            list(threads.map(partial(_add_tile, sums, place, frames(n), n), wanted))
+    return _collapse(sums, dtype)
+
+
+def _add_tile(sums: _Sums, place: Place, frame: NDArray, n: int, tile: _Tile) -> None:
+    """Add plane n to the sums in the core of a tile; tiles share no pixel, so that threads need not wait."""
+    levels = len(sums.total) - 1
+    details, shares = _plane_tile(frame[tile.outer], _prior(place, tile, n), levels)
+    for level in range(levels + 1):
+        whole, part = _at_level(tile, level)
+        share = shares[level][part]
+        cv2.accumulateProduct(details[level][part], _three(share), sums.total[level][whole])
+        sums.weights[level][whole] += share
 
 
 def _plane_tile(pixels: NDArray, prior: Map, levels: int) -> tuple[list[Map], list[Map]]:
@@ -158,8 +172,9 @@ def _at_level(tile: _Tile, level: int) -> tuple[tuple[slice, slice], tuple[slice
     return (whole[0], whole[1]), (part[0], part[1])
 
 
-def _collapse(total: list[Map], weights: list[Map], dtype: np.dtype) -> NDArray:
-    """The image of a pyramid of weighted sums; both are used up."""
+def _collapse(sums: _Sums, dtype: np.dtype) -> NDArray:
+    """The image of a pyramid of weighted sums, which are used up."""
+    total, weights = sums
     image = _divided(total.pop(), weights.pop())
     while total:
         finer = _divided(total.pop(), weights.pop())

@@ -16,6 +16,7 @@ from dualfocus.confidence_map import measured_confidence
 from dualfocus.long_stack import Maps
 from dualfocus.looks import MODELS, look_sizes, merge
 from dualfocus.outputs import DepthResult
+from dualfocus.plane_reader import PlaneReader, Progress
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.smoothing import smooth_within_surfaces
 from dualfocus.stack import FocalStack
@@ -25,7 +26,6 @@ LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a gu
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
 _STRIP = 32  # rows worked on at once
 
-Progress = Callable[[int, int, str], None]  # planes read, planes to read in all, for what
 Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
 
 
@@ -80,11 +80,11 @@ class Predictor(ABC):
             )
         axis = FocusAxis(stack, self.record.get("coordinate", "focus"))
         sizes = self.sizes(stack.size, len(stack))
-        planes = _Reader(stack, self.reads(len(stack)) + 1, progress)
         started = time.perf_counter()
-        found = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
-        estimated = time.perf_counter()
-        result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
+        with PlaneReader(stack, self.reads(len(stack)) + 1, progress) as planes:
+            found = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
+            estimated = time.perf_counter()
+            result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 
@@ -174,22 +174,6 @@ class Predictor(ABC):
         if work != size:
             warnings.append(f"worked at {work[1]}x{work[0]} and enlarged to {size[1]}x{size[0]}")
         return warnings
-
-
-class _Reader:
-    """Reads the planes of a stack near to far and says how far it has come."""
-
-    def __init__(self, stack: FocalStack, times: int, progress: Progress | None) -> None:
-        self.stack, self.order = stack, stack.near_to_far
-        self.total, self.done, self.progress = times * len(stack), 0, progress
-
-    def read(self, n: int, purpose: str) -> NDArray:
-        """Plane n, near to far, at full size."""
-        plane = self.stack[int(self.order[n])]
-        self.done += 1
-        if self.progress is not None:
-            self.progress(self.done, self.total, purpose)
-        return plane
 
 
 def _place(found: Maps, u: NDArray[np.float64], size: Size) -> Place:

@@ -35,4 +35,4 @@ def smooth_within_surfaces(coordinate: NDArray[np.float32], error: NDArray[np.fl
 
 def _window_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
     side = 2 * RADIUS + 1
-    return cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)

@@ -156,6 +156,11 @@ class FocalStack:
         return self._truth
 
     @property
+    def from_files(self) -> bool:
+        """Whether planes are decoded from files when asked for, which a thread of our own may do."""
+        return bool(getattr(self._planes, "from_files", False))
+
+    @property
     def result_unit(self) -> str:
         """The unit of a depth map of this stack: m for metres and dioptres, else the stack's own."""
         return "m" if self.unit == "dioptre" else self.unit

@@ -122,7 +122,7 @@ class _WarpedFrames:
     """Lazy frames for `FocalStack`: decoded, warped to the reference and of its exposure, when asked for."""
 
     def __init__(self, source: FocalStack, found: Estimate) -> None:
-        self.shape, self.dtype = source.size, source.dtype
+        self.shape, self.dtype, self.from_files = source.size, source.dtype, source.from_files
         self._source = source
         self._placed = [(n, found.placed[n]) for n in sorted(found.placed)]
         self._reference = found.reference

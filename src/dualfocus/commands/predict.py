@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dualfocus.commands.memory import keep_freed_memory
 from dualfocus.commands.options import (
     DEFAULT_MODEL,
     DEMO_STACK,
@@ -32,6 +33,7 @@ def demo(
     fov: FovOption = None,
 ) -> None:
     """Depth of the focal stack that comes with the program."""
+    keep_freed_memory()
     predict_one(DEMO_STACK, out, Settings(model, device, {}, parse_formats(also, points), fov), overwrite)
 
 
@@ -120,6 +122,7 @@ def predict(
     ] = None,
 ) -> None:
     """Depth, confidence and an all-in-focus image of a focal stack, or of several."""
+    keep_freed_memory()
     from dualfocus.commands.batch import predict_batch
     from dualfocus.commands.stacks import find_batch
 

@@ -7,7 +7,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ RESULT_FILES = (
 )
 
 RESULT_NAMES = frozenset((*RESULT_FILES, *FORMATS.values()))  # what is only written on request, too
+_ENCODERS = 2  # pictures compressed at once: the largest takes as long as all others
 _LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))  # what a file manager leaves in a folder it has shown
 
 
@@ -113,11 +115,15 @@ def _write_files(
     depth_png, scale, offset = encode_depth(result.depth, result.valid)
     confidence = np.where(result.valid, np.nan_to_num(result.confidence), 0)
     np.save(folder / "depth.npy", np.asarray(result.depth, np.float32))
-    _write_png(folder / "depth.png", depth_png)
-    _write_png(folder / "depth_color.png", colour_picture(result))
-    _write_png(folder / "confidence.png", np.round(255 * np.clip(confidence, 0, 1)).astype(np.uint8))
-    _write_png(folder / "valid.png", np.where(result.valid, np.uint8(255), np.uint8(0)))
-    _write_png(folder / "all_in_focus.png", result.all_in_focus)
+    pictures: dict[str, Callable[[], NDArray[Any]]] = {
+        "all_in_focus.png": lambda: result.all_in_focus,
+        "depth.png": lambda: depth_png,
+        "depth_color.png": lambda: colour_picture(result),
+        "confidence.png": lambda: np.round(255 * np.clip(confidence, 0, 1)).astype(np.uint8),
+        "valid.png": lambda: np.where(result.valid, np.uint8(255), np.uint8(0)),
+    }
+    with ThreadPoolExecutor(_ENCODERS) as threads:
+        list(threads.map(lambda name: _write_png(folder / name, pictures[name]()), pictures))
     record = _record(result, scale, offset)
     record.update(write_formats(result, folder, also, fov, stack))
     text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)

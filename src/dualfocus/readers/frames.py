@@ -65,6 +65,8 @@ class LazyFrames:
         ValueError: a frame of another size than the first, naming both files.
     """
 
+    from_files = True
+
     def __init__(self, frames: Sequence[Frame]) -> None:
         """Compare the headers."""
         first = frames[0]

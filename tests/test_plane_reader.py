@@ -1,0 +1,82 @@
+"""Reading planes of files ahead and keeping them: the same planes, each decoded no more often than memory asks for."""
+
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from dualfocus import plane_reader
+from dualfocus.plane_reader import PlaneReader
+from dualfocus.readers import load_stack
+from dualfocus.stack import FocalStack
+
+RNG = np.random.default_rng(8)
+IMAGES = RNG.integers(0, 255, (4, 6, 8, 3), dtype=np.uint8)
+DISTANCES = [2.0, 0.5, 1.0, 4.0]  # near to far: planes 1, 2, 0 and 3
+
+
+@pytest.fixture
+def stack(tmp_path):
+    for n, image in enumerate(IMAGES):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), image[..., ::-1])
+    return load_stack(tmp_path, focus=DISTANCES)
+
+
+@pytest.fixture
+def decoded(stack, monkeypatch):
+    """Indices of the planes that were decoded, with whether the main thread did."""
+    found, original = [], FocalStack.__getitem__
+
+    def counting(self, n):
+        found.append((n, threading.current_thread() is threading.main_thread()))
+        return original(self, n)
+
+    monkeypatch.setattr(FocalStack, "__getitem__", counting)
+    return found
+
+
+def read_all(stack, times):
+    said = []
+    with PlaneReader(stack, times, lambda *what: said.append(what)) as planes:
+        for turn in range(times):
+            for n, k in enumerate((1, 2, 0, 3)):
+                assert np.array_equal(planes.read(n, f"turn {turn}"), IMAGES[k])
+    assert said == [(4 * turn + n + 1, 4 * times, f"turn {turn}") for turn in range(times) for n in range(4)]
+
+
+def test_files_are_decoded_once_in_a_thread(stack, decoded):
+    read_all(stack, 3)
+    assert decoded == [(1, True), (2, False), (0, False), (3, False)]  # the first one is asked for by the caller
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_no_more_is_kept_than_fits(stack, decoded, kept, monkeypatch):
+    monkeypatch.setattr(plane_reader, "KEPT_BYTES", kept * IMAGES[0].nbytes)
+    read_all(stack, 2)
+    order = [1, 2, 0, 3]
+    assert [n for n, _ in decoded] == order + order[kept:]
+    assert [main for _, main in decoded] == [True] + [False] * (len(decoded) - 1)
+
+
+def test_what_was_read_for_the_last_time_is_forgotten(stack):
+    with PlaneReader(stack, 2, None) as planes:
+        for turn in range(2):
+            for n in range(4):
+                planes.read(n, "")
+                assert len(planes._kept) == (n + 1 if turn == 0 else 3 - n)
+
+
+def test_other_sequences_are_asked_in_the_thread_of_the_caller(decoded):
+    read_all(FocalStack(list(IMAGES), DISTANCES), 2)
+    assert [n for n, _ in decoded] == [1, 2, 0, 3] * 2 and all(main for _, main in decoded)
+
+
+def test_an_error_ahead_is_raised_when_its_plane_is_read(stack, tmp_path):
+    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:60])
+    with PlaneReader(stack, 2, None) as planes:
+        planes.read(0, "")
+        with pytest.raises(ValueError, match=r"2\.png"):
+            planes.read(1, "")
+    with PlaneReader(stack, 2, None) as planes:
+        planes.read(0, "")  # and never hides another plane, nor is it lost when the block ends
