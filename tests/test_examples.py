@@ -1,5 +1,6 @@
 """The examples run on what the commands of this package write."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,12 @@ def test_a_folder_named_by_a_number_keeps_it_as_its_seed(tmp_path, monkeypatch):
     assert len(pathtraced_stacks(tmp_path, 2)) == 2
     with pytest.raises(SystemExit, match=r"thin/none.*stack\.json"):
         pathtraced_stacks(tmp_path / "thin" / "none", 1)
+
+
+def test_flat_faces_of_a_phone_stack_come_out_flat(shared_data):
+    command = [sys.executable, str(ROOT / "examples" / "flat_faces.py"), str(shared_data / "stacks")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"1/z +([0-9.]+) %, +([0-9.]+) % valid", done.stdout)
+    residuals, valid = zip(*((float(residual), float(share)) for residual, share in found), strict=True)
+    assert len(found) == 6 and max(residuals) < 3.05 and min(valid) > 80  # per cent; the aim is 3
