@@ -192,6 +192,8 @@ def test_large_photographs_are_looked_at_twice(models):
     model = models["dualfocus-s"]
     assert model.sizes((480, 640), 5) == [(480, 640), (240, 320)]
     assert model.sizes((256, 256), 5) == [(256, 256)]  # as large as the scenes it was trained on
+    counts = {n: len(model.sizes((480, 640), n)) for n in (2, 12, 13, 24, 25, 200)}
+    assert counts == {2: 2, 12: 2, 13: 1, 24: 1, 25: 2, 200: 2}
     (height, width), second = model.sizes((6000, 8000), 5)  # memory and time
     assert height * width == pytest.approx(windows.WORKING_PIXELS, rel=1e-3)
     assert second == pytest.approx((height / 2, width / 2), abs=1)

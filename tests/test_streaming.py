@@ -79,10 +79,11 @@ def test_each_plane_is_encoded_once_and_projected_twice_at_most(model):
 def test_a_stream_looks_twice_as_predict_does(model, monkeypatch):
     monkeypatch.setattr("dualfocus.looks.LEAST_PIXELS", 0)
     assert len(model.sizes(IMAGES[0].shape[:2], 2)) == 2
-    stream = model.stream(window=2, unit="m")
-    for n in (0, 1):
-        result = stream.push(IMAGES[n], DISTANCES[n])
-    assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:2], DISTANCES[:2], "m")))
+    for window in (2, 13):  # full, it would look once at thirteen
+        stream = model.stream(window=window, unit="m")
+        for n in (0, 1):
+            result = stream.push(IMAGES[n], DISTANCES[n])
+        assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:2], DISTANCES[:2], "m")))
 
 
 def test_large_images_are_worked_smaller(model, monkeypatch):

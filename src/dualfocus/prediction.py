@@ -20,7 +20,7 @@ from dualfocus.plane_reader import PlaneReader, Progress
 from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
 from dualfocus.smoothing import smooth_within_surfaces
 from dualfocus.stack import FocalStack
-from dualfocus.windows import Size, expected_error, plane_position
+from dualfocus.windows import LONGEST, WINDOW, Size, expected_error, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
@@ -46,8 +46,11 @@ class Predictor(ABC):
         """Most pixels of a plane that the model works at, for memory or time."""
 
     def sizes(self, size: Size, planes: int) -> list[Size]:
-        """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``."""
-        if self.name in MODELS:
+        """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``.
+
+        One where so many planes are fused at once that neighbours hardly differ: smaller, they look more alike still.
+        """
+        if self.name in MODELS and not WINDOW < planes <= LONGEST:
             return look_sizes(size, self.working_pixels(planes))
         return [working_size(size, self.working_pixels(planes))]
 

@@ -81,7 +81,8 @@ class FocusStream:
         axis, order = FocusAxis(stack, self.model.record.get("coordinate", "focus")), stack.near_to_far
         chosen = [self._planes[int(n)].slot for n in order]
         answers = []
-        for encoded in self._encoded:
+        sizes = self.model.sizes(stack.size, len(chosen))
+        for encoded in self._encoded[: len(sizes)]:
             encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
             with torch.inference_mode():
                 answers.append(from_output(encoded.run(chosen)))
@@ -90,7 +91,8 @@ class FocusStream:
     def _caches(self, size: tuple[int, int]) -> list[_CachedPlanes]:
         network = self.model.network
         assert isinstance(network, DualFocusSmall)
-        return [_CachedPlanes(network, torch.zeros(self.window), work) for work in self.model.sizes(size, self.window)]
+        # the window holds two planes first, which are looked at as often as any number of them
+        return [_CachedPlanes(network, torch.zeros(self.window), work) for work in self.model.sizes(size, 2)]
 
     def _stack(self, planes: list[_Plane]) -> FocalStack:
         """The planes as a focal stack, which checks them; the first one is checked beside itself."""
