@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 import dualfocus
-from dualfocus.axis import FocusAxis
-from dualfocus.export import PRECISIONS, export_onnx
-from dualfocus.prediction import Predictor
-from dualfocus.resizing import shrink, working_size
+from dualfocus.inference.axis import FocusAxis
+from dualfocus.inference.export import PRECISIONS, export_onnx
+from dualfocus.inference.prediction import Predictor
+from dualfocus.inference.resizing import shrink, working_size
 
 PIXELS = 480 * 640
 PLANES = (2, 5, 9)  # taken in turn, so that few and many planes are compared

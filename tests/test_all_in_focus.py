@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import dualfocus
-from dualfocus import all_in_focus
-from dualfocus.all_in_focus import Place, compose, spread
 from dualfocus.benchmarks.pictures import enfuse, psnr, ssim
-from dualfocus.inference import load_model
+from dualfocus.inference import all_in_focus
+from dualfocus.inference.all_in_focus import Place, compose, spread
+from dualfocus.inference.torch_model import load_model
 from dualfocus.readers import load_stack
 
 SIZE = (150, 210)

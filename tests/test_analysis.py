@@ -18,7 +18,7 @@ from dualfocus.analysis.runner import MIDDLE, measure
 from dualfocus.analysis.setup import FAR_M, NEAR_M, Setup
 from dualfocus.analysis.walls import BEHIND, bare_card, patched_wall
 from dualfocus.cli import main
-from dualfocus.inference import load_model
+from dualfocus.inference.torch_model import load_model
 from dualfocus.rendering.textures import TexturePool
 
 SIZE = (40, 48)

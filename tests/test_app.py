@@ -24,7 +24,7 @@ import dualfocus
 from dualfocus.app import jobs
 from dualfocus.app.jobs import Limits, answer
 from dualfocus.commands.single import Settings
-from dualfocus.loading import load_model
+from dualfocus.inference.loading import load_model
 from dualfocus.outputs.files import RESULT_FILES
 
 CLASSICAL = Settings("classical")

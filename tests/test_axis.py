@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualfocus.axis import FocusAxis
+from dualfocus.inference.axis import FocusAxis
 from dualfocus.stack import FocalStack
 
 IMAGES = np.zeros((3, 4, 5), np.uint8)

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import dualfocus
-from dualfocus.export import export_onnx
-from dualfocus.inference import load_model, to_tensor
+from dualfocus.inference.export import export_onnx
+from dualfocus.inference.resizing import shrink
+from dualfocus.inference.torch_model import load_model, to_tensor
 from dualfocus.models.graph import _basis, project
 from dualfocus.models.projection import integrable_projection
-from dualfocus.resizing import shrink
 
 DESK = Path(dualfocus.__file__).parent / "samples" / "desk"
 NETWORK = load_model("dualfocus-s", device="cpu").network

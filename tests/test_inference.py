@@ -6,14 +6,14 @@ import pytest
 import torch
 
 import dualfocus
-from dualfocus import staged, windows
-from dualfocus.confidence_map import measured_confidence
-from dualfocus.inference import DepthModel, load_model
+from dualfocus.inference import staged, windows
+from dualfocus.inference.confidence_map import measured_confidence
+from dualfocus.inference.resizing import guided_upsample, working_size
+from dualfocus.inference.smoothing import smooth_within_surfaces
+from dualfocus.inference.torch_model import DepthModel, load_model
 from dualfocus.models.output import FocusOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
-from dualfocus.resizing import guided_upsample, working_size
-from dualfocus.smoothing import smooth_within_surfaces
 from dualfocus.stack import FocalStack
 from dualfocus.training.calibrate import fit_shifts, smooth_map, with_range
 
@@ -247,7 +247,7 @@ def test_long_stacks_are_looked_at_twice(models):
 def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):
     model = load_model("classical", device="cpu")
     whole = model.predict(stack)
-    monkeypatch.setattr("dualfocus.prediction.working_size", lambda size, pixels: (64, 64))
+    monkeypatch.setattr("dualfocus.inference.prediction.working_size", lambda size, pixels: (64, 64))
     result = model.predict(stack)
     assert "worked at 64x64 and enlarged to 128x128" in result.warnings
     for values in (result.depth, result.std, result.confidence, result.valid, result.all_in_focus):

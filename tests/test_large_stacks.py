@@ -6,9 +6,9 @@ import weakref
 import numpy as np
 import pytest
 
-from dualfocus import long_stack, staged, windows
 from dualfocus.benchmarks import large
-from dualfocus.inference import load_model
+from dualfocus.inference import long_stack, staged, windows
+from dualfocus.inference.torch_model import load_model
 from dualfocus.readers import load_stack
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
@@ -59,7 +59,7 @@ def models():
 def test_few_full_planes_are_alive(name, planes, models, monkeypatch):
     scene = render_stack(3, TexturePool(None), size=96, planes=planes)
     frames = CountingFrames(scene.images)
-    monkeypatch.setattr("dualfocus.prediction.working_size", lambda size, pixels: (48, 48))
+    monkeypatch.setattr("dualfocus.inference.prediction.working_size", lambda size, pixels: (48, 48))
     gc.collect()
     models[name].predict(CountingStack(frames))
     assert frames.most <= 2

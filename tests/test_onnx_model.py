@@ -10,10 +10,10 @@ import onnx
 import pytest
 
 import dualfocus
-from dualfocus import windows
 from dualfocus.benchmarks.records import fingerprint
-from dualfocus.export import export_onnx
-from dualfocus.onnx_model import OnnxModel
+from dualfocus.inference import windows
+from dualfocus.inference.export import export_onnx
+from dualfocus.inference.onnx_model import OnnxModel
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 
@@ -59,7 +59,7 @@ def test_a_long_stack_gives_the_same_result(models):
 
 def test_large_photographs_are_worked_smaller_and_enlarged(models, monkeypatch):
     stack = rendered(3, (120, 200))
-    monkeypatch.setattr("dualfocus.onnx_model.PLANE_PIXELS", 3 * 6000)
+    monkeypatch.setattr("dualfocus.inference.onnx_model.PLANE_PIXELS", 3 * 6000)
     result = models[0].predict(stack)
     assert "worked at 100x60 and enlarged to 200x120" in result.warnings and result.depth.shape == (120, 200)
     whole = models[1].predict(stack)
@@ -131,7 +131,7 @@ sys.exit("torch" in sys.modules or "onnx" in sys.modules or not model.record["co
 
 def test_without_torch_an_export_is_asked_for(tmp_path):
     code = """
-import sys, dualfocus, dualfocus.onnx_model as backend
+import sys, dualfocus, dualfocus.inference.onnx_model as backend
 backend.find_spec = lambda name: None
 try:
     dualfocus.load_model("dualfocus-s", backend="onnx")

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dualfocus import plane_reader
-from dualfocus.plane_reader import PlaneReader
+from dualfocus.inference import plane_reader
+from dualfocus.inference.plane_reader import PlaneReader
 from dualfocus.readers import load_stack
 from dualfocus.stack import FocalStack
 

@@ -25,7 +25,7 @@ from dualfocus.benchmarks.measure import measure
 from dualfocus.benchmarks.protocol import Range
 from dualfocus.benchmarks.protocols import FIXED_DISTANCES_M, PROTOCOLS, open_dataset
 from dualfocus.datasets import Ddff12, Sample
-from dualfocus.inference import load_model
+from dualfocus.inference.torch_model import load_model
 from dualfocus.stack import FocalStack
 
 BF = 0.1412375658

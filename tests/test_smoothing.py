@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dualfocus import smoothing
-from dualfocus.smoothing import smooth_within_surfaces
+from dualfocus.inference import smoothing
+from dualfocus.inference.smoothing import smooth_within_surfaces
 
 RNG = np.random.default_rng(4)
 

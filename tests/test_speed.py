@@ -11,7 +11,7 @@ import pytest
 
 from dualfocus.benchmarks import machine, speed, stages, stream, variants
 from dualfocus.commands import bench as command
-from dualfocus.inference import describe_model
+from dualfocus.inference.torch_model import describe_model
 
 
 def test_speed_stack():

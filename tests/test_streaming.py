@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dualfocus
-from dualfocus.inference import load_model
+from dualfocus.inference.torch_model import load_model
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 
@@ -77,7 +77,7 @@ def test_each_plane_is_encoded_once_and_projected_twice_at_most(model):
 
 
 def test_a_stream_looks_twice_as_predict_does(model, monkeypatch):
-    monkeypatch.setattr("dualfocus.looks.LEAST_PIXELS", 0)
+    monkeypatch.setattr("dualfocus.inference.looks.LEAST_PIXELS", 0)
     assert len(model.sizes(IMAGES[0].shape[:2], 2)) == 2
     for window in (2, 13):  # full, it would look once at thirteen
         stream = model.stream(window=window, unit="m")
@@ -87,7 +87,7 @@ def test_a_stream_looks_twice_as_predict_does(model, monkeypatch):
 
 
 def test_large_images_are_worked_smaller(model, monkeypatch):
-    monkeypatch.setattr("dualfocus.staged.WORKING_PIXELS", 48 * 64)
+    monkeypatch.setattr("dualfocus.inference.staged.WORKING_PIXELS", 48 * 64)
     stream = model.stream(window=2, unit="m")
     for n in (0, 1):
         result = stream.push(IMAGES[n], DISTANCES[n])

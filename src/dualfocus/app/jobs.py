@@ -18,7 +18,7 @@ from dualfocus.outputs.projection import check_projection
 from dualfocus.readers import load_stack
 
 if TYPE_CHECKING:
-    from dualfocus.prediction import Predictor, Progress
+    from dualfocus.inference.prediction import Predictor, Progress
 
 KEPT_SECONDS = 3600  # how long a ZIP can be downloaded
 _MOST_PIXELS = 60_000_000  # of a plane

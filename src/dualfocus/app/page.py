@@ -42,7 +42,7 @@ def serve(host: str, port: int, settings: Settings, limits: Limits, example: Pat
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
     import gradio
 
-    from dualfocus.loading import load_model
+    from dualfocus.inference.loading import load_model
 
     model = load_model(settings.model, device=settings.device)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as an interrupt: through the end of the block below

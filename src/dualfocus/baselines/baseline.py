@@ -81,7 +81,7 @@ def composed_picture(
     stack: FocalStack, progress: Callable[[int, int, str], None] | None = None
 ) -> tuple[NDArray[np.uint8], str]:
     """The all-in-focus image of a stack by ``classical``, (H, W, 3) uint8, and its source in words."""
-    from dualfocus.inference import load_model
+    from dualfocus.inference.torch_model import load_model
 
     image = load_model("classical", device="cpu").predict(stack, progress).all_in_focus
     return to_bytes(image), "the all-in-focus image that `classical` composes of the stack"

@@ -54,7 +54,7 @@ class HybridDepthStyle(Baseline):
         device: torch.device,
         relative: RelativeModel | None = None,
     ) -> None:
-        from dualfocus.inference import load_model
+        from dualfocus.inference.torch_model import load_model
 
         self.name, self.config, self.device = name, config, device
         self.relative = open_relative(config.relative, device) if relative is None else relative

@@ -14,7 +14,7 @@ def describe_machine(device: str) -> dict[str, Any]:
     """What ran: the device that "auto" stands for too, because figures of different devices must not be mixed up."""
     import torch
 
-    from dualfocus.inference import choose_device
+    from dualfocus.inference.torch_model import choose_device
 
     chosen = choose_device(device)
     return {

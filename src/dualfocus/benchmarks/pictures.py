@@ -23,7 +23,7 @@ from dualfocus.stack import FocalStack
 
 if TYPE_CHECKING:
     from dualfocus.datasets import Dataset
-    from dualfocus.inference import DepthModel
+    from dualfocus.inference.torch_model import DepthModel
 
 _PROCEDURAL = 40  # scenes
 _ENFUSE = ("--exposure-weight=0", "--saturation-weight=0", "--contrast-weight=1")
@@ -88,7 +88,7 @@ def compare(samples: Dataset, names: Sequence[str] = ()) -> Iterator[tuple[str, 
     Raises:
         ValueError: a name that no sample has.
     """
-    from dualfocus.inference import load_model
+    from dualfocus.inference.torch_model import load_model
 
     models = [load_model(name, device="cpu") for name in ("dualfocus-s", "classical")]
     if missing := sorted(set(names) - set(samples.names)):

@@ -222,7 +222,7 @@ def _interleaved_times(loaded: dict[Variant, Timed], stack: FocalStack, repeats:
 
 def _cost(model: str, planes: int, size: Size) -> dict[str, float | None]:
     """Parameters and GFLOP (2 per multiply-add) of a network of this package."""
-    from dualfocus.inference import describe_model
+    from dualfocus.inference.torch_model import describe_model
     from dualfocus.models import NETWORKS
 
     return describe_model(model, planes, size) if model in NETWORKS else {"parameters": None, "gflop": None}

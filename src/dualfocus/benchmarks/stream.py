@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.benchmarks.machine import describe_machine
 from dualfocus.benchmarks.speed import make_stack
-from dualfocus.inference import load_model
+from dualfocus.inference.torch_model import load_model
 from dualfocus.stack import FocalStack
 
 

@@ -90,12 +90,12 @@ class Timed:
 
 def _load(variant: Variant, device: str, folder: Path) -> Any:
     """With its weights, or untrained where none come with it: the speed is the same."""
-    from dualfocus.loading import load_model
+    from dualfocus.inference.loading import load_model
 
     if variant.backend == "onnx":
         path = folder / f"{variant.model}-{variant.precision}.onnx"
         if not path.exists():
-            from dualfocus.export import export_onnx
+            from dualfocus.inference.export import export_onnx
 
             export_onnx(variant.model, path, variant.precision)
         return load_model(path, device=device)
@@ -106,7 +106,7 @@ def _load(variant: Variant, device: str, folder: Path) -> Any:
 
 
 def _compile(network: Any) -> None:
-    """Compile the parts that :mod:`dualfocus.staged` calls one by one."""
+    """Compile the parts that :mod:`dualfocus.inference.staged` calls one by one."""
     import torch
 
     network.encoder.compile()

@@ -21,7 +21,7 @@ from dualfocus.commands.console import progress_bar, warn
 from dualfocus.commands.single import Settings, check_settings, open_stack, predict_stack, summary
 
 if TYPE_CHECKING:
-    from dualfocus.prediction import Predictor
+    from dualfocus.inference.prediction import Predictor
 
 ENGINES = ("local", "ray")
 
@@ -103,7 +103,7 @@ def run_job(source: Path, out: Path, settings: Settings, overwrite: bool) -> Out
 @lru_cache(maxsize=1)
 def load_cached(model: str, device: str) -> Predictor:
     """The model, loaded once in a process."""
-    from dualfocus.loading import load_model
+    from dualfocus.inference.loading import load_model
 
     return load_model(model, device=device)
 

@@ -17,7 +17,7 @@ def export(
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
 ) -> None:
     """Write a model as an ONNX file for any number of planes and image size."""
-    from dualfocus.export import export_onnx
+    from dualfocus.inference.export import export_onnx
 
     with status(f"exporting {model}"):
         path = export_onnx(model, out, precision)

@@ -27,7 +27,7 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fal
 
 def installation() -> dict[str, Any]:
     """Versions, devices and models (with `parameters` and `gflop` at 5 planes of 480 x 640), ready for JSON."""
-    from dualfocus.inference import describe_models
+    from dualfocus.inference.torch_model import describe_models
 
     return {
         "dualfocus": __version__,

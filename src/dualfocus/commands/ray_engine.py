@@ -31,7 +31,7 @@ def connected(
         ValueError: an unknown device, a cluster that cannot be reached, or one without a GPU for "cuda".
         ModuleNotFoundError: Ray is not installed.
     """
-    from dualfocus.inference import check_device
+    from dualfocus.inference.torch_model import check_device
 
     check_device(device)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere

@@ -15,8 +15,8 @@ from dualfocus.commands.console import progress_bar, warn
 
 if TYPE_CHECKING:
     from dualfocus.calibration import Point
+    from dualfocus.inference.prediction import Predictor, Progress
     from dualfocus.outputs import DepthResult
-    from dualfocus.prediction import Predictor, Progress
     from dualfocus.stack import FocalStack
 
 Source = Path | list[Path]
@@ -103,7 +103,7 @@ def predict_stack(
     check_output(out, overwrite)
     stack = settle_order(stack, settings.order)
     if model is None:
-        from dualfocus.loading import load_model
+        from dualfocus.inference.loading import load_model
 
         model = load_model(settings.model, device=settings.device)
     aligned = align(stack, settings.align)

@@ -10,10 +10,10 @@ from scipy.optimize import isotonic_regression, minimize, minimize_scalar
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from dualfocus.confidence_map import ConfidenceMap, plane_group, shifted
-from dualfocus.staged import estimate
+from dualfocus.inference.confidence_map import ConfidenceMap, plane_group, shifted
+from dualfocus.inference.staged import estimate
+from dualfocus.inference.windows import LONGEST, Size
 from dualfocus.training.objective import Batch, network_input, to_device
-from dualfocus.windows import LONGEST, Size
 
 PLANE_STARTS = [2, 3, 4, 6, 9]  # of the ranges of N that have a shift of their own
 

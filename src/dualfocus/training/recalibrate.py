@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from dualfocus.confidence_map import ConfidenceMap
+from dualfocus.inference.confidence_map import ConfidenceMap
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.calibrate import fit_confidence_map, with_range
 from dualfocus.training.config import read_config

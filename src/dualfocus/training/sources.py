@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dualfocus.axis import FocusAxis
 from dualfocus.datasets import Dataset
 from dualfocus.datasets.pack import unpacked
 from dualfocus.datasets.sample import Sample
 from dualfocus.datasets.stack_folders import StackFolders
+from dualfocus.inference.axis import FocusAxis
 from dualfocus.rendering.capture import RenderedStack, render_stack
 from dualfocus.rendering.dataset import RenderedDataset
 from dualfocus.rendering.textures import TexturePool
@@ -120,7 +120,7 @@ def open_source(config: SourceConfig, coordinate: str = "focus") -> Source:
 
     Args:
         config: of the source.
-        coordinate: of its truth, see :class:`dualfocus.axis.FocusAxis`.
+        coordinate: of its truth, see :class:`dualfocus.inference.axis.FocusAxis`.
 
     Raises:
         ValueError: a missing path, nothing usable in it, or a kind that knows no such coordinate.

@@ -13,22 +13,22 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.baselines import find_baseline
-from dualfocus.long_stack import Maps
+from dualfocus.inference.long_stack import Maps
+from dualfocus.inference.prediction import Planes, Predictor, to_array
+from dualfocus.inference.staged import estimate, reads, working_pixels
+from dualfocus.inference.windows import Size
 from dualfocus.models import NETWORKS, build_network
 from dualfocus.models.classical import Classical
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
-from dualfocus.prediction import Planes, Predictor, to_array
 from dualfocus.stack import Camera
-from dualfocus.staged import estimate, reads, working_pixels
-from dualfocus.windows import Size
 
 if TYPE_CHECKING:
-    from dualfocus.streaming import FocusStream
+    from dualfocus.inference.streaming import FocusStream
 
 MODELS = ("dualfocus-s", "dualfocus-xs", "classical", "dualfocus-paper", "dfv")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 class DepthModel(Predictor):
@@ -56,7 +56,7 @@ class DepthModel(Predictor):
             return estimate(self.network, lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
-        """Predict while planes arrive one by one; see :class:`dualfocus.streaming.FocusStream`.
+        """Predict while planes arrive one by one; see :class:`dualfocus.inference.streaming.FocusStream`.
 
         Args:
             window: planes that are fused, the last ones to arrive; 2 to 24.
@@ -66,7 +66,7 @@ class DepthModel(Predictor):
         Raises:
             ValueError: a model other than ``dualfocus-s``, or another window.
         """
-        from dualfocus.streaming import FocusStream
+        from dualfocus.inference.streaming import FocusStream
 
         return FocusStream(self, window, unit, camera)
 
@@ -151,7 +151,7 @@ def describe_model(name: str, planes: int = 5, size: Size = (480, 640)) -> dict[
 
 
 def to_tensor(image: NDArray) -> Tensor:
-    """See :func:`dualfocus.prediction.to_array`."""
+    """See :func:`dualfocus.inference.prediction.to_array`."""
     return torch.from_numpy(to_array(image))
 
 

@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dualfocus.axis import FocusAxis
-from dualfocus.inference import DepthModel, to_tensor
+from dualfocus.inference.axis import FocusAxis
+from dualfocus.inference.resizing import shrink
+from dualfocus.inference.staged import EncodedPlanes, from_output
+from dualfocus.inference.torch_model import DepthModel, to_tensor
+from dualfocus.inference.windows import LONGEST
 from dualfocus.models.small import DualFocusSmall, normalise_surfaces
 from dualfocus.outputs import DepthResult
-from dualfocus.resizing import shrink
 from dualfocus.stack import Camera, FocalStack
-from dualfocus.staged import EncodedPlanes, from_output
-from dualfocus.windows import LONGEST
 
 
 class FocusStream:

@@ -35,17 +35,17 @@ def load_model(
     if is_onnx and backend == "torch":
         raise ValueError(f"{name}: an .onnx file runs on ONNX Runtime; leave out the backend, or load the weights")
     if is_onnx or backend == "onnx":
-        from dualfocus.onnx_model import OnnxModel, cached_export
+        from dualfocus.inference.onnx_model import OnnxModel, cached_export
 
         if weights != "default":
             raise ValueError("an ONNX model has its weights inside; leave out weights")
         return OnnxModel(Path(name) if is_onnx else cached_export(str(name)), device)
     try:
-        from dualfocus import inference
+        from dualfocus.inference import torch_model
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ValueError(
             f"{name} needs torch, which is not installed; without it, load a file written by `dualfocus export`"
         ) from None
-    return inference.load_model(name, device, weights)
+    return torch_model.load_model(name, device, weights)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
-from dualfocus.long_stack import Maps
-from dualfocus.resizing import enlarge, working_size
-from dualfocus.windows import Size, expected_error, trust_in_fine
+from dualfocus.inference.long_stack import Maps
+from dualfocus.inference.resizing import enlarge, working_size
+from dualfocus.inference.windows import Size, expected_error, trust_in_fine
 
 MODELS = ("dualfocus-s",)
 LEAST_PIXELS = 65_536  # smaller photographs are as the training scenes are: one look at all of them

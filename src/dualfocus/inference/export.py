@@ -21,10 +21,10 @@ import onnx
 import torch
 from torch.onnx import symbolic_helper
 
-from dualfocus.inference import load_model, to_tensor
+from dualfocus.inference.onnx_model import METADATA
+from dualfocus.inference.torch_model import load_model, to_tensor
 from dualfocus.models.graph import OUTPUTS, ExportGraph
 from dualfocus.models.small import DualFocusSmall
-from dualfocus.onnx_model import METADATA
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _OPSET = 18
@@ -181,7 +181,7 @@ def _calibration_samples() -> Iterator[dict[str, np.ndarray]]:
     """Crops of the packaged stack, of two to five planes."""
     from dualfocus.readers import load_stack
 
-    stack = load_stack(Path(__file__).parent / "samples" / "desk")
+    stack = load_stack(Path(__file__).parents[1] / "samples" / "desk")
     planes = torch.stack([to_tensor(stack[int(n)]) for n in stack.near_to_far]).numpy()[None]
     u = stack.coordinates[stack.near_to_far]
     for start, stop in ((0, 5), (0, 2), (2, 5)):

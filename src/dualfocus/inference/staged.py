@@ -4,7 +4,7 @@
 all that its cells depend on, and the answer is that of the whole image. The projection, the coarsest level and the
 context, which see furthest, are never cut.
 
-Stacks of more planes than it takes at once go through :mod:`dualfocus.long_stack`.
+Stacks of more planes than it takes at once go through :mod:`dualfocus.inference.long_stack`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dualfocus.long_stack import Box, Maps, estimate_long
+from dualfocus.inference.long_stack import Box, Maps, estimate_long
+from dualfocus.inference.windows import LONGEST, WORKING_PIXELS, Size
 from dualfocus.models.classical import Classical
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.small import DualFocusSmall
-from dualfocus.windows import LONGEST, WORKING_PIXELS, Size
 
 PLANE_CELLS = 190_000  # planes x cells of a level fused at once, else in tiles: about 200 MB
 HALO = 6  # cells around a tile: two blocks of two 3x3 kernels, the scores' and the enlargement see no further

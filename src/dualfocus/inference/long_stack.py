@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.resizing import enlarge
-from dualfocus.windows import (
+from dualfocus.inference.resizing import enlarge
+from dualfocus.inference.windows import (
     Size,
     coarse_size,
     confidence_of,

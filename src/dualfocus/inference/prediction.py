@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.all_in_focus import Place, compose, spread
-from dualfocus.axis import FocusAxis
-from dualfocus.confidence_map import measured_confidence
-from dualfocus.long_stack import Maps
-from dualfocus.looks import MODELS, look_sizes, merge
+from dualfocus.inference.all_in_focus import Place, compose, spread
+from dualfocus.inference.axis import FocusAxis
+from dualfocus.inference.confidence_map import measured_confidence
+from dualfocus.inference.long_stack import Maps
+from dualfocus.inference.looks import MODELS, look_sizes, merge
+from dualfocus.inference.plane_reader import PlaneReader, Progress
+from dualfocus.inference.resizing import enlarge, guided_upsample, shrink, working_size
+from dualfocus.inference.smoothing import smooth_within_surfaces
+from dualfocus.inference.windows import LONGEST, WINDOW, Size, expected_error, plane_position
 from dualfocus.outputs import DepthResult
-from dualfocus.plane_reader import PlaneReader, Progress
-from dualfocus.resizing import enlarge, guided_upsample, shrink, working_size
-from dualfocus.smoothing import smooth_within_surfaces
 from dualfocus.stack import FocalStack
-from dualfocus.windows import LONGEST, WINDOW, Size, expected_error, plane_position
 
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import __version__
-from dualfocus.long_stack import Box, Maps, estimate_long
-from dualfocus.prediction import Planes, Predictor, to_array
-from dualfocus.windows import LONGEST, WINDOW, WORKING_PIXELS, Size
+from dualfocus.inference.long_stack import Box, Maps, estimate_long
+from dualfocus.inference.prediction import Planes, Predictor, to_array
+from dualfocus.inference.windows import LONGEST, WINDOW, WORKING_PIXELS, Size
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
 PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which knows no tiles: about 1.6 GB
@@ -29,7 +29,7 @@ class OnnxModel(Predictor):
     """An exported network; make one with :func:`dualfocus.load_model`.
 
     A graph sees whole images: large ones are worked at a smaller size than the network, which has tiles, would. Long
-    stacks go through it as in :mod:`dualfocus.long_stack`.
+    stacks go through it as in :mod:`dualfocus.inference.long_stack`.
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
@@ -90,7 +90,7 @@ class OnnxModel(Predictor):
 
 
 class _Images:
-    """Planes as :mod:`dualfocus.long_stack` wants them; a graph sees the whole image whatever the box."""
+    """Planes as :mod:`dualfocus.inference.long_stack` wants them; a graph sees the whole image whatever the box."""
 
     def __init__(self, run: Callable[..., Maps], u: NDArray[np.float64]) -> None:
         self.run, self.u = run, u
@@ -126,7 +126,7 @@ def cached_export(name: str) -> Path:
     Raises:
         ValueError: no weights ship for the model, or it has to be exported and torch or onnx are missing.
     """
-    weights = Path(__file__).parent / "weights" / f"{name}.safetensors"
+    weights = Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
     if not weights.is_file():
         raise ValueError(
             f"no weights ship for {name!r}; with backend='onnx' give dualfocus-s or the path of an .onnx file"
