@@ -1,14 +1,17 @@
 """Reading planes of files ahead and keeping them: the same planes, each decoded no more often than memory asks for."""
 
+import pickle
 import threading
 
 import cv2
 import numpy as np
 import pytest
 
+from dualfocus.alignment import align
 from dualfocus.inference import plane_reader
 from dualfocus.inference.plane_reader import PlaneReader
 from dualfocus.readers import load_stack
+from dualfocus.readers.frames import LazyFrames
 from dualfocus.stack import FocalStack
 
 RNG = np.random.default_rng(8)
@@ -26,22 +29,22 @@ def stack(tmp_path):
 @pytest.fixture
 def decoded(stack, monkeypatch):
     """Indices of the planes that were decoded, with whether the main thread did."""
-    found, original = [], FocalStack.__getitem__
+    found, original = [], LazyFrames.make
 
     def counting(self, n):
         found.append((n, threading.current_thread() is threading.main_thread()))
         return original(self, n)
 
-    monkeypatch.setattr(FocalStack, "__getitem__", counting)
+    monkeypatch.setattr(LazyFrames, "make", counting)
     return found
 
 
 def read_all(stack, times):
     said = []
-    with PlaneReader(stack, times, lambda *what: said.append(what)) as planes:
-        for turn in range(times):
-            for n, k in enumerate((1, 2, 0, 3)):
-                assert np.array_equal(planes.read(n, f"turn {turn}"), IMAGES[k])
+    planes = PlaneReader(stack, times, lambda *what: said.append(what))
+    for turn in range(times):
+        for n, k in enumerate((1, 2, 0, 3)):
+            assert np.array_equal(planes.read(n, f"turn {turn}"), IMAGES[k])
     assert said == [(4 * turn + n + 1, 4 * times, f"turn {turn}") for turn in range(times) for n in range(4)]
 
 
@@ -60,23 +63,68 @@ def test_no_more_is_kept_than_fits(stack, decoded, kept, monkeypatch):
 
 
 def test_what_was_read_for_the_last_time_is_forgotten(stack):
-    with PlaneReader(stack, 2, None) as planes:
-        for turn in range(2):
-            for n in range(4):
-                planes.read(n, "")
-                assert len(planes._kept) == (n + 1 if turn == 0 else 3 - n)
+    planes = PlaneReader(stack, 2, None)
+    for turn in range(2):
+        for n in range(4):
+            planes.read(n, "")
+            assert len(planes._kept) == (n + 1 if turn == 0 else 3 - n)
 
 
-def test_other_sequences_are_asked_in_the_thread_of_the_caller(decoded):
-    read_all(FocalStack(list(IMAGES), DISTANCES), 2)
-    assert [n for n, _ in decoded] == [1, 2, 0, 3] * 2 and all(main for _, main in decoded)
+class Asked:
+    """A sequence of somebody else's, which wants to be asked in one thread."""
+
+    shape, dtype = IMAGES.shape[1:3], IMAGES.dtype
+
+    def __init__(self):
+        self.times = 0
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, n):
+        assert threading.current_thread() is threading.main_thread()
+        self.times += 1
+        return IMAGES[n]
+
+
+def test_other_sequences_are_asked_in_the_thread_of_the_caller():
+    planes = Asked()
+    stack = FocalStack(planes, DISTANCES)
+    before = planes.times
+    stack.decode_ahead(2)
+    read_all(stack, 2)
+    assert planes.times - before == 8
 
 
 def test_an_error_ahead_is_raised_when_its_plane_is_read(stack, tmp_path):
     (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:60])
-    with PlaneReader(stack, 2, None) as planes:
-        planes.read(0, "")
-        with pytest.raises(ValueError, match=r"2\.png"):
-            planes.read(1, "")
-    with PlaneReader(stack, 2, None) as planes:
-        planes.read(0, "")  # and never hides another plane, nor is it lost when the block ends
+    planes = PlaneReader(stack, 2, None)
+    planes.read(0, "")
+    with pytest.raises(ValueError, match=r"2\.png"):
+        planes.read(1, "")
+
+
+def test_planes_begun_early_are_decoded_once(stack, decoded):
+    for n in (1, 2, 1):
+        stack.decode_ahead(n)
+    read_all(stack, 1)
+    assert sorted(decoded) == [(0, False), (1, False), (2, False), (3, False)]
+
+
+def test_a_stack_goes_to_another_process_whatever_was_begun(stack):
+    stack.decode_ahead(2)
+    read_all(pickle.loads(pickle.dumps(stack)), 1)
+
+
+def test_a_stack_that_decodes_ahead_is_aligned_as_one_that_does_not(tmp_path):
+    scene = np.zeros((96, 128, 3), np.uint8)
+    scene[:] = cv2.resize(RNG.integers(0, 255, (24, 32, 3), dtype=np.uint8), (128, 96))
+    for n in range(4):
+        moved = cv2.warpAffine(scene, np.float32([[1, 0, 3 * n], [0, 1, 0]]), (128, 96), borderMode=cv2.BORDER_REFLECT)
+        cv2.imwrite(str(tmp_path / f"{n}.png"), moved)
+    plain, ahead = (align(load_stack(tmp_path), "translation") for _ in range(2))
+    for n in (3, 0, 1):
+        ahead.decode_ahead(n)
+    assert ahead.from_files
+    for n in range(4):
+        assert np.array_equal(ahead[n], plain[n])

@@ -160,6 +160,11 @@ class FocalStack:
         """Whether planes are decoded from files when asked for, which a thread of our own may do."""
         return bool(getattr(self._planes, "from_files", False))
 
+    def decode_ahead(self, n: int) -> None:
+        """Begin to decode plane n in a thread, if it is in a file; it stays in memory until it is asked for."""
+        if self.from_files:
+            self._planes.decode_ahead(operator.index(n))
+
     @property
     def result_unit(self) -> str:
         """The unit of a depth map of this stack: m for metres and dioptres, else the stack's own."""

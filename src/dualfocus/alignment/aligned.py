@@ -13,6 +13,7 @@ from dualfocus.alignment.estimate import Estimate, Placed, estimate
 from dualfocus.alignment.exposure import apply_gain
 from dualfocus.alignment.motion import MOTIONS
 from dualfocus.alignment.region import common_region
+from dualfocus.readers.ahead import LazyPlanes
 from dualfocus.stack import FocalStack
 
 CHOICES = ("auto", "none", *MOTIONS)
@@ -118,7 +119,7 @@ class AlignedStack(FocalStack):
         return super().coordinates
 
 
-class _WarpedFrames:
+class _WarpedFrames(LazyPlanes):
     """Lazy frames for `FocalStack`: decoded, warped to the reference and of its exposure, when asked for."""
 
     def __init__(self, source: FocalStack, found: Estimate) -> None:
@@ -131,7 +132,8 @@ class _WarpedFrames:
     def __len__(self) -> int:
         return len(self._placed)
 
-    def __getitem__(self, k: int) -> NDArray[Any]:
+    def make(self, k: int) -> NDArray[Any]:
+        """Frame k of those that are kept."""
         n, place = self._placed[k]
         frame = self._source[n]
         if np.abs(place.gain - 1).max() > _EVEN:

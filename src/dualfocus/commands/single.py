@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Source = Path | list[Path]
 
+_AHEAD = 8  # planes: as many of twelve megapixels are decoded while a model is loaded
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -103,6 +105,8 @@ def predict_stack(
     check_output(out, overwrite)
     stack = settle_order(stack, settings.order)
     if model is None:
+        for n in stack.near_to_far[:_AHEAD]:  # importing torch takes a second and one core
+            stack.decode_ahead(n)
         from dualfocus.inference.loading import load_model
 
         model = load_model(settings.model, device=settings.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from numpy.typing import NDArray
@@ -32,39 +31,18 @@ class PlaneReader:
         self.stack, self.order = stack, stack.near_to_far
         self.total, self.done, self.progress = times * len(stack), 0, progress
         self._kept: dict[int, NDArray[Any]] = {}
-        self._ahead: tuple[int, Future[NDArray[Any]]] | None = None
-        self._thread = ThreadPoolExecutor(1) if stack.from_files else None
-
-    def __enter__(self) -> PlaneReader:
-        """Nothing is read yet."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Wait for the plane that is being decoded, if any."""
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
 
     def read(self, n: int, purpose: str) -> NDArray[Any]:
         """Plane n, near to far; not to be changed."""
         again = self.total - self.done > len(self.stack)
-        plane = self._plane(n)
+        plane = self._kept[n] if n in self._kept else self.stack[int(self.order[n])]
         self.done += 1
-        if self._thread is not None:
+        if self.stack.from_files:
             self._keep(n, plane, again)
             self._decode_ahead((n + 1) % len(self.stack))
         if self.progress is not None:
             self.progress(self.done, self.total, purpose)
         return plane
-
-    def _plane(self, n: int) -> NDArray[Any]:
-        if n in self._kept:
-            return self._kept[n]
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            plane = ahead[1].result()
-            if ahead[0] == n:
-                return plane
-        return self._decode(n)
 
     def _keep(self, n: int, plane: NDArray[Any], again: bool) -> None:
         if not again:
@@ -73,8 +51,5 @@ class PlaneReader:
             self._kept[n] = plane
 
     def _decode_ahead(self, n: int) -> None:
-        if self._thread is not None and self._ahead is None and n not in self._kept and self.done < self.total:
-            self._ahead = n, self._thread.submit(self._decode, n)
-
-    def _decode(self, n: int) -> NDArray[Any]:
-        return self.stack[int(self.order[n])]
+        if n not in self._kept and self.done < self.total:
+            self.stack.decode_ahead(int(self.order[n]))

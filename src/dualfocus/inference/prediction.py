@@ -84,10 +84,10 @@ class Predictor(ABC):
         axis = FocusAxis(stack, self.record.get("coordinate", "focus"))
         sizes = self.sizes(stack.size, len(stack))
         started = time.perf_counter()
-        with PlaneReader(stack, self.reads(len(stack)) + 1, progress) as planes:
-            found = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
-            estimated = time.perf_counter()
-            result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
+        planes = PlaneReader(stack, self.reads(len(stack)) + 1, progress)
+        found = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
+        estimated = time.perf_counter()
+        result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 

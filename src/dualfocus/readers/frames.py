@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from dualfocus.readers.ahead import LazyPlanes
 from dualfocus.readers.archive import File
 from dualfocus.stack import Camera
 
@@ -53,7 +54,7 @@ class Frame(Protocol):
         """The pixels, (H, W, 1) or (H, W, 3); ValueError naming the file when it is damaged."""
 
 
-class LazyFrames:
+class LazyFrames(LazyPlanes):
     """A sequence of planes for `FocalStack` that decodes a frame each time it is asked for.
 
     Frames of several types (8 bits beside 16, or float) are all brought to the widest of them.
@@ -85,7 +86,7 @@ class LazyFrames:
         """The number of frames."""
         return len(self.frames)
 
-    def __getitem__(self, n: int) -> NDArray[Any]:
+    def make(self, n: int) -> NDArray[Any]:
         """Decode frame n."""
         return _as_type(self.frames[n].decode(), self.dtype)
 
