@@ -1,6 +1,6 @@
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +73,16 @@ def check_damaged(
         return errors
 
     return said
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Three noise-textured scenes in the packed form of `dualfocus render`."""
+    from dualfocus.rendering import dataset
+
+    folder = tmp_path_factory.mktemp("rendered")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "SHARD_SIZE", 3)
+        patch.setattr(dataset, "_pool", dataset.TexturePool(None))
+        dataset._write_shard(folder, 0, 0, 48, (5, 5))
+        yield folder

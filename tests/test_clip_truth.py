@@ -7,7 +7,7 @@ import torch
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
 from test_datasets import make_nyu
-from test_training import write_stack
+from training_runs import write_stack
 
 from dualfocus.training.batches import BatchDataset
 from dualfocus.training.config import DataConfig, SourceConfig, ValidationConfig

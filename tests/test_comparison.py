@@ -8,7 +8,7 @@ import yaml
 
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
-from test_training import write_stack
+from training_runs import write_stack
 
 from dualfocus.benchmarks.comparison import Comparison, compare, merge, read_comparison, run_folder, table
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_datasets import make_nyu
-from test_training import write_stack
+from training_runs import write_stack
 
 from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.datasets import NyuLabelled, StackFolders

@@ -7,7 +7,7 @@ import torch
 
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
-from test_training import SMALL, settings, write, write_stack
+from training_runs import SMALL, settings, write, write_stack
 
 from dualfocus.models import build_network
 from dualfocus.models.weights import load_weights, save_weights

@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
-from test_training import settings, write, write_stack
+from training_runs import settings, write, write_stack
 
 from dualfocus.cli import main
 from dualfocus.models.weights import load_weights

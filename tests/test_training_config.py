@@ -1,0 +1,73 @@
+"""The training configuration: strict, and every mistake named."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from training_runs import settings, write
+
+pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
+
+from dualfocus.models import NETWORKS, build_network
+from dualfocus.training.config import read_config
+from dualfocus.training.loop import train
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            ({"sead": 1}, "sead"),
+            ({"optimiser": {"learning_rat": 1e-3}}, r"optimiser\.learning_rat"),
+            ({"optimiser": {"learning_rate": -1}}, r"optimiser\.learning_rate"),
+            ({"model": {"name": "dualfocus-xl"}}, r"model\.name"),
+            ({"budget": {}}, r"budget\.steps"),
+            ({"data": {"sources": []}}, r"data\.sources"),
+            ({"data": {"sources": [{"kind": "films"}]}}, r"data\.sources\.0\.kind"),
+            ({"data": {"sources": [{"kind": "stacks", "path": "no/such/folder"}]}}, "no/such/folder"),
+            ({"data": {"sources": [{"kind": "procedural"}], "planes": [1, 4]}}, r"data\.planes"),
+            ({"data": {"sources": [{"kind": "procedural"}], "planes": [5, 4]}}, r"data\.planes"),
+            ({"precision": "fp8"}, "precision"),
+        ],
+    )
+    def test_mistakes_are_named(self, tmp_path, change, named):
+        path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}) | change)
+        with pytest.raises(ValueError, match=f"config.yaml: .*{named}") as caught:
+            read_config(path)
+        assert "\n" not in str(caught.value)
+
+    def test_off_needs_no_quotes(self, tmp_path):
+        path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
+        text = path.read_text().replace("options:", "options:\n    spatial: off")
+        path.write_text(text)
+        assert read_config(path).model.options["spatial"] == "off"
+
+    @pytest.mark.parametrize("content", ["", "just text", "a: [1", "- 1"])
+    def test_not_a_mapping(self, tmp_path, content):
+        path = tmp_path / "config.yaml"
+        path.write_text(content)
+        with pytest.raises(ValueError, match="config.yaml"):
+            read_config(path)
+        with pytest.raises(ValueError, match="absent.yaml"):
+            read_config(tmp_path / "absent.yaml")
+
+    @pytest.mark.parametrize("name", NETWORKS)
+    def test_the_shipped_configurations_are_valid(self, name, monkeypatch):
+        monkeypatch.setattr(Path, "exists", lambda _: True)  # their data is made by the user
+        config = read_config(Path(__file__).parents[1] / "configs" / f"{name}.yaml")
+        assert config.model.name == name and config.budget.minutes and config.validation.sources
+        with torch.device("meta"):
+            build_network(name, config.model.options)
+
+    @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
+    def test_a_time_limit_that_is_none(self, tmp_path, minutes):
+        path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
+        with pytest.raises(ValueError, match="time limit"):
+            train(path, time_limit=minutes)
+        assert not (tmp_path / "run").exists()
+
+    def test_a_wrong_network_option_is_named(self, tmp_path):
+        content = settings(tmp_path, {"kind": "procedural"}, model={"options": {"spatail": "off"}})
+        with pytest.raises(ValueError, match="spatail"):
+            train(write(tmp_path / "config.yaml", content))
+        assert not (tmp_path / "run").exists()
