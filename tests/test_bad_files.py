@@ -1,0 +1,120 @@
+"""One sentence for each bad file, folder, size and distance, which names it."""
+
+import io
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from photo_folders import H, W, picture, write_folder
+from PIL import Image
+
+from dualfocus.readers import load_stack
+
+
+def test_bad_folders_and_lists(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ValueError, match=rf"{tmp_path.name}: no images .*\.jpg, .*\.tif"):
+        load_stack(tmp_path)
+    with pytest.raises(ValueError, match="gone: no such file"):
+        load_stack(tmp_path / "gone")
+    with pytest.raises(ValueError, match="notes.txt: not a supported image"):
+        load_stack(tmp_path / "notes.txt")
+    with pytest.raises(ValueError, match="no files were given"):
+        load_stack([])
+    for source in (None, 5, [None], [tmp_path, 5]):
+        with pytest.raises(ValueError, match="not a path or a list of paths"):
+            load_stack(source)
+    with pytest.raises(ValueError, match="aaa: no such file"):
+        load_stack("a" * 300)
+    write_folder(tmp_path, ["only.jpg"])
+    with pytest.raises(ValueError, match="only.jpg: this file is given twice"):
+        load_stack([tmp_path / "only.jpg", tmp_path / ".." / tmp_path.name / "only.jpg"])
+    for source in (tmp_path, tmp_path / "only.jpg"):
+        with pytest.raises(ValueError, match="one photograph alone: a focal stack is at least two photographs"):
+            load_stack(source)
+    with pytest.raises(ValueError, match="a folder among the files"):
+        load_stack([tmp_path / "only.jpg", tmp_path])
+    tifffile.imwrite(tmp_path / "z.tif", np.zeros((5, H, W), np.uint8))
+    with pytest.raises(ValueError, match="z.tif: holds 5 pages beside other files"):
+        load_stack(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("focus", "words"),
+    [
+        ("1,2", "2 focus distances for 3 images"),
+        ("1,2,far", "'far' is not a number"),
+        ("1,,2", "'' is not a number"),
+        ("1,2,nan", "nan of image 2"),
+        ("1,-2,3", "-2 m of image 1"),
+        ([1, 1, 2], "images 0 and 1 have the same"),
+        (0.5, "for 3 images"),
+    ],
+)
+def test_bad_focus(tmp_path, focus, words):
+    write_folder(tmp_path, ["a.png", "b.png", "c.png"])
+    with pytest.raises(ValueError, match=words):
+        load_stack(tmp_path, focus=focus)
+    with pytest.raises(ValueError, match="unknown unit 'furlong'"):
+        load_stack(tmp_path, unit="furlong")
+
+
+def test_unequal_sizes_name_both_files(tmp_path):
+    write_folder(tmp_path, ["a.png"])
+    write_folder(tmp_path, ["b.png"], size=(W, H + 1))
+    with pytest.raises(ValueError, match=f"b.png is {W} x {H + 1} pixels but a.png is {W} x {H}"):
+        load_stack(tmp_path)
+
+
+def test_text_named_png(tmp_path):
+    write_folder(tmp_path, ["a.png"])
+    (tmp_path / "b.png").write_text("this is no picture")
+    with pytest.raises(ValueError, match="b.png: not an image that can be read"):
+        load_stack(tmp_path)
+    (tmp_path / "b.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="b.png: not an image that can be read"):
+        load_stack(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "png16", "bmp", "webp", "tif", "zlib.tif", "lzw.tif"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_cut_off_files_are_named(tmp_path, kind, share):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    suffix = "png" if kind == "png16" else kind.split(".")[-1]
+    buffer = io.BytesIO()
+    if kind == "png16":
+        buffer.write(cv2.imencode(".png", noise.astype(np.uint16) * 257)[1].tobytes())
+    elif suffix == "tif":
+        compression = {"zlib.tif": "tiff_adobe_deflate", "lzw.tif": "tiff_lzw"}.get(kind)
+        Image.fromarray(noise).save(buffer, "TIFF", compression=compression)
+    else:
+        Image.fromarray(noise).save(buffer, {"jpg": "JPEG"}.get(suffix, suffix))
+    data = buffer.getvalue()
+    (tmp_path / f"a.{suffix}").write_bytes(data)
+    (tmp_path / f"b.{suffix}").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ValueError, match=rf"b\.{suffix}") as caught:
+        load_stack(tmp_path)[1]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.98])
+@pytest.mark.parametrize("imagej", [False, True])
+def test_cut_off_z_stack(tmp_path, share, imagej):
+    pages = np.stack([picture(n)[..., 0] for n in range(8)])
+    tifffile.imwrite(tmp_path / "z.tif", pages, imagej=imagej)
+    data = (tmp_path / "z.tif").read_bytes()
+    (tmp_path / "z.tif").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ValueError, match="z.tif"):
+        load_stack(tmp_path / "z.tif")
+    call = f"load_stack({str(tmp_path / 'z.tif')!r})"
+    code = f"from dualfocus.readers import load_stack\ntry: {call}\nexcept ValueError: pass"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr == b""
+
+
+def test_unsupported_samples(tmp_path):
+    tifffile.imwrite(tmp_path / "z.tif", np.zeros((5, H, W), np.int32))
+    with pytest.raises(ValueError, match="z.tif: samples of type int32"):
+        load_stack(tmp_path / "z.tif")
