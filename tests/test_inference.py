@@ -11,6 +11,7 @@ from dualfocus.inference.confidence_map import measured_confidence
 from dualfocus.inference.resizing import guided_upsample, working_size
 from dualfocus.inference.smoothing import smooth_within_surfaces
 from dualfocus.inference.torch_model import DepthModel, load_model
+from dualfocus.models import build_network
 from dualfocus.models.output import FocusOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
@@ -194,6 +195,9 @@ def test_large_photographs_are_looked_at_twice(models):
     assert model.sizes((256, 256), 5) == [(256, 256)]  # as large as the scenes it was trained on
     counts = {n: len(model.sizes((480, 640), n)) for n in (2, 12, 13, 24, 25, 200)}
     assert counts == {2: 2, 12: 2, 13: 1, 24: 1, 25: 2, 200: 2}
+    for looks in (1, 2):  # what the weights say of themselves counts
+        own = DepthModel("dualfocus-xs", build_network("dualfocus-xs"), torch.device("cpu"), {"looks": looks})
+        assert len(own.sizes((480, 640), 5)) == looks
     (height, width), second = model.sizes((6000, 8000), 5)  # memory and time
     assert height * width == pytest.approx(windows.WORKING_PIXELS, rel=1e-3)
     assert second == pytest.approx((height / 2, width / 2), abs=1)

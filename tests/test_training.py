@@ -65,13 +65,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, rendered, monkey
 def trained(tmp_path_factory, rendered) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     source = {"kind": "rendered", "path": str(rendered), "licence": "CC0"}
-    return train(write(folder / "config.yaml", settings(folder, source, seed=7)))
+    return train(write(folder / "config.yaml", settings(folder, source, seed=7, looks=1)))
 
 
 def test_the_record_says_how_the_weights_were_made(trained):
     network, record = load_weights(trained)
     assert network.config.surfaces == 3
-    assert record["steps"] == 5 and record["seed"] == 7 and record["precision"] == "no"
+    assert record["steps"] == 5 and record["seed"] == 7 and record["looks"] == 1 and record["precision"] == "no"
     assert record["data"][0]["licence"] == "CC0" and record["data"][0]["kind"] == "rendered"
     assert {"rmse", "mae", "mae_spacings"} <= record["validation"].keys()
     assert (np.diff(record["confidence_map"]["measured"]) > 0).all()

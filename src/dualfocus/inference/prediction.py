@@ -34,7 +34,7 @@ class Predictor(ABC):
 
     Args:
         name: of the model.
-        record: of its weights; its ``coordinate`` and ``confidence_map`` are used.
+        record: of its weights; its ``coordinate``, ``confidence_map`` and ``looks`` are used.
         untrained: whether to warn that the weights are random.
     """
 
@@ -50,7 +50,8 @@ class Predictor(ABC):
 
         One where so many planes are fused at once that neighbours hardly differ: smaller, they look more alike still.
         """
-        if self.name in MODELS and not WINDOW < planes <= LONGEST:
+        looks = self.record.get("looks", 2 if self.name in MODELS else 1)
+        if looks == 2 and not WINDOW < planes <= LONGEST:
             return look_sizes(size, self.working_pixels(planes))
         return [working_size(size, self.working_pixels(planes))]
 

@@ -174,6 +174,7 @@ class TrainConfig(_Strict):
     precision: Literal["no", "bf16", "fp16"] = "no"
     checkpoint_minutes: float = Field(default=3.0, gt=0)
     initial_weights: Path | None = None
+    looks: Literal[1, 2] | None = None  # of `predict` at large photographs; null: as with the shipped weights
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     data: DataConfig

@@ -177,7 +177,7 @@ class Trainer:
             "coordinate": self.config.data.coordinate,
             "training": self.config.model_dump(mode="json", include={"loss", "optimiser"})
             | {"crop": self.config.data.crop, "planes": list(self.config.data.planes)},
-        }
+        } | ({} if self.config.looks is None else {"looks": self.config.looks})
 
     def _validate(self, log: TrainingLog) -> dict[str, float]:
         pictures = self.config.output / "pictures" / f"{self.step:06d}"
@@ -202,7 +202,8 @@ class Trainer:
 
     def _settings(self) -> dict[str, Any]:
         """What a run depends on from its first step to its last; its budget may grow, its learning rate change."""
-        whole = self.config.model_dump(mode="json", exclude={"output", "budget", "checkpoint_minutes", "validation"})
+        free = {"output", "budget", "checkpoint_minutes", "looks", "validation"}
+        whole = self.config.model_dump(mode="json", exclude=free)
         return _lasting(whole)
 
     def _restore(self, state: dict[str, Any]) -> None:
