@@ -127,6 +127,7 @@ class Predictor(ABC):
             the result, without timings.
         """
         stack = axis.stack
+        found = found._replace(confidence=self.calibrate(found.confidence, len(stack)))
         found = found._replace(coordinate=np.clip(self._even_out(found, len(stack)), 0, 1))
         image = compose(read, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
         return self._to_result(found, axis, image)
@@ -135,15 +136,14 @@ class Predictor(ABC):
         """The coordinate, smoothed; that of ``classical`` is, and its end planes stay exact: one may be at infinity."""
         if self.name == "classical":
             return found.coordinate
-        error = expected_error(self.calibrate(found.confidence, planes), planes)
-        return smooth_within_surfaces(found.coordinate, error)
+        return smooth_within_surfaces(found.coordinate, expected_error(found.confidence, planes))
 
     def _to_result(self, found: Maps, axis: FocusAxis, image: NDArray) -> DepthResult:
         stack, size = axis.stack, image.shape[:2]
         coordinate, work = found.coordinate, found.coordinate.shape
         if work != size:
             coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
-        confidence = enlarge(self.calibrate(found.confidence, len(stack)), size)
+        confidence = enlarge(found.confidence, size)
         depth, std = _to_depth(axis, coordinate, enlarge(found.std, size))
         valid = (confidence >= LEAST_CONFIDENCE) & np.isfinite(depth)
         if stack.common_region is not None:
