@@ -1,6 +1,6 @@
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,7 @@ def check_damaged(
 
 
 @pytest.fixture(scope="session")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three noise-textured scenes in the packed form of `dualfocus render`."""
     from dualfocus.rendering import dataset
 
@@ -85,4 +85,4 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(dataset, "SHARD_SIZE", 3)
         patch.setattr(dataset, "_pool", dataset.TexturePool(None))
         dataset._write_shard(folder, 0, 0, 48, (5, 5))
-        yield folder
+    return folder
