@@ -9,7 +9,7 @@ import pytest
 
 from dualfocus.alignment import align
 from dualfocus.inference import plane_reader
-from dualfocus.inference.plane_reader import PlaneReader
+from dualfocus.inference.plane_reader import PlaneReader, decode_first
 from dualfocus.readers import load_stack
 from dualfocus.readers.frames import LazyFrames
 from dualfocus.stack import FocalStack
@@ -109,6 +109,14 @@ def test_planes_begun_early_are_decoded_once(stack, decoded):
         stack.decode_ahead(n)
     read_all(stack, 1)
     assert sorted(decoded) == [(0, False), (1, False), (2, False), (3, False)]
+
+
+@pytest.mark.parametrize("fit", [0, 2, 9])
+def test_as_many_are_begun_as_are_kept(stack, decoded, fit, monkeypatch):
+    monkeypatch.setattr(plane_reader, "KEPT_BYTES", fit * IMAGES[0].nbytes)
+    decode_first(stack)
+    read_all(stack, 1)
+    assert decoded[: min(fit, 4)] == [(n, False) for n in (1, 2, 0, 3)][:fit] and len(decoded) == 4
 
 
 def test_a_stack_goes_to_another_process_whatever_was_begun(stack):

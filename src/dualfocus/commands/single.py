@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 Source = Path | list[Path]
 
-_AHEAD = 8  # planes: as many of twelve megapixels are decoded while a model is loaded
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -105,9 +103,10 @@ def predict_stack(
     check_output(out, overwrite)
     stack = settle_order(stack, settings.order)
     if model is None:
-        for n in stack.near_to_far[:_AHEAD]:  # importing torch takes a second and one core
-            stack.decode_ahead(n)
         from dualfocus.inference.loading import load_model
+        from dualfocus.inference.plane_reader import decode_first
+
+        decode_first(stack)  # importing torch takes a second, and one core
 
         model = load_model(settings.model, device=settings.device)
     aligned = align(stack, settings.align)

@@ -53,3 +53,10 @@ class PlaneReader:
     def _decode_ahead(self, n: int) -> None:
         if n not in self._kept and self.done < self.total:
             self.stack.decode_ahead(int(self.order[n]))
+
+
+def decode_first(stack: FocalStack) -> None:
+    """Begin to decode the planes that will be read first, as many as are kept, while something else is done."""
+    height, width = stack.size
+    for n in stack.near_to_far[: KEPT_BYTES // (3 * height * width * stack.dtype.itemsize)]:
+        stack.decode_ahead(int(n))
