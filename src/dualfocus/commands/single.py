@@ -107,7 +107,6 @@ def predict_stack(
         from dualfocus.inference.plane_reader import decode_first
 
         decode_first(stack)  # importing torch takes a second, and one core
-
         model = load_model(settings.model, device=settings.device)
     aligned = align(stack, settings.align)
     result = model.predict(aligned, progress=progress)
