@@ -251,7 +251,7 @@ def test_long_stacks_are_looked_at_twice(models):
 def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):
     model = load_model("classical", device="cpu")
     whole = model.predict(stack)
-    monkeypatch.setattr("dualfocus.inference.prediction.working_size", lambda size, pixels: (64, 64))
+    monkeypatch.setattr("dualfocus.inference.looks.working_size", lambda size, pixels: (64, 64))
     result = model.predict(stack)
     assert "worked at 64x64 and enlarged to 128x128" in result.warnings
     for values in (result.depth, result.std, result.confidence, result.valid, result.all_in_focus):

@@ -59,7 +59,7 @@ def models():
 def test_few_full_planes_are_alive(name, planes, models, monkeypatch):
     scene = render_stack(3, TexturePool(None), size=96, planes=planes)
     frames = CountingFrames(scene.images)
-    monkeypatch.setattr("dualfocus.inference.prediction.working_size", lambda size, pixels: (48, 48))
+    monkeypatch.setattr("dualfocus.inference.looks.working_size", lambda size, pixels: (48, 48))
     gc.collect()
     models[name].predict(CountingStack(frames))
     assert frames.most <= 2

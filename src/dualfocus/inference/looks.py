@@ -15,22 +15,27 @@ from numpy.typing import NDArray
 
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.resizing import enlarge, working_size
-from dualfocus.inference.windows import Size, expected_error, trust_in_fine
+from dualfocus.inference.windows import LONGEST, WINDOW, Size, expected_error, trust_in_fine
 
-MODELS = ("dualfocus-s",)
 LEAST_PIXELS = 65_536  # smaller photographs are as the training scenes are: one look at all of them
 
 
-def look_sizes(size: Size, most_pixels: int) -> list[Size]:
+def look_sizes(size: Size, most_pixels: int, planes: int, looks: int) -> list[Size]:
     """Heights and widths to look at, the larger one first.
+
+    One where so many planes are fused at once that neighbours hardly differ: smaller, they look more alike still.
 
     Args:
         size: of the photographs.
         most_pixels: of the larger one.
+        planes: N.
+        looks: 1 or 2, how many are best for the weights.
     """
     first = working_size(size, most_pixels)
     pixels = first[0] * first[1]
-    return [first] if pixels <= LEAST_PIXELS else [first, working_size(first, pixels // 4)]
+    if looks == 1 or pixels <= LEAST_PIXELS or WINDOW < planes <= LONGEST:
+        return [first]
+    return [first, working_size(first, pixels // 4)]
 
 
 def merge(fine: Maps, coarse: Maps, confidence: tuple[NDArray, NDArray], planes: int) -> Maps:

@@ -14,11 +14,11 @@ from dualfocus.inference.all_in_focus import Place, compose, spread
 from dualfocus.inference.axis import FocusAxis
 from dualfocus.inference.confidence_map import measured_confidence
 from dualfocus.inference.long_stack import Maps
-from dualfocus.inference.looks import MODELS, look_sizes, merge
+from dualfocus.inference.looks import look_sizes, merge
 from dualfocus.inference.plane_reader import PlaneReader, Progress
-from dualfocus.inference.resizing import enlarge, guided_upsample, shrink, working_size
+from dualfocus.inference.resizing import enlarge, guided_upsample, shrink
 from dualfocus.inference.smoothing import smooth_within_surfaces
-from dualfocus.inference.windows import LONGEST, WINDOW, Size, expected_error, plane_position
+from dualfocus.inference.windows import Size, expected_error, plane_position
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
 
@@ -46,14 +46,9 @@ class Predictor(ABC):
         """Most pixels of a plane that the model works at, for memory or time."""
 
     def sizes(self, size: Size, planes: int) -> list[Size]:
-        """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``.
-
-        One where so many planes are fused at once that neighbours hardly differ: smaller, they look more alike still.
-        """
-        looks = self.record.get("looks", 2 if self.name in MODELS else 1)
-        if looks == 2 and not WINDOW < planes <= LONGEST:
-            return look_sizes(size, self.working_pixels(planes))
-        return [working_size(size, self.working_pixels(planes))]
+        """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``."""
+        looks = self.record.get("looks", 2 if self.name == "dualfocus-s" else 1)
+        return look_sizes(size, self.working_pixels(planes), planes, looks)
 
     @abstractmethod
     def reads(self, planes: int) -> int:
