@@ -6,90 +6,31 @@ The expected figures are worked out here from the data sets' own files, apart fr
 import csv
 import json
 import math
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
-from types import SimpleNamespace
 
 import cv2
-import h5py
 import numpy as np
 import OpenEXR
 import pytest
+from known_predictions import (
+    BF,
+    bump,
+    ddff_truths,
+    evaluate,
+    fod_truths,
+    hammer_truths,
+    infinigen_truths,
+    mat_truths,
+    npy_truths,
+    nyu_truths,
+    predictions,
+    stereo_truths,
+    zedd_truths,
+)
 from PIL import Image
-from scipy import ndimage
 
-from dualfocus import cli
-from dualfocus.benchmarks.measure import measure
-from dualfocus.benchmarks.protocol import Range
-from dualfocus.benchmarks.protocols import FIXED_DISTANCES_M, PROTOCOLS, open_dataset
-from dualfocus.datasets import Ddff12, Sample
-from dualfocus.inference.torch_model import load_model
-from dualfocus.stack import FocalStack
-
-BF = 0.1412375658
-
-
-def nyu_truths(root, names):
-    folder = root / "official_splits" / "test"
-    for name in names:
-        stem = name.replace("rgb_", "sync_depth_")
-        yield np.array(Image.open(folder / f"{stem}.png"))[48:432, 64:576] / 1000
-
-
-def fod_truths(root, names):
-    for name in names:
-        with OpenEXR.File(str(root / "fs_6" / f"{name}Dpt.exr"), separate_channels=True) as file:
-            yield file.channels()["R"].pixels.astype(np.float64)
-
-
-def mat_truths(root, names):
-    with h5py.File(root / "nyu_depth_v2_labeled.mat") as file:
-        for name in names:
-            yield file["rawDepths"][int(name)].T[48:432, 64:576].astype(np.float64)
-
-
-def ddff_truths(root, names):
-    (path,) = root.glob("*.h5")
-    with h5py.File(path) as file:
-        for name in names:
-            yield file["disp_val"][int(name.removeprefix("val-"))].astype(np.float64)
-
-
-def npy_truths(root, names):
-    for name in names:
-        (path,) = root.rglob(f"{name}.npy")
-        yield np.load(path, allow_pickle=True).item()["gt"].astype(np.float64)
-
-
-def hammer_truths(root, names):
-    for name in names:
-        with Image.open(root / "HAMMER" / name / "depth.png") as image:
-            near, far, level = float(image.info["near"]), float(image.info["far"]), np.array(image).astype(float)
-        depth = np.exp(np.log(near) + (level - 1) / 65533 * np.log(far / near))
-        yield np.where((level > 0) & (level < 65535), depth, 0)
-
-
-def stereo_truths(root, names):
-    for name in names:
-        (folder,) = root.rglob(name)
-        with OpenEXR.File(str(folder / "disp.exr"), separate_channels=True) as file:
-            yield file.channels()["Y"].pixels.astype(np.float64)
-
-
-def zedd_truths(root, names):
-    rows, columns = (np.floor((np.arange(n) + 0.5) * m / n).astype(int) for n, m in ((480, 1216), (720, 1824)))
-    for name in names:
-        depth = np.load(root / "val" / name / "gt" / "depth.npy")[rows][:, columns[40:680]]
-        yield np.nan_to_num(depth.astype(np.float64))
-
-
-def infinigen_truths(root, names):
-    for name in names:
-        depth = np.load(root / name / "depth.npy").astype(np.float64)
-        yield np.where(depth < np.inf, depth, 0)
-
+from dualfocus.benchmarks.protocols import PROTOCOLS, open_dataset
 
 # protocol, its fixture, the truths in its space, the pixels that count, an error to add
 CASES = [
@@ -109,33 +50,6 @@ CASES = [
     ("flyingthings3d/aif-n15", "flyingthings3d", stereo_truths, lambda t: (t >= 10) & (t <= 100), 1.0),
     ("middlebury/aif-n15", "middlebury", stereo_truths, lambda t: (t >= 10) & (t <= 60), 1.0),
 ]
-
-
-def predictions(folder, names, truths, change):
-    for name, truth in zip(names, truths, strict=True):
-        path = folder / f"{name}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, change(truth))
-
-
-def evaluate(protocol, data, out, *systems):
-    code = cli.main(["evaluate", *systems, "--protocol", protocol, "--data", str(data), "-o", str(out)])
-    assert code == 0
-    summary = json.loads((out / "summary.json").read_text())
-    return {name: found["mean"] for name, found in summary["models"].items()}
-
-
-def bump(error, mask):
-    """By scipy's filters: two Scharr derivatives each way, not halved, clipped at 0.05, percent."""
-    smooth, slope = np.array([3, 10, 3]) / 16, np.array([1, 0, -1])
-
-    def derivative(image, axis):
-        along = ndimage.correlate1d(image, slope, axis=axis, mode="reflect")
-        return ndimage.correlate1d(along, smooth, axis=1 - axis, mode="reflect")
-
-    first = [derivative(error, axis) for axis in (0, 1)]
-    second = sum(derivative(d, axis) ** 2 for d in first for axis in (0, 1))
-    return 100 * np.minimum(np.sqrt(second), 0.05)[mask].mean()
 
 
 @pytest.mark.parametrize(("protocol", "fixture", "read", "counts", "error"), CASES)
@@ -309,157 +223,3 @@ def test_as_a_subprocess_and_resumed(benchmark_data, tmp_path):
     np.save(tmp_path / "p" / "000401.npy", np.ones((256, 256)))
     refused = subprocess.run(command, capture_output=True, text=True)
     assert refused.returncode == 2 and "other weights of files:p" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda p: (p / "000401.npy").unlink(), "1 of 2 predictions are missing, first 000401.npy"),
-        (lambda p: shutil.rmtree(p), "no such folder of predictions"),
-        (lambda p: (p / "000400.npy").write_bytes(b"\x93NUMPY"), "000400.npy: cannot be read as a .npy array"),
-        (lambda p: np.save(p / "000400.npy", np.ones((4, 5))), "000400.npy: is (4, 5) float64"),
-    ],
-)
-def test_a_spoilt_prediction_folder_is_one_line(benchmark_data, tmp_path, capsys, spoil, message):
-    root = benchmark_data("fod500")
-    names = ["000400", "000401"]
-    predictions(tmp_path / "p", names, list(fod_truths(root, names)), lambda t: t)
-    spoil(tmp_path / "p")
-    command = ["evaluate", f"files:{tmp_path / 'p'}", "--protocol", "fod500/dfv", "--data", str(root)]
-    assert cli.main([*command, "-o", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-    if spoil is not None and "missing" in message:  # only what is measured must be there
-        assert cli.main([*command, "-o", str(tmp_path / "some"), "--limit", "1"]) == 0
-
-
-@pytest.mark.parametrize(
-    ("protocol", "file", "message"),
-    [
-        ("ddff12/dfv-n5", "my_ddff_trainVal.h5", "not a whole HDF5 file"),
-        ("nyu/hybriddepth-n5", "nyu_depth_v2_labeled.mat", "not a whole HDF5 file"),
-        ("fod500/dfv", "nowhere", "no such folder"),
-        ("arkitscenes/hybriddepth-n5", "nowhere", "no folder Validation"),
-        ("ddff12/dfv-n10", "nowhere", "no such file"),
-        ("ibims-1/f1.4-n5", "nowhere", "no such folder"),
-        ("diode/f1.4-n5", "nowhere", "no such folder"),
-        ("hammer/f1.4-n5", "nowhere", "no .index.txt"),
-        ("4d-light-field/aif-n10", "nowhere", "no such folder"),
-        ("middlebury/aif-n15", "nowhere", "no such folder"),
-        ("zedd/f2.8-n5", "nowhere", "no metadata.txt"),
-        ("infinigen/f1.4-n5", "nowhere", "no such folder"),
-        ("smartphone/wild-n10", "nowhere", "no scene"),
-        ("mobile-depth/n5", "nowhere", "no such folder"),
-    ],
-)
-def test_unusable_data_is_one_line(tmp_path, capsys, protocol, file, message):
-    if file != "nowhere":
-        (tmp_path / file).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    code = cli.main(["evaluate", "--protocol", protocol, "--data", str(tmp_path / file), "-o", str(tmp_path / "out")])
-    error = capsys.readouterr().err
-    assert code == 2 and message in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
-
-
-def test_half_a_download_is_one_line(benchmark_data, tmp_path):
-    root = tmp_path / "fs_6"
-    shutil.copytree(benchmark_data("fod500") / "fs_6", root)
-    depth = root / "000401Dpt.exr"
-    depth.write_bytes(depth.read_bytes()[:2000])
-    command = [sys.executable, "-m", "dualfocus", "evaluate", "classical", "--protocol", "fod500/dfv", "--data", root]
-    done = subprocess.run([*map(str, command), "-o", str(tmp_path / "out")], capture_output=True, text=True)
-    assert done.returncode == 2 and done.stdout == ""
-    assert "000401Dpt.exr: cannot be read as an EXR" in done.stderr and done.stderr.count("\n") == 1
-    depth.unlink()
-    (root / "000401_03All.tif").unlink()
-    done = subprocess.run([*map(str, command), "-o", str(tmp_path / "out")], capture_output=True, text=True)
-    assert done.returncode == 2 and "sample 000401 has 4 of 5 All.tif and 0 of 1" in done.stderr
-
-
-def test_a_damaged_block_of_an_hdf5_file_is_named(benchmark_data, tmp_path, capsys):
-    path = tmp_path / "my_ddff_trainVal.h5"
-    shutil.copy(benchmark_data("ddff12") / path.name, path)
-    with h5py.File(path) as file:
-        block = file["stack_val"].id.get_chunk_info_by_coord((1, 4, 0, 0, 0))
-    with path.open("r+b") as file:
-        file.seek(block.byte_offset + block.size // 3)
-        file.write(b"\xa5" * (block.size // 2))
-    command = ["evaluate", "classical", "--protocol", "ddff12/dfv-n5", "--data", str(path), "-o", str(tmp_path / "out")]
-    assert cli.main(command) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: {path}: ") and error.count("\n") == 1 and "https://" in error
-
-
-def test_ddff12_is_padded_as_dfv_does_and_cut_back(benchmark_data):
-    protocol = PROTOCOLS["ddff12/dfv-n5"]
-    sample = Ddff12(benchmark_data("ddff12"), planes=5)[0]
-    padded = protocol.padded(sample.stack)
-    assert padded.size == (384, 576) and padded.unit == "dioptre"
-    np.testing.assert_array_equal(padded[2][:383, :552], sample.stack[2])
-    np.testing.assert_array_equal(padded[2][383, :552], sample.stack[2][381])  # reflected about the last row
-    np.testing.assert_array_equal(padded[2][:383, 552:], sample.stack[2][:, 550:526:-1])
-    depth = np.full((384, 576), 3.0)
-    depth[383], depth[:, 552:] = 99, 99
-    compared = protocol.compare(sample, depth)
-    assert compared.prediction.shape == (383, 552)
-    np.testing.assert_allclose(compared.prediction, BF / 3)
-    np.testing.assert_allclose(compared.truth[compared.mask], BF / sample.truth[sample.mask], rtol=1e-6)
-    assert not compared.truth[~compared.mask].any()
-
-
-def test_stereo_sets_are_padded_with_black(benchmark_data):
-    protocol = PROTOCOLS["middlebury/aif-n15"]
-    sample = open_dataset(protocol, benchmark_data("middlebury"))[0]
-    padded = protocol.padded(sample.stack)
-    assert sample.stack.size == (277, 347) and padded.size == (288, 352)
-    np.testing.assert_array_equal(padded[7][:277, :347], sample.stack[7])
-    assert not padded[7][277:].any() and not padded[7][:, 347:].any()
-
-
-def test_a_model_under_a_padding_protocol(benchmark_data, tmp_path):
-    data = benchmark_data("ddff12")
-    command = ["evaluate", "classical", "--protocol", "ddff12/dfv-n5", "--data", str(data), "--limit", "1"]
-    assert cli.main([*command, "-o", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "summary.json").read_text())["models"]["classical"]["mean"]
-    protocol, sample = PROTOCOLS["ddff12/dfv-n5"], Ddff12(data, planes=5)[0]
-    result = load_model("classical").predict(protocol.padded(sample.stack))
-    disparity = BF / result.depth.astype(np.float64)
-    truth = np.divide(BF, sample.truth, out=np.zeros(sample.truth.shape), where=sample.mask)
-    error = (disparity[:383, :552] - truth)[sample.mask]
-    assert found["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-5)
-    spread = BF * result.std / result.depth.astype(np.float64) ** 2  # over the padding too
-    assert found["avg_unc"] == pytest.approx(spread.mean(), rel=1e-4)
-    assert 0 < found["avg_unc"] < 0.1
-
-
-def test_ranges_and_spaces():
-    ends = np.array([0.1, 0.5, 1.5])
-    assert Range(0.1, 1.5).holds(ends).tolist() == [False, True, False]
-    assert Range(0.1, 1.5, closed=True).holds(ends).all()
-    dioptres = replace(PROTOCOLS["stacks"], inverse=1.0)
-    np.testing.assert_array_equal(dioptres.carried(np.array([0.5, 4, np.inf])), [2, 0.25, 0])
-    np.testing.assert_allclose(dioptres.carried_std(np.array([0.5, 4]), np.array([0.01, 0.1])), [0.04, 0.1 / 16])
-
-
-def test_an_image_without_truth_counts_as_zeros_for_dfv_alone():
-    stack = FocalStack(np.zeros((3, 8, 9), np.uint8), [2, 1, 0.5], "dioptre")
-    nothing = np.zeros((8, 9), np.float32)
-    sample = Sample("a", stack, nothing, nothing > 0)
-    result = SimpleNamespace(depth=nothing + 1, valid=nothing == 0, confidence=nothing, std=nothing, unit="m")
-    figures, _ = measure(sample, result, PROTOCOLS["ddff12/dfv-n5"])
-    assert figures["mse"] == figures["delta1"] == figures["bump"] == 0
-    figures, _ = measure(sample, result, PROTOCOLS["ddff12/hybriddepth-n5"])
-    assert math.isnan(figures["mse"])  # and so leaves the mean
-
-
-def test_leaking_protocols_follow_each_image_and_fixed_ones_do_not(benchmark_data):
-    root = benchmark_data("nyu-bts")
-    leaking, fixed = (open_dataset(PROTOCOLS[f"nyu/{name}"], root) for name in ("hybriddepth-n10", "fixed-n5"))
-    assert [len(leaking[0].stack), len(fixed[0].stack)] == [10, 5]
-    for index in range(2):
-        sample = leaking[index]
-        known = sample.truth[sample.mask]
-        np.testing.assert_allclose(sample.stack.focus_distances[[0, -1]], [known.min(), known.max()], rtol=1e-6)
-        np.testing.assert_array_equal(fixed[index].stack.focus_distances, FIXED_DISTANCES_M)
-    for name, protocol in PROTOCOLS.items():
-        leaking = name.startswith(("nyu/hybriddepth", "arkitscenes", "ibims-1", "diode", "hammer"))
-        assert ("leaks" in protocol.focus_range) == leaking
