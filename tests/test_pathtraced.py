@@ -15,6 +15,7 @@ from dualfocus.datasets import StackFolders
 from dualfocus.rendering.fod import FOCUS_DISTANCES_M, make_fod_scene, write_fod
 from dualfocus.rendering.meshes import MeshLibrary, is_held_out, prepare
 from dualfocus.rendering.pathtraced import Body, ThinLens, TracedScene, trace_stack
+from dualfocus.rendering.rooms import make_room, write_rooms
 from dualfocus.rendering.textures import TexturePool
 
 CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 2) for z in (0, 1)], float)
@@ -113,6 +114,40 @@ def test_fod_scenes_stay_in_their_depths(catalogue):
             assert 0.1 < corners.min() and corners.max() < 3.0
             assert np.linalg.det(body.to_world[:3, :3]) > 0
         assert all(place[2] + radius < 0 for place, radius, _ in scene.lamps)  # behind the camera
+
+
+def test_rooms_lie_within_their_planes_and_half_of_them_are_bare(catalogue):
+    meshes, textures = MeshLibrary(catalogue, "all"), TexturePool(None)
+    planes, plain = set(), []
+    for seed in range(24):
+        shot = make_room(np.random.default_rng(seed), 128, meshes, textures)
+        near, far = shot.focus_distances[0], shot.focus_distances[-1]
+        assert list(shot.focus_distances) == sorted(set(shot.focus_distances))
+        planes.add(len(shot.focus_distances))
+        blur = 2 * shot.lens.aperture_radius * (1 / near - 1 / far) * shot.lens.focal_px
+        assert 0.6 < blur < 8  # 2.5 to 14 px in pictures twice as wide, planes a little nearer or farther
+        assert [body.name for body in shot.scene.bodies[:3]] == ["floor", "wall", "wall"]
+        for body in shot.scene.bodies[3:]:
+            depth = body.mesh.corners.reshape(-1, 3) @ body.to_world[2, :3] + body.to_world[2, 3]
+            assert near / 1.25 < depth.min() and depth.max() < far / 0.85
+        for place, radius, _ in shot.scene.lamps:
+            assert place[2] + radius < 0  # behind the camera
+        deviation = [float((body.texture / body.texture.mean(axis=(0, 1))).std()) for body in shot.scene.bodies]
+        plain.append(np.mean([value < 0.07 for value in deviation]))
+    assert len(planes) >= 6 and planes <= set(range(3, 11))
+    assert 6 <= sum(share > 0.45 for share in plain) <= 18
+
+
+def test_rooms_are_seeded_stacks_to_train_on(catalogue, tmp_path):
+    for name in ("a", "b"):
+        write_rooms(tmp_path / name, 1, 7, catalogue, split="all", width=64, samples=1)
+    for name in ("0.png", "2.png", "depth.png", "stack.json"):
+        assert (tmp_path / "a" / "0000" / name).read_bytes() == (tmp_path / "b" / "0000" / name).read_bytes()
+    sample = StackFolders(tmp_path / "a")[0]
+    assert sample.stack.size == (48, 64) and sample.mask.all()  # a floor and walls leave no hole
+    assert sample.truth.max() < 1.2 * sample.stack.focus_distances[-1]
+    with pytest.raises(ValueError, match="other options"):
+        write_rooms(tmp_path / "a", 1, 8, catalogue, split="all", width=64, samples=1)
 
 
 def test_a_set_is_resumable_seeded_and_readable(catalogue, tmp_path):

@@ -9,7 +9,7 @@ import typer
 
 from dualfocus.commands.console import progress_bar
 
-KINDS = ("procedural", "fod", "pathtraced", "fixture")
+KINDS = ("procedural", "rooms", "fod", "pathtraced", "fixture")
 
 
 def render(
@@ -17,8 +17,8 @@ def render(
     kind: Annotated[
         str,
         typer.Argument(
-            help="procedural; fod: path-traced in the manner of FoD500; pathtraced: the benchmark;"
-            " fixture: a tiny data set to test with."
+            help="procedural; rooms: path-traced, to train on; fod: path-traced in the manner of FoD500;"
+            " pathtraced: the benchmark; fixture: a tiny data set to test with."
         ),
     ] = "procedural",
     name: Annotated[str | None, typer.Argument(help="fixture: nyu-bts, fod500, ddff12, ... of which data set.")] = None,
@@ -30,7 +30,7 @@ def render(
     textures: Annotated[Path | None, typer.Option(help="Folder of images; noise textures without.")] = None,
     split: Annotated[str, typer.Option(help="Which textures and meshes: train, held_out or all.")] = "train",
     size: Annotated[
-        int | None, typer.Option(min=16, help="Side of procedural pictures, 160; width of pathtraced ones, 256.")
+        int | None, typer.Option(min=16, help="Side of procedural pictures, 160; width of rooms and pathtraced, 256.")
     ] = None,
     planes: Annotated[tuple[int, int], typer.Option(metavar="LEAST MOST", help="Planes of a procedural stack.")] = (
         2,
@@ -38,9 +38,9 @@ def render(
     ),
     workers: Annotated[int, typer.Option(min=1, help="Processes of procedural rendering.")] = 1,
     meshes: Annotated[
-        Path | None, typer.Option(help="fod, pathtraced: folder of the Sweet Home 3D catalogues (.sh3f).")
+        Path | None, typer.Option(help="rooms, fod, pathtraced: folder of the Sweet Home 3D catalogues (.sh3f).")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="fod, pathtraced: paths a pixel.")] = 24,
+    samples: Annotated[int, typer.Option(min=1, help="rooms, fod, pathtraced: paths a pixel.")] = 24,
 ) -> None:
     """Render focal stacks, to train on or to measure with."""
     from dualfocus.outputs import check_output
@@ -64,13 +64,18 @@ def render(
                 *(out, stacks, seed, meshes, size or 256, samples),
                 progress=lambda done, total: report(done, total, ""),
             )
+        elif kind == "rooms":
+            from dualfocus.rendering.rooms import write_rooms
+
+            write_rooms(
+                *(out, stacks, seed, _catalogues(kind, meshes), textures, split, size or 256, samples),
+                progress=lambda done, total: report(done, total, ""),
+            )
         elif kind == "fod":
             from dualfocus.rendering.fod import write_fod
 
-            if meshes is None:
-                raise ValueError("fod scenes need --meshes, the folder of the Sweet Home 3D furniture catalogues")
             write_fod(
-                *(out, stacks, seed, meshes, textures, split, samples),
+                *(out, stacks, seed, _catalogues(kind, meshes), textures, split, samples),
                 progress=lambda done, total: report(done, total, ""),
             )
         else:
@@ -89,3 +94,9 @@ def render(
                 progress=lambda done, rate: report(done, max(stacks, done), f"{rate:.1f} a second"),
             )
     typer.echo(f"{stacks} stacks in {out}")
+
+
+def _catalogues(kind: str, meshes: Path | None) -> Path:
+    if meshes is None:
+        raise ValueError(f"{kind} scenes need --meshes, the folder of the Sweet Home 3D furniture catalogues")
+    return meshes
