@@ -44,13 +44,13 @@ def serve(host: str, port: int, settings: Settings, limits: Limits, example: Pat
 
     from dualfocus.inference.loading import load_model
 
-    model = load_model(settings.model, device=settings.device)
+    model = load_model(settings.model, device=settings.device, precision=settings.precision)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as an interrupt: through the end of the block below
     with tempfile.TemporaryDirectory(prefix="dualfocus-app-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # uploads too
 
         def predict(files: list[Path], load: dict[str, Any], progress: Callable[[int, int, str], None]) -> Answer:
-            chosen = Settings(settings.model, settings.device, load)
+            chosen = Settings(settings.model, settings.device, settings.precision, load)
             return answer(files, chosen, model, Path(folder), limits, progress)
 
         page = build(predict, example)

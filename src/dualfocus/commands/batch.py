@@ -60,7 +60,8 @@ def predict_batch(
         raise ValueError("--cluster and --workers are for --engine ray")
     # an earlier batch is removed when this one begins, so what is wrong for every stack is refused before
     check_settings(settings)
-    load_cached(settings.model, "cpu" if engine == "ray" else settings.device)  # Ray's machines have the device
+    here = "cpu" if engine == "ray" else settings.device  # Ray's machines have the device
+    load_cached(settings.model, here, settings.precision)
     if not resume:
         _check_any(stacks, settings)
     with contextlib.ExitStack() as held:
@@ -90,7 +91,7 @@ def run_job(source: Path, out: Path, settings: Settings, overwrite: bool) -> Out
     """Predict one stack of a batch; an error becomes part of the outcome, because others may be fine."""
     started = time.perf_counter()
     try:
-        model = load_cached(settings.model, settings.device)
+        model = load_cached(settings.model, settings.device, settings.precision)
         result = predict_stack(source, out, settings, overwrite, model)
         outcome: Outcome = {"status": "done", "summary": summary(result), "warnings": result.warnings}
     except (ValueError, OSError) as error:
@@ -101,11 +102,11 @@ def run_job(source: Path, out: Path, settings: Settings, overwrite: bool) -> Out
 
 
 @lru_cache(maxsize=1)
-def load_cached(model: str, device: str) -> Predictor:
+def load_cached(model: str, device: str, precision: str) -> Predictor:
     """The model, loaded once in a process."""
     from dualfocus.inference.loading import load_model
 
-    return load_model(model, device=device)
+    return load_model(model, device=device, precision=precision)
 
 
 def _check_any(stacks: Sequence[Path], settings: Settings) -> None:

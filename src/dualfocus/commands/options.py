@@ -12,6 +12,9 @@ DEMO_STACK = Path(__file__).parents[1] / "samples" / "desk"
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a .safetensors file.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help="fp32; bf16, faster where the processor has it; auto: bf16 only there.")
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Write among files that are not ours.", rich_help_panel="Output")
 ]

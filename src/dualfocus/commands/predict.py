@@ -17,6 +17,7 @@ from dualfocus.commands.options import (
     ModelOption,
     OverwriteOption,
     PointsOption,
+    PrecisionOption,
 )
 from dualfocus.commands.single import Settings, calibration_settings, parse_formats, predict_one
 
@@ -27,6 +28,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")] = Path("dualfocus-demo"),
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     overwrite: OverwriteOption = False,
     points: PointsOption = False,
     also: AlsoOption = None,
@@ -34,7 +36,7 @@ def demo(
 ) -> None:
     """Depth of the focal stack that comes with the program."""
     keep_freed_memory()
-    predict_one(DEMO_STACK, out, Settings(model, device, {}, parse_formats(also, points), fov), overwrite)
+    predict_one(DEMO_STACK, out, Settings(model, device, precision, {}, parse_formats(also, points), fov), overwrite)
 
 
 def predict(
@@ -103,6 +105,7 @@ def predict(
     ] = "auto",
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     overwrite: OverwriteOption = False,
     points: PointsOption = False,
     also: AlsoOption = None,
@@ -136,7 +139,9 @@ def predict(
         "pixel_size": pixel_size,
         "frames": frames,
     }
-    settings = Settings(model, device, reading, parse_formats(also, points), fov, align, order, **calibration)
+    settings = Settings(
+        model, device, precision, reading, parse_formats(also, points), fov, align, order, **calibration
+    )
     batch = find_batch(stack)
     if batch is None:
         if resume or engine != "local":

@@ -29,6 +29,7 @@ class Settings:
     Attributes:
         model: name of a model, or a .safetensors file.
         device: auto, cpu, cuda or mps.
+        precision: auto, fp32 or bf16.
         load: keyword arguments of `load_stack`.
         also: further files, see `DepthResult.save`.
         fov: field of view in degrees, for them.
@@ -41,6 +42,7 @@ class Settings:
 
     model: str
     device: str = "auto"
+    precision: str = "auto"
     load: dict[str, Any] = field(default_factory=dict)
     also: tuple[str, ...] = ()
     fov: float | None = None
@@ -107,7 +109,7 @@ def predict_stack(
         from dualfocus.inference.plane_reader import decode_first
 
         decode_first(stack)  # importing torch takes a second, and one core
-        model = load_model(settings.model, device=settings.device)
+        model = load_model(settings.model, device=settings.device, precision=settings.precision)
     aligned = align(stack, settings.align)
     result = model.predict(aligned, progress=progress)
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))

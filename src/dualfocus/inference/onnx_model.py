@@ -57,7 +57,7 @@ class OnnxModel(Predictor):
             raise ValueError(f"{path}: ONNX Runtime cannot load it ({reason}); export it again") from None
         record = _read_record(path, self.session.get_modelmeta().custom_metadata_map)
         super().__init__(record["model"], record)
-        self.path, self.device = path, device
+        self.path, self.device, self.precision = path, device, record.get("precision", "fp32")
 
     def working_pixels(self, planes: int) -> int:
         """Most pixels of a plane that the graph takes."""

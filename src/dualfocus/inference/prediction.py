@@ -36,7 +36,12 @@ class Predictor(ABC):
         name: of the model.
         record: of its weights; its ``coordinate``, ``confidence_map`` and ``looks`` are used.
         untrained: whether to warn that the weights are random.
+
+    Attributes:
+        precision: in which it computes, see `load_model`.
     """
+
+    precision = "fp32"
 
     def __init__(self, name: str, record: dict[str, Any], untrained: bool = False) -> None:
         self.name, self.record, self.untrained = name, record, untrained
@@ -152,6 +157,7 @@ class Predictor(ABC):
             unit=stack.result_unit,
             focus_distances=stack.focus_distances,
             model=self.name,
+            precision=self.precision,
             warnings=[*stack.warnings, *self._warnings(size, work)],
             focus_unit=stack.unit,
             camera=stack.camera,

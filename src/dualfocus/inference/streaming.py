@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dualfocus.inference.arithmetic import computing
 from dualfocus.inference.axis import FocusAxis
 from dualfocus.inference.resizing import shrink
 from dualfocus.inference.staged import EncodedPlanes, from_output
@@ -70,7 +71,7 @@ class FocusStream:
         if not kept or not self._encoded:  # the stream begins, with images of whatever size
             self._encoded = self._caches(stack.size)
         self._planes = planes
-        with torch.inference_mode():
+        with computing(self.model.precision, self.model.device):
             working = stack[len(planes) - 1 if len(planes) > 1 else 0]
             for encoded in self._encoded:
                 working = shrink(working, encoded.size)
@@ -84,7 +85,7 @@ class FocusStream:
         sizes = self.model.sizes(stack.size, len(chosen))
         for encoded in self._encoded[: len(sizes)]:
             encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
-            with torch.inference_mode():
+            with computing(self.model.precision, self.model.device):
                 answers.append(from_output(encoded.run(chosen)))
         return self.model.finish(self.model.merge(answers, len(chosen)), axis, lambda n: stack[int(order[n])])
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.baselines import find_baseline
+from dualfocus.inference.arithmetic import choose_precision, computing
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.prediction import Planes, Predictor, to_array
 from dualfocus.inference.staged import estimate, reads, working_pixels
@@ -34,9 +35,18 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 class DepthModel(Predictor):
     """A model ready to use; make one with :func:`load_model`."""
 
-    def __init__(self, name: str, network: nn.Module, device: torch.device, record: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        device: torch.device,
+        record: dict[str, Any] | None,
+        precision: str = "fp32",
+    ) -> None:
         super().__init__(name, record or {}, untrained=record is None and name != "classical")
         self.device = device
+        chosen = choose_precision(precision, device)
+        self.precision = "fp32" if isinstance(network, Classical) else chosen
         self.network = network.eval()
         fold_norms(self.network)
         self.network.to(device)
@@ -52,7 +62,7 @@ class DepthModel(Predictor):
 
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
         """See :meth:`Predictor.estimate`."""
-        with torch.inference_mode():
+        with computing(self.precision, self.device):
             return estimate(self.network, lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
@@ -72,7 +82,10 @@ class DepthModel(Predictor):
 
 
 def load_model(
-    name: str | os.PathLike[str] = "dualfocus-s", device: str = "auto", weights: str | None = "default"
+    name: str | os.PathLike[str] = "dualfocus-s",
+    device: str = "auto",
+    weights: str | None = "default",
+    precision: str = "fp32",
 ) -> Any:
     """Load a model to run on torch; :func:`dualfocus.load_model` knows other backends, too.
 
@@ -81,9 +94,11 @@ def load_model(
             file, or a system of :func:`dualfocus.baselines.find_baseline`, e.g. ``depth-anything:FOLDER``.
         device: auto, cpu, cuda or mps.
         weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
+        precision: fp32, bf16 or auto, see :func:`dualfocus.load_model`.
 
     Raises:
-        ValueError: an unknown name, device or kind of weights, a bad file, or a network for which no weights ship.
+        ValueError: an unknown name, device, precision or kind of weights, a bad file, or a network for which no weights
+            ship.
     """
     if weights not in (None, "default"):
         raise ValueError(f"weights must be 'default' or None, not {weights!r}; give the path of a file as the model")
@@ -91,16 +106,16 @@ def load_model(
     if isinstance(name, (str, os.PathLike)) and (baseline := find_baseline(name, target)) is not None:
         return baseline
     if name == "classical":
-        return DepthModel(name, Classical(), target, None)
+        return DepthModel(name, Classical(), target, None, precision)
     if name not in NETWORKS:
         path = Path(name) if isinstance(name, (str, os.PathLike)) else None
         if path is None or path.suffix != ".safetensors":
             known = ", ".join(MODELS)
             raise ValueError(f"model {name!r} is unknown; choose {known} or the path of a .safetensors file")
         network, record = load_weights(path)
-        return DepthModel(record["model"], network, target, record)
+        return DepthModel(record["model"], network, target, record, precision)
     if weights is None:
-        return DepthModel(name, build_network(name), target, None)
+        return DepthModel(name, build_network(name), target, None, precision)
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
         raise ValueError(
@@ -108,7 +123,7 @@ def load_model(
             " .safetensors file it writes, or use weights=None for an untrained network"
         )
     network, record = load_weights(path)
-    return DepthModel(name, network, target, record)
+    return DepthModel(name, network, target, record, precision)
 
 
 def check_device(device: str) -> None:

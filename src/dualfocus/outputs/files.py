@@ -138,6 +138,7 @@ def _record(result: DepthResult, scale: float, offset: float) -> dict[str, Any]:
     return {
         MARK: __version__,
         "model": result.model,
+        "precision": result.precision,
         "width": width,
         "height": height,
         "unit": result.unit,

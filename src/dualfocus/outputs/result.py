@@ -36,6 +36,7 @@ class DepthResult:
         alignment: how the frames were registered, as `result.json` has it; None when `align` was not asked.
         images: names of the images, in the order of `focus_distances`, or in which an `index` counts them.
         calibration: how depth was made metric, see `calibration.calibrate`; None when it was not.
+        precision: "fp32", "bf16", or that of an ONNX file; "" where it is not known.
     """
 
     depth: NDArray[np.float32]
@@ -55,6 +56,7 @@ class DepthResult:
     alignment: dict[str, Any] | None = None
     images: list[str] = field(default_factory=list)
     calibration: dict[str, Any] | None = None
+    precision: str = ""
 
     @property
     def depth_range(self) -> tuple[float, float] | None:
