@@ -26,6 +26,7 @@ from dualfocus.commands import (
 )
 from dualfocus.commands.console import fail
 
+_INTERRUPTED = 130
 _EXTRAS = {
     "accelerate": "train",
     "tensorboard": "train",
@@ -64,8 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = program(
             args=None if arguments is None else list(arguments), prog_name="dualfocus", standalone_mode=False
         )
+        if code == _INTERRUPTED:  # so newer versions of typer say it
+            return fail("interrupted", _INTERRUPTED)
     except (typer.Abort, KeyboardInterrupt):
-        return fail("interrupted", 130)
+        return fail("interrupted", _INTERRUPTED)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

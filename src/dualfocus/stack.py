@@ -165,6 +165,11 @@ class FocalStack:
         if self.from_files:
             self._planes.decode_ahead(operator.index(n))
 
+    def forget(self) -> None:
+        """Drop the planes that were begun; for whoever has read enough, or has failed."""
+        if self.from_files:
+            self._planes.forget()
+
     @property
     def result_unit(self) -> str:
         """The unit of a depth map of this stack: m for metres and dioptres, else the stack's own."""

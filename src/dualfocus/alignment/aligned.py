@@ -132,6 +132,11 @@ class _WarpedFrames(LazyPlanes):
     def __len__(self) -> int:
         return len(self._placed)
 
+    def forget(self) -> None:
+        """Drop what was begun, here and in the stack that is registered."""
+        super().forget()
+        self._source.forget()
+
     def make(self, k: int) -> NDArray[Any]:
         """Frame k of those that are kept."""
         n, place = self._placed[k]

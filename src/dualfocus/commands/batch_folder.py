@@ -145,7 +145,10 @@ def _read_record(path: Path) -> dict[str, Any]:
     if not is_ours(path / RECORD):
         return {}
     record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-    return record if isinstance(record.get("stacks"), dict) else {}
+    stacks = record.get("stacks")
+    whole = isinstance(stacks, dict) and isinstance(record.get("settings", {}), dict)
+    whole = whole and all(isinstance(entry, dict) and {"source", "status"} <= entry.keys() for entry in stacks.values())
+    return record if whole else {}
 
 
 def _remove_temporary(path: Path) -> None:

@@ -109,7 +109,11 @@ def predict_stack(
         from dualfocus.inference.plane_reader import decode_first
 
         decode_first(stack)  # importing torch takes a second, and one core
-        model = load_model(settings.model, device=settings.device, precision=settings.precision)
+        try:
+            model = load_model(settings.model, device=settings.device, precision=settings.precision)
+        except BaseException:
+            stack.forget()
+            raise
     aligned = align(stack, settings.align)
     result = model.predict(aligned, progress=progress)
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))

@@ -97,10 +97,17 @@ def _natural(paths: list[Path]) -> list[Path]:
 
 
 def _is_multipage(path: Path) -> bool:
+    """Whether a file is a stack of its own: several planes, not a photograph with its thumbnail."""
     import tifffile
+
+    from dualfocus.readers.tiff import read_tiff_headers
 
     if path.suffix.lower() not in _TIFF_SUFFIXES:
         return False
+    try:
+        return len(read_tiff_headers(path, alone=True)) > 1
+    except ValueError:  # a channel has to be chosen, or the file is damaged
+        pass
     try:
         with tifffile.TiffFile(path) as tiff:
             return tiff.pages.is_multipage

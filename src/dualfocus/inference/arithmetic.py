@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
-PRECISIONS = ("auto", "fp32", "bf16")
+from dualfocus.inference.loading import check_precision
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
@@ -20,8 +20,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
     Raises:
         ValueError: another name, or bf16 on a device that torch has none for.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r} is unknown; choose {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
+    check_precision(precision)
     if precision == "bf16" and device.type not in ("cpu", "cuda"):
         raise ValueError(f"precision bf16: not available on {device.type}; use auto or fp32")
     if precision == "auto":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 BACKENDS = ("auto", "torch", "onnx")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def load_model(
@@ -36,16 +37,18 @@ def load_model(
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
+    check_precision(precision)
     is_onnx = isinstance(name, (str, os.PathLike)) and Path(name).suffix == ".onnx"
     if is_onnx and backend == "torch":
         raise ValueError(f"{name}: an .onnx file runs on ONNX Runtime; leave out the backend, or load the weights")
     if is_onnx or backend == "onnx":
-        from dualfocus.inference.onnx_model import OnnxModel, cached_export
+        from dualfocus.inference.onnx_model import OnnxModel, cached_export, choose_provider
 
         if weights != "default":
             raise ValueError("an ONNX model has its weights inside; leave out weights")
         if precision == "bf16":
             raise ValueError("an ONNX model has its precision inside: choose it with `dualfocus export --precision`")
+        choose_provider(device)  # before anything is exported
         return OnnxModel(Path(name) if is_onnx else cached_export(str(name)), device)
     try:
         from dualfocus.inference import torch_model
@@ -56,3 +59,9 @@ def load_model(
             f"{name} needs torch, which is not installed; without it, load a file written by `dualfocus export`"
         ) from None
     return torch_model.load_model(name, device, weights, precision)
+
+
+def check_precision(precision: str) -> None:
+    """Refuse what is not one of `PRECISIONS` (ValueError naming it)."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is unknown; choose {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")

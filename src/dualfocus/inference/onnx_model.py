@@ -35,15 +35,7 @@ class OnnxModel(Predictor):
     def __init__(self, path: Path, device: str = "auto") -> None:
         import onnxruntime
 
-        available = onnxruntime.get_available_providers()
-        if device not in ("auto", *_PROVIDERS):
-            raise ValueError(f"device {device!r}: ONNX Runtime is used on cpu or cuda; choose auto, cpu or cuda")
-        if device == "auto":
-            device = "cuda" if _PROVIDERS["cuda"] in available else "cpu"
-        if _PROVIDERS[device] not in available:
-            raise ValueError(
-                f"device {device}: not in this ONNX Runtime (pip install onnxruntime-gpu); use auto or cpu"
-            )
+        device = choose_provider(device)
         if not path.is_file():
             raise ValueError(f"{path}: no such file; write it with `dualfocus export -o {path}`")
         options = onnxruntime.SessionOptions()
@@ -118,6 +110,24 @@ def _read_record(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path}: its DualFocus record is damaged; export it again") from None
     return record
+
+
+def choose_provider(device: str) -> str:
+    """``cpu`` or ``cuda``, of auto, cpu or cuda.
+
+    Raises:
+        ValueError: another name, or a device that this ONNX Runtime was not built for.
+    """
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    if device not in ("auto", *_PROVIDERS):
+        raise ValueError(f"device {device!r}: ONNX Runtime is used on cpu or cuda; choose auto, cpu or cuda")
+    if device == "auto":
+        device = "cuda" if _PROVIDERS["cuda"] in available else "cpu"
+    if _PROVIDERS[device] not in available:
+        raise ValueError(f"device {device}: not in this ONNX Runtime (pip install onnxruntime-gpu); use auto or cpu")
+    return device
 
 
 def cached_export(name: str) -> Path:

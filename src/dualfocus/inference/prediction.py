@@ -86,9 +86,12 @@ class Predictor(ABC):
         sizes = self.sizes(stack.size, len(stack))
         started = time.perf_counter()
         planes = PlaneReader(stack, self.reads(len(stack)) + 1, progress)
-        found = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
-        estimated = time.perf_counter()
-        result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
+        try:
+            found = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
+            estimated = time.perf_counter()
+            result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
+        finally:
+            stack.forget()
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 

@@ -67,20 +67,29 @@ def plane_position(coordinate: NDArray, u: ArrayLike) -> NDArray[np.float32]:
 
 
 def window_share(place: NDArray[np.float32], parts: list[list[int]], number: int) -> NDArray[np.float32]:
-    """How much of each pixel comes from a window: linear between the centres of neighbouring windows, sum 1.
+    """How much of each pixel comes from a window: 1 in its middle, linear where it overlaps its neighbours, sum 1.
+
+    A window cannot answer with a plane that it does not hold, and knows those at its ends from one side only: so the
+    change is made in the middle half of what two windows share.
 
     Args:
         place: fractional plane index, any shape.
         parts: of :func:`cut_windows`.
         number: of the window.
     """
-    centres = [(part[0] + part[-1]) / 2 for part in parts]
     share = np.ones_like(place)
     if number > 0:
-        share = np.clip((place - centres[number - 1]) / (centres[number] - centres[number - 1]), 0, 1)
-    if number + 1 < len(centres):
-        share = share * np.clip((centres[number + 1] - place) / (centres[number + 1] - centres[number]), 0, 1)
+        share = _passed(place, parts[number - 1], parts[number])
+    if number + 1 < len(parts):
+        share = share * (1 - _passed(place, parts[number], parts[number + 1]))
     return share.astype(np.float32, copy=False)
+
+
+def _passed(place: NDArray[np.float32], before: list[int], after: list[int]) -> NDArray[np.float32]:
+    """How far each place is on its way from one window to the next, 0 to 1."""
+    first, last = after[0], before[-1]
+    half = max((last - first) / 4, 0.25)
+    return np.clip((place - (first + last) / 2 + half) / (2 * half), 0, 1)
 
 
 def expected_error(confidence: NDArray, planes: int) -> NDArray[np.float32]:

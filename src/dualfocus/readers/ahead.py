@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
 from typing import Any
 
 from numpy.typing import NDArray
+
+
+class NotAhead(BaseException):
+    """Raised in the thread by what only the caller's thread may do; no `except Exception` of a decoder catches it."""
+
+
+_here = threading.local()
+
+
+def decoding_ahead() -> bool:
+    """Whether this is a thread that decodes ahead, beside whatever the caller does meanwhile."""
+    return getattr(_here, "ahead", False)
 
 
 class LazyPlanes(ABC):
@@ -24,13 +37,21 @@ class LazyPlanes(ABC):
 
     def __getitem__(self, n: int) -> NDArray[Any]:
         """Plane n, made now unless it was begun; with whatever error its making raised."""
+        if self._ahead is not None and self._ahead.process != os.getpid():
+            self._ahead = None  # a fork: the thread stayed with the parent
         return self.make(n) if self._ahead is None else self._ahead.get(n)
 
     def decode_ahead(self, n: int) -> None:
         """Begin to make plane n in a thread; it stays in memory until it is asked for."""
-        if self._ahead is None:
+        if self._ahead is None or self._ahead.process != os.getpid():
             self._ahead = _Ahead(self)
         self._ahead.begin(n)
+
+    def forget(self) -> None:
+        """Drop what was begun and end the thread; for whoever has read enough, or has failed."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.process == os.getpid():
+            ahead.end()
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process, to which threads and locks cannot go."""
@@ -41,16 +62,29 @@ class _Ahead:
     """The planes of a sequence that were begun."""
 
     def __init__(self, planes: LazyPlanes) -> None:
-        self._planes, self._alone, self._thread = planes, Lock(), ThreadPoolExecutor(1)
+        self._planes, self._alone, self._thread = planes, threading.Lock(), ThreadPoolExecutor(1)
+        self.process = os.getpid()
         self._begun: dict[int, Future[NDArray[Any]]] = {}
 
     def begin(self, n: int) -> None:
         if n not in self._begun:
-            self._begun[n] = self._thread.submit(self._make, n)
+            self._begun[n] = self._thread.submit(self._make_ahead, n)
 
     def get(self, n: int) -> NDArray[Any]:
         begun = self._begun.pop(n, None)
-        return self._make(n) if begun is None else begun.result()
+        if begun is not None:
+            try:
+                return begun.result()
+            except NotAhead:
+                pass
+        return self._make(n)
+
+    def end(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _make_ahead(self, n: int) -> NDArray[Any]:
+        _here.ahead = True
+        return self._make(n)
 
     def _make(self, n: int) -> NDArray[Any]:
         with self._alone:

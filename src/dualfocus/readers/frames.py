@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import threading
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from dualfocus.readers.ahead import LazyPlanes
+from dualfocus.readers.ahead import LazyPlanes, NotAhead, decoding_ahead
 from dualfocus.readers.archive import File
 from dualfocus.stack import Camera
 
@@ -141,8 +142,9 @@ def optional_module(name: str, package: str, extra: str, file: File) -> Any:
 def naming(path: File, what: str) -> Iterator[None]:
     """Turn whatever a decoder raises into one ValueError line that names the file; what it only warns of is dropped."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with contextlib.nullcontext() if decoding_ahead() else warnings.catch_warnings():
+            if not decoding_ahead():  # filters are the process's: not to be changed beside the caller
+                warnings.simplefilter("ignore")
             yield
     except MemoryError as error:
         raise ValueError(f"{path}: the image is too large for the memory that is free") from error
@@ -160,8 +162,11 @@ def naming(path: File, what: str) -> Iterator[None]:
 def silence() -> Iterator[None]:
     """Keep what a C library prints of a damaged file (LibRaw, libtiff, FFmpeg) off stderr: our error says it.
 
-    The descriptor is the process's: the first thread inside redirects it, and the last one to leave restores it.
+    The descriptor is the process's: the first thread inside redirects it, and the last one to leave restores it. So
+    it is never done ahead, in a thread of which the caller knows nothing and while it may have something to say.
     """
+    if decoding_ahead():
+        raise NotAhead
     _silence.enter()
     try:
         yield
