@@ -9,7 +9,8 @@ from dualfocus.alignment.motion import Matrix
 from dualfocus.training.sources import TrainingStack
 
 _FAINT = 0.05  # share of the stacks
-_NOISY = 0.08
+_NOISY = 0.12
+_NOISE = (4.0, 45.0)  # deviation of theirs, in levels of 255
 _MOST_ZOOM = 0.03
 _RESIDUAL_PX = 0.12  # deviation of what a registration leaves, at the border of the picture
 
@@ -65,7 +66,7 @@ def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
         offset += images.mean() * (1 - gain)
     images = images * gain + offset
     if faint or noisy or rng.random() < 0.3:
-        noise = rng.uniform(4, 20) if noisy else rng.uniform(0, 4)
+        noise = np.exp(rng.uniform(*np.log(_NOISE))) if noisy else rng.uniform(0, 4)
         images += noise * rng.standard_normal(images.shape, dtype=np.float32)
     images = np.clip(np.rint(images), 0, 255).astype(np.uint8)
     coordinates, truth = stack.coordinates, stack.truth

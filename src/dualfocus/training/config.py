@@ -166,6 +166,13 @@ class ValidationConfig(_Strict):
     pictures: int = Field(default=4, ge=0)
 
 
+class TeacherConfig(_Strict):
+    """A trained network whose answers are learned as well as the truth, see :mod:`dualfocus.training.teacher`."""
+
+    weights: Path
+    weight: float = Field(default=1.0, gt=0)
+
+
 class TrainConfig(_Strict):
     """Everything a run depends on."""
 
@@ -177,6 +184,7 @@ class TrainConfig(_Strict):
     looks: Literal[1, 2] | None = None  # of `predict` at large photographs; null: as with the shipped weights
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
+    teacher: TeacherConfig | None = None
     data: DataConfig
     optimiser: OptimiserConfig = OptimiserConfig()
     budget: BudgetConfig

@@ -21,8 +21,9 @@ from dualfocus.training.calibrate import fit_confidence_map
 from dualfocus.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.log import TrainingLog
-from dualfocus.training.objective import Batch, network_input, objective
+from dualfocus.training.objective import Batch, depth_beta, network_input, objective
 from dualfocus.training.sources import open_source
+from dualfocus.training.teacher import Teacher, lesson
 from dualfocus.training.unblurred import SharpBatch, on_device
 from dualfocus.training.validate import Validation
 
@@ -70,13 +71,15 @@ class Trainer:
         self.initial: dict[str, Any] | None = None
         if config.initial_weights is not None:
             trained, record = load_weights(config.initial_weights)
-            self.initial = {key: record[key] for key in _ORIGIN if key in record}
+            self.initial = _origin(record)
             _load_into(network, trained.state_dict(), config.initial_weights)
         network = network.to(self.accelerator.device)
         use_channels_last(network)
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema), use_buffers=True)
         optimiser = torch.optim.AdamW(_parameter_groups(network, config.optimiser.weight_decay), lr=0.0)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
+        device = self.accelerator.device
+        self.teacher = config.teacher and Teacher(config.teacher, config.data.coordinate, device)
         self.validation = Validation(config.validation, config.seed, config.data.coordinate)
         self.step, self.elapsed, self.processor, self.waited = 0, 0.0, 0.0, 0.0
         for source in config.data.sources:
@@ -139,6 +142,11 @@ class Trainer:
         with self.accelerator.autocast():
             output = self.network(network_input(moved), moved["coordinates"])
         losses = objective(output, moved, self.config.loss)
+        if self.teacher:
+            with self.accelerator.autocast():
+                taught = self.teacher.answer(network_input(moved), moved["coordinates"])
+            away = lesson(output, taught, depth_beta(self.config.loss, moved["coordinates"].shape[1]))
+            losses = losses._replace(total=losses.total + self.teacher.weight * away)
         if not torch.isfinite(losses.total):  # one such step would poison the averaged weights
             raise ValueError(f"step {self.step}: the loss is not finite; lower optimiser.learning_rate and --resume")
         self.optimiser.zero_grad(set_to_none=True)
@@ -165,6 +173,7 @@ class Trainer:
         return {
             "data": data,
             "initial_weights": self.initial,  # null: from random numbers
+            "teacher": self.teacher and _origin(self.teacher.record),
             "steps": self.step,
             "minutes": round(self.elapsed / 60, 1),
             "processor_minutes": round(self.processor / 60, 1),  # of the training process, all its threads
@@ -223,6 +232,11 @@ class Trainer:
         self.step, self.elapsed, self.processor = state["step"], state["elapsed"], state["processor"]
         self.waited = state["waited"]
         torch.set_rng_state(state["random"])
+
+
+def _origin(record: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of the record of other weights that had a part in these."""
+    return {key: record[key] for key in _ORIGIN if key in record}
 
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
     valid = known & (batch["truth"] >= 0) & (batch["truth"] <= 1)
     aux = output.aux or {}
 
-    beta = config.beta * spacings if config.beta_unit == "range" else config.beta
+    beta = depth_beta(config, planes)
     depth = depth_loss(output.coordinate * spacings, truth, valid, beta)
     sides = aux["side_coordinates"].unbind(1) if "side_coordinates" in aux else ()
     for weight, side in zip(config.side, sides, strict=False):
@@ -84,6 +84,11 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
         error = (output.coordinate * spacings - truth).abs()
         confidence = 0.1 * confidence_loss(aux["confidence_logit"], error, 0.5, known)
     return total_loss(depth, spatial, focal, confidence, config.spatial, config.focal)
+
+
+def depth_beta(config: LossConfig, planes: int) -> float:
+    """Where smooth-L1 turns from quadratic to linear, in plane spacings."""
+    return config.beta * (planes - 1) if config.beta_unit == "range" else config.beta
 
 
 def _spatial(gradient: Tensor, truth: Tensor, valid: Tensor, batch: Batch, stride: int, config: LossConfig) -> Tensor:

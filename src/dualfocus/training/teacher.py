@@ -1,0 +1,66 @@
+"""Distillation: a small network learns from a larger one, too, which says of every pixel what can be known of it.
+
+The truth of a bare surface cannot be seen in the stack, and teaches a network noise; the answer of a network that was
+trained for long is nearer to the mean of what could be true, and its focus probability shows how sure it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dualfocus.models.layers import fold_norms, use_channels_last
+from dualfocus.models.output import FocusOutput
+from dualfocus.models.weights import load_weights
+from dualfocus.training.config import TeacherConfig
+
+
+class Teacher:
+    """A trained network that answers the same batches.
+
+    Args:
+        config: weights file and weight of the lesson.
+        coordinate: what the student's planes and truth are affine in; the teacher must agree.
+        device: of the training.
+
+    Raises:
+        ValueError: a bad weights file, or a teacher of another coordinate.
+    """
+
+    def __init__(self, config: TeacherConfig, coordinate: str, device: torch.device) -> None:
+        network, self.record = load_weights(config.weights)
+        own = self.record.get("coordinate", "focus")
+        if own != coordinate:
+            raise ValueError(f"{config.weights}: a teacher in {own} cannot teach in {coordinate}; set data.coordinate")
+        self.network: Any = network.eval().requires_grad_(False).to(device)
+        fold_norms(self.network)
+        use_channels_last(self.network)
+        self.weight = config.weight
+
+    @torch.no_grad()
+    def answer(self, images: Tensor, coordinates: Tensor) -> FocusOutput:
+        """What it says of a batch, (B, N, 3, H, W) and (B, N)."""
+        return self.network(images, coordinates)
+
+
+def lesson(student: FocusOutput, teacher: FocusOutput, beta: float) -> Tensor:
+    """How far a student is from its teacher, on all pixels: of the coordinate, and of the focus probability.
+
+    Args:
+        student: N planes, any output scale.
+        teacher: of the same batch.
+        beta: plane spacings at which the smooth-L1 loss of the coordinate turns from quadratic to linear.
+
+    Returns:
+        scalar: smooth-L1 in plane spacings, plus the Kullback-Leibler divergence from the teacher's probability.
+    """
+    spacings = student.probability.shape[1] - 1
+    distance = F.smooth_l1_loss(student.coordinate * spacings, teacher.coordinate.float() * spacings, beta=beta)
+    size = student.probability.shape[-2:]
+    wanted = F.interpolate(teacher.probability.float(), size, mode="bilinear")
+    said = student.probability.float().clamp_min(1e-8)
+    divergence = (torch.xlogy(wanted, wanted) - wanted * said.log()).sum(dim=1).mean()
+    return distance + divergence
