@@ -122,8 +122,8 @@ def test_window_shares_sum_to_one():
         parts = windows.cut_windows(37, stride)
         shares = [windows.window_share(place, parts, number) for number in range(len(parts))]
         np.testing.assert_allclose(sum(shares), 1, atol=1e-6)
-        for part, share in zip(parts, shares, strict=True):  # never far outside of the planes that a window has
-            assert part[0] - 2 < place[share > 0].min() and place[share > 0].max() < part[-1] + 2
+        for part, share in zip(parts, shares, strict=True):  # nothing from a window that does not hold the plane
+            assert part[0] - 0.01 <= place[share > 0].min() and place[share > 0].max() <= part[-1] + 0.01
 
 
 def test_tiles_do_not_change_the_answer(models, monkeypatch):

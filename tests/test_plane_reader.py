@@ -1,16 +1,22 @@
 """Reading planes of files ahead and keeping them: the same planes, each decoded no more often than memory asks for."""
 
+import os
 import pickle
+import signal
 import threading
+import time
+import warnings
 
 import cv2
 import numpy as np
 import pytest
 
+from dualfocus import load_model
 from dualfocus.alignment import align
 from dualfocus.inference import plane_reader
 from dualfocus.inference.plane_reader import PlaneReader, decode_first
 from dualfocus.readers import load_stack
+from dualfocus.readers.ahead import NotAhead
 from dualfocus.readers.frames import LazyFrames
 from dualfocus.stack import FocalStack
 
@@ -136,3 +142,61 @@ def test_a_stack_that_decodes_ahead_is_aligned_as_one_that_does_not(tmp_path):
     assert ahead.from_files
     for n in range(4):
         assert np.array_equal(ahead[n], plain[n])
+
+
+def test_a_thread_that_decodes_ahead_leaves_stderr_and_warnings_alone(tmp_path):
+    for n in range(3):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), IMAGES[n].astype(np.uint16) * 257)  # read with stderr silenced
+    found, original = [], LazyFrames.make
+    stack = load_stack(tmp_path, focus=DISTANCES[:3])
+    expected = [np.array(stack[n]) for n in range(3)]
+
+    def watching(self, n):
+        try:
+            return original(self, n)
+        except NotAhead:
+            found.append(threading.current_thread() is threading.main_thread())
+            raise
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LazyFrames, "make", watching)
+        before = list(warnings.filters)
+        stack.decode_ahead(1)
+        planes = [stack[n] for n in range(3)]
+        assert warnings.filters == before
+    assert found == [False]  # given back by the thread, then made by the caller
+    for plane, wanted in zip(planes, expected, strict=True):
+        np.testing.assert_array_equal(plane, wanted)
+
+
+def test_what_was_begun_is_dropped_when_a_prediction_ends_or_fails(stack):
+    model = load_model("classical", device="cpu")
+
+    def interrupt(done, total, purpose):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(stack, progress=interrupt)
+    assert stack._planes._ahead is None
+    model.predict(stack)
+    assert stack._planes._ahead is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_a_thread_of_its_own(stack):
+    stack.decode_ahead(0)
+    stack[0]
+    child = os.fork()
+    if child == 0:
+        stack.decode_ahead(1)
+        os._exit(0 if np.array_equal(stack[1], IMAGES[1]) else 1)
+    for _ in range(200):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the child waits for a thread that stayed with its parent")
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -9,6 +9,7 @@ from camera_files import H, W, smooth
 from PIL import Image
 from test_cli import assert_refused, run
 
+from dualfocus.commands.stacks import find_batch
 from dualfocus.readers import load_stack
 
 
@@ -123,3 +124,16 @@ def test_z_step(tmp_path):
     ):
         with pytest.raises(ValueError, match=words):
             load_stack(tmp_path, **wrong)
+
+
+def test_photographs_with_thumbnails_are_planes_and_a_page_of_planes_is_a_stack(tmp_path):
+    for n in range(3):
+        with tifffile.TiffWriter(tmp_path / f"photo{n}.tif") as tiff:
+            tiff.write(np.full((H, W, 3), 40 * n, np.uint8), photometric="rgb")
+            tiff.write(np.zeros((H // 2, W // 2, 3), np.uint8), photometric="rgb", subfiletype=1)
+    assert find_batch([tmp_path]) is None
+    layers = tmp_path / "layers"
+    layers.mkdir()
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(layers / name, z_planes(3), photometric="minisblack", planarconfig="separate")
+    assert [path.name for path in find_batch([layers])] == ["a.tif", "b.tif"]
