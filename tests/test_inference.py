@@ -1,5 +1,7 @@
 """Prediction: the contract of DepthResult, long stacks, tiles, and the shipped weights on rendered and real stacks."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -117,12 +119,13 @@ def test_windows_lie_a_stride_apart_and_overlap(stride):
 
 
 def test_window_shares_sum_to_one():
-    place = np.linspace(0, 36, 200, dtype=np.float32)
-    for stride in (1, 2):
-        parts = windows.cut_windows(37, stride)
+    for planes, stride in itertools.product((25, 27, 37, 60, 211), (1, 2)):
+        place = np.linspace(0, planes - 1, 2000, dtype=np.float32)
+        parts = windows.cut_windows(planes, stride)
         shares = [windows.window_share(place, parts, number) for number in range(len(parts))]
         np.testing.assert_allclose(sum(shares), 1, atol=1e-6)
         for part, share in zip(parts, shares, strict=True):  # nothing from a window that does not hold the plane
+            assert share.min() >= 0
             assert part[0] - 0.01 <= place[share > 0].min() and place[share > 0].max() <= part[-1] + 0.01
 
 

@@ -81,7 +81,7 @@ def window_share(place: NDArray[np.float32], parts: list[list[int]], number: int
     if number > 0:
         share = _passed(place, parts[number - 1], parts[number])
     if number + 1 < len(parts):
-        share = share * (1 - _passed(place, parts[number], parts[number + 1]))
+        share = share - _passed(place, parts[number], parts[number + 1])
     return share.astype(np.float32, copy=False)
 
 
