@@ -221,3 +221,11 @@ def test_stacks_of_the_shared_data(shared_data):
         assert stack[len(stack) - 1].shape == (*stack.size, 3)
         if stated.get("ground_truth"):
             assert stack.ground_truth.shape == stack.size
+
+
+def test_distances_that_look_like_millimetres_are_asked_about(tmp_path):
+    for n in range(3):
+        Image.fromarray(np.full((16, 16, 3), 60 * n, np.uint8)).save(tmp_path / f"{n}.png")
+    assert any("--unit mm" in text for text in load_stack(tmp_path, focus="300,500,1000").warnings)
+    for focus, unit in (("300,500,1000", "mm"), ("300,500,1000", "m"), ("0.3,0.5,1000", None)):
+        assert not any("--unit mm" in text for text in load_stack(tmp_path, focus=focus, unit=unit).warnings)

@@ -320,7 +320,9 @@ def _check_distances(
         raise ValueError(f"unknown unit {unit!r}: use one of {', '.join(UNITS)}")
     if focus_distances is None:
         if unit not in (None, "index"):
-            raise ValueError(f"unit {unit!r} needs focus distances: give one for each image, or use unit 'index'")
+            raise ValueError(
+                f"unit {unit!r} needs focus distances: give one for each image, a z-step, or use unit 'index'"
+            )
         return None, "index"
     if unit == "index":
         raise ValueError("unit 'index' has no focus distances: leave them out, or name the unit they are in")

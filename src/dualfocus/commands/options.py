@@ -10,7 +10,7 @@ import typer
 DEFAULT_MODEL = "dualfocus-s"
 DEMO_STACK = Path(__file__).parents[1] / "samples" / "desk"
 
-ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a .safetensors file.")]
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a .safetensors or .onnx file.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 PrecisionOption = Annotated[
     str, typer.Option(help="fp32; bf16, faster where the processor has it; auto: bf16 only there.")

@@ -111,7 +111,7 @@ def load_model(
         path = Path(name) if isinstance(name, (str, os.PathLike)) else None
         if path is None or path.suffix != ".safetensors":
             known = ", ".join(MODELS)
-            raise ValueError(f"model {name!r} is unknown; choose {known} or the path of a .safetensors file")
+            raise ValueError(f"model {name!r} is unknown; choose {known} or the path of a .safetensors or .onnx file")
         network, record = load_weights(path)
         return DepthModel(record["model"], network, target, record, precision)
     if weights is None:

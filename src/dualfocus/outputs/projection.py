@@ -62,7 +62,7 @@ def check_projection(unit: str, pixel_size_um: float | None, fov: float | None =
     if unit == "index":
         raise ValueError(
             "a point cloud or mesh needs distances, and this depth is in 'index': "
-            "give the focus distances, or leave the point cloud and mesh out"
+            "give the focus distances, or two known points with --calibrate, or leave the point cloud and mesh out"
         )
     if unit == "um" and fov is not None:
         raise ValueError("a field of view belongs to distances from a camera, and this depth is in 'um': leave it out")

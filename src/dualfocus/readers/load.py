@@ -31,10 +31,12 @@ from dualfocus.stack import FocalStack
 
 UNKNOWN_DISTANCES = (
     "focus distances are unknown: depth is relative, the position between the planes; give one distance for each image "
-    "with --focus, such as --focus 0.3,0.5,1 (metres; other units with --unit), or in stack.json"
+    "with --focus, such as --focus 0.3,0.5,1 (metres; other units with --unit), with --z-step, in stack.json, or two "
+    "known points with --calibrate"
 )
 
 _LARGEST_STEP_UM = 1e9
+_FAR_M = 50  # nobody's nearest plane: beyond it distances without a unit are rather millimetres
 
 Source = str | os.PathLike[str]
 
@@ -90,6 +92,11 @@ def load_stack(
     else:
         stated = sidecar.unit if sidecar and sidecar.unit != "index" else None
         found = distances, unit or stated or "m"
+        if not (unit or stated) and min(distances) > _FAR_M:
+            warnings.append(
+                f"focus distances are taken as metres ({min(distances):g} to {max(distances):g}); if they are"
+                " millimetres, say --unit mm"
+            )
     try:
         stack = FocalStack(
             lazy,
