@@ -48,10 +48,14 @@ def test_bad_folders_and_lists(tmp_path):
         ("1,2", "2 focus distances for 3 images"),
         ("1,2,far", "'far' is not a number"),
         ("1,,2", "'' is not a number"),
+        ("0,3 0,5 1", "'3 0' is not a number: .* a point for decimals"),
+        ("1m,2m,3m", "'1m' is not a number: .* --unit"),
         ("1,2,nan", "nan of image 2"),
         ("1,-2,3", "-2 m of image 1"),
         ([1, 1, 2], "images 0 and 1 have the same"),
         (0.5, "for 3 images"),
+        ([], "0 focus distances for 3 images"),
+        (["a", "b", "c"], "must be numbers"),
     ],
 )
 def test_bad_focus(tmp_path, focus, words):

@@ -50,7 +50,8 @@ def parse_focus(focus: str | Iterable[float]) -> Any:
             values.append(float(part))
         except ValueError as error:
             raise ValueError(
-                f"focus distance {part.strip()!r} is not a number: give numbers with commas, such as 0.3,0.5,1"
+                f"focus distance {part.strip()!r} is not a number: give numbers with commas between and a point for"
+                " decimals, such as 0.3,0.5,1; what they are in goes to --unit"
             ) from error
     return values
 

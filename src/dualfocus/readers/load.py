@@ -85,6 +85,7 @@ def load_stack(
     lazy = LazyFrames(planes)
     geometry = geometry_of(planes)
     found: Found | None
+    assumed = False
     if z_step is not None:
         found = [n * z_step for n in range(len(planes))], "um"
     elif distances is None:
@@ -92,11 +93,7 @@ def load_stack(
     else:
         stated = sidecar.unit if sidecar and sidecar.unit != "index" else None
         found = distances, unit or stated or "m"
-        if not (unit or stated) and min(distances) > _FAR_M:
-            warnings.append(
-                f"focus distances are taken as metres ({min(distances):g} to {max(distances):g}); if they are"
-                " millimetres, say --unit mm"
-            )
+        assumed = not (unit or stated)
     try:
         stack = FocalStack(
             lazy,
@@ -113,9 +110,22 @@ def load_stack(
         raise ValueError(f"{label}: {error}") from error
     stack.extra = sidecar.extra if sidecar else {}
     stack.warnings += warnings + _order_warning(stack)
+    if assumed:
+        stack.warnings += _far_warning(stack)
     if stack.unit == "index":
         stack.warnings += [UNKNOWN_DISTANCES, *maker_note_hint(planes)]
     return stack
+
+
+def _far_warning(stack: FocalStack) -> list[str]:
+    """Asks about distances without a unit, taken as metres, that look like millimetres."""
+    distances = stack.focus_distances
+    if distances is None or distances.min() <= _FAR_M:
+        return []
+    nearest, farthest = distances.min(), distances.max()
+    return [
+        f"focus distances are taken as metres ({nearest:g} to {farthest:g}); if they are millimetres, say --unit mm"
+    ]
 
 
 def check_reading(
