@@ -12,11 +12,12 @@ pytest.importorskip("pyoidn", reason="path tracing needs the extra dualfocus[ren
 pytest.importorskip("trimesh", reason="path tracing needs the extra dualfocus[render]")
 
 from dualfocus.datasets import StackFolders
-from dualfocus.rendering.fod import FOCUS_DISTANCES_M, make_fod_scene, write_fod
+from dualfocus.rendering.fod import FOCUS_DISTANCES_M, make_fod, make_fod_scene
 from dualfocus.rendering.meshes import MeshLibrary, is_held_out, prepare
 from dualfocus.rendering.pathtraced import Body, ThinLens, TracedScene, trace_stack
-from dualfocus.rendering.rooms import make_room, write_rooms
+from dualfocus.rendering.rooms import make_room
 from dualfocus.rendering.textures import TexturePool
+from dualfocus.rendering.traced_set import write_drawn_set
 
 CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 2) for z in (0, 1)], float)
 BOX = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4]]
@@ -120,7 +121,7 @@ def test_rooms_lie_within_their_planes_and_half_of_them_are_bare(catalogue):
     meshes, textures = MeshLibrary(catalogue, "all"), TexturePool(None)
     planes, plain = set(), []
     for seed in range(24):
-        shot = make_room(np.random.default_rng(seed), 128, meshes, textures)
+        shot = make_room(np.random.default_rng(seed), meshes, textures, 128)
         near, far = shot.focus_distances[0], shot.focus_distances[-1]
         assert list(shot.focus_distances) == sorted(set(shot.focus_distances))
         planes.add(len(shot.focus_distances))
@@ -140,22 +141,22 @@ def test_rooms_lie_within_their_planes_and_half_of_them_are_bare(catalogue):
 
 def test_rooms_are_seeded_stacks_to_train_on(catalogue, tmp_path):
     for name in ("a", "b"):
-        write_rooms(tmp_path / name, 1, 7, catalogue, split="all", width=64, samples=1)
+        write_drawn_set(tmp_path / name, 1, 7, make_room, catalogue, split="all", width=64, samples=1)
     for name in ("0.png", "2.png", "depth.png", "stack.json"):
         assert (tmp_path / "a" / "0000" / name).read_bytes() == (tmp_path / "b" / "0000" / name).read_bytes()
     sample = StackFolders(tmp_path / "a")[0]
     assert sample.stack.size == (48, 64) and sample.mask.all()  # a floor and walls leave no hole
     assert sample.truth.max() < 1.2 * sample.stack.focus_distances[-1]
     with pytest.raises(ValueError, match="other options"):
-        write_rooms(tmp_path / "a", 1, 8, catalogue, split="all", width=64, samples=1)
+        write_drawn_set(tmp_path / "a", 1, 8, make_room, catalogue, split="all", width=64, samples=1)
 
 
 def test_a_set_is_resumable_seeded_and_readable(catalogue, tmp_path):
-    write_fod(tmp_path / "a", 1, 30_000, catalogue, split="all", samples=1)
+    write_drawn_set(tmp_path / "a", 1, 30_000, make_fod, catalogue, split="all", samples=1)
     before = (tmp_path / "a" / "0000" / "stack.json").stat().st_mtime_ns
-    write_fod(tmp_path / "a", 1, 30_000, catalogue, split="all", samples=1)
+    write_drawn_set(tmp_path / "a", 1, 30_000, make_fod, catalogue, split="all", samples=1)
     assert (tmp_path / "a" / "0000" / "stack.json").stat().st_mtime_ns == before
-    write_fod(tmp_path / "b", 1, 30_000, catalogue, split="all", samples=1)
+    write_drawn_set(tmp_path / "b", 1, 30_000, make_fod, catalogue, split="all", samples=1)
     for name in ("0.png", "4.png", "depth.png", "all_in_focus.png"):
         assert (tmp_path / "a" / "0000" / name).read_bytes() == (tmp_path / "b" / "0000" / name).read_bytes()
     sample = StackFolders(tmp_path / "a")[0]
@@ -163,14 +164,14 @@ def test_a_set_is_resumable_seeded_and_readable(catalogue, tmp_path):
     assert sample.mask.mean() > 0.95 and 0.1 < sample.truth[sample.mask].min() < sample.truth.max() <= 3.3
     assert json.loads((tmp_path / "a" / "set.json").read_text())["seed"] == 30_000
     with pytest.raises(ValueError, match="other options"):
-        write_fod(tmp_path / "a", 1, 4, catalogue, split="all", samples=1)
+        write_drawn_set(tmp_path / "a", 1, 4, make_fod, catalogue, split="all", samples=1)
 
 
 def test_a_set_goes_on_with_its_own_textures_alone(catalogue, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name / f"{name}.png")
-    write_fod(tmp_path / "set", 0, 0, catalogue, tmp_path / "one", split="all")  # the record alone
-    write_fod(tmp_path / "set", 0, 0, catalogue, tmp_path / "one", split="all")
+    write_drawn_set(tmp_path / "set", 0, 0, make_fod, catalogue, tmp_path / "one", split="all")  # the record alone
+    write_drawn_set(tmp_path / "set", 0, 0, make_fod, catalogue, tmp_path / "one", split="all")
     with pytest.raises(ValueError, match="other options or textures"):
-        write_fod(tmp_path / "set", 0, 0, catalogue, tmp_path / "two", split="all")
+        write_drawn_set(tmp_path / "set", 0, 0, make_fod, catalogue, tmp_path / "two", split="all")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,19 +64,18 @@ def render(
                 *(out, stacks, seed, meshes, size or 256, samples),
                 progress=lambda done, total: report(done, total, ""),
             )
-        elif kind == "rooms":
-            from dualfocus.rendering.rooms import write_rooms
+        elif kind in ("rooms", "fod"):
+            from dualfocus.rendering.fod import make_fod
+            from dualfocus.rendering.rooms import make_room
+            from dualfocus.rendering.traced_set import write_drawn_set
 
-            write_rooms(
-                *(out, stacks, seed, _catalogues(kind, meshes), textures, split, size or 256, samples),
+            options: dict[str, Any] = {"width": size or 256} if kind == "rooms" else {}
+            write_drawn_set(
+                *(out, stacks, seed, make_room if kind == "rooms" else make_fod, _catalogues(kind, meshes), textures),
+                split=split,
+                samples=samples,
                 progress=lambda done, total: report(done, total, ""),
-            )
-        elif kind == "fod":
-            from dualfocus.rendering.fod import write_fod
-
-            write_fod(
-                *(out, stacks, seed, _catalogues(kind, meshes), textures, split, samples),
-                progress=lambda done, total: report(done, total, ""),
+                **options,
             )
         else:
             from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset

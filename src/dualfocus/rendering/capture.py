@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from dualfocus.rendering.color import linear_to_srgb8
+from dualfocus.rendering.draws import log_uniform
 from dualfocus.rendering.layered import render_layers
 from dualfocus.rendering.procedural import MARGIN, LayeredScene, make_scene
 from dualfocus.rendering.psf import psf_shape
@@ -107,8 +108,8 @@ def _place_scene(rng: np.random.Generator, w: np.ndarray, low: float, high: floa
 
 def _plane_positions(rng: np.random.Generator, count: int, farthest: float) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (N,) of the planes and focus distances in metres; ``farthest`` is the scene's far coordinate."""
-    near = float(np.exp(rng.uniform(np.log(0.08), np.log(2.0))))
-    ratio = float(np.exp(rng.uniform(np.log(1.1), np.log(12.0))))
+    near = log_uniform(rng, 0.08, 2.0)
+    ratio = log_uniform(rng, 1.1, 12.0)
     # the far end of the scene must stay at a finite distance: 1 - farthest * (1 - 1 / ratio) > 0
     if farthest > 1.0:
         ratio = min(ratio, 1.0 / (1.0 - 0.95 / farthest))

@@ -6,28 +6,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.rendering.meshes import Mesh, MeshLibrary
+from dualfocus.rendering.draws import log_uniform, rotation
+from dualfocus.rendering.meshes import FURNITURE_LICENCE, Mesh, MeshLibrary
 from dualfocus.rendering.pathtraced import Body, ThinLens, TracedScene
 from dualfocus.rendering.sensor import Sensor
-from dualfocus.rendering.stage import SQUARE, matrix, rotation
+from dualfocus.rendering.stage import SQUARE, matrix
 from dualfocus.rendering.textures import TexturePool
-from dualfocus.rendering.traced_set import Shot, write_set
+from dualfocus.rendering.traced_set import Shot
 
 LENS = ThinLens(focal_length_mm=2.9, f_number=1.0, sensor_width_mm=3.1, width=256, height=256)
 FOCUS_DISTANCES_M = (0.1, 0.15, 0.3, 0.7, 1.5)
 NEAREST_M, FARTHEST_M = 0.1, 3.0
-SAMPLES = 24
 _DEPTH_UNIT_M = 5e-5  # of depth.png: 16 bits reach 3.3 m
-_LICENCE = (
-    "meshes: Sweet Home 3D furniture library (BlendSwap CC0 and CC-BY, authors in its catalogues);"
-    " textures: as the folder they came from"
-)
+
+
+def make_fod(rng: np.random.Generator, meshes: MeshLibrary, textures: TexturePool) -> Shot:
+    """One scene before the lens, for `write_drawn_set`."""
+    scene, clean = make_fod_scene(rng, meshes, textures), Sensor.ideal(len(FOCUS_DISTANCES_M))
+    return Shot(scene, LENS, "thin lens", FOCUS_DISTANCES_M, clean, _DEPTH_UNIT_M, FURNITURE_LICENCE)
 
 
 def make_fod_scene(rng: np.random.Generator, meshes: MeshLibrary, textures: TexturePool) -> TracedScene:
@@ -36,7 +35,7 @@ def make_fod_scene(rng: np.random.Generator, meshes: MeshLibrary, textures: Text
     bodies = [_body(rng, SQUARE, _wall_place(rng, wall), textures, repeat=float(rng.uniform(1, 4)))]
     for _ in range(int(rng.integers(12, 29))):
         name = meshes.names[int(rng.integers(len(meshes.names)))]
-        depth = float(np.exp(rng.uniform(np.log(NEAREST_M * 1.3), np.log(wall * 0.8))))
+        depth = log_uniform(rng, NEAREST_M * 1.3, wall * 0.8)
         bodies.append(
             _body(rng, meshes.load(name), _object_place(rng, depth), textures, float(rng.uniform(0.5, 3)), name)
         )
@@ -76,38 +75,3 @@ def _wall_place(rng: np.random.Generator, depth: float) -> NDArray[np.float64]:
     tilt = rng.uniform(-0.25, 0.25, 2)
     slanted = np.array([[1, 0, 0], [0, 1, 0], [tilt[0], tilt[1], 1]])
     return matrix(3.2 * depth * slanted, np.array([0, 0, depth * (1 - 0.6 * np.abs(tilt).sum())]))
-
-
-def write_fod(
-    out: str | Path,
-    count: int,
-    seed: int,
-    mesh_folder: str | Path,
-    texture_folder: str | Path | None = None,
-    split: str = "train",
-    samples: int = SAMPLES,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Render ``count`` scenes into ``out/0000`` ..., resumable: see `write_set`.
-
-    Args:
-        out: folder to make or to continue.
-        count: scenes in all.
-        seed: of the set.
-        mesh_folder: catalogues, see :class:`dualfocus.rendering.meshes.MeshLibrary`.
-        texture_folder: images; None for noise textures.
-        split: "train" or "held_out", of meshes and textures.
-        samples: paths a pixel.
-        progress: called with (scenes present, scenes in all).
-
-    Raises:
-        ValueError: ``out`` holds scenes made with other options or textures; folders without meshes or textures.
-    """
-    meshes, textures = MeshLibrary(mesh_folder, split), TexturePool(texture_folder, split)
-
-    def compose(_: int, rng: np.random.Generator) -> Shot:
-        scene, clean = make_fod_scene(rng, meshes, textures), Sensor.ideal(len(FOCUS_DISTANCES_M))
-        return Shot(scene, LENS, "thin lens", FOCUS_DISTANCES_M, clean, _DEPTH_UNIT_M, _LICENCE)
-
-    options = {"seed": seed, "split": split, "samples": samples, "textures": textures.fingerprint()}
-    write_set(out, [f"{index:04d}" for index in range(count)], options, compose, progress)

@@ -17,6 +17,11 @@ from dualfocus.rendering import textures
 HELD_OUT_PERCENT = 20
 _LARGEST = 4_000_000  # bytes of an .obj: larger ones take long to read and add nothing
 _CATALOGUES = ("BlendSwap-CC-0", "BlendSwap-CC-BY")  # the two whose licences ask for no more than credit
+FURNITURE_LICENCE = (
+    "meshes: Sweet Home 3D furniture library (BlendSwap CC0 and CC-BY, authors in its catalogues);"
+    " textures: as the folder they came from"
+)
+"""Of what is in the pictures of scenes made of these meshes."""
 
 
 class Mesh(NamedTuple):

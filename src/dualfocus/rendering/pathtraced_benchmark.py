@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.optics import planes_even_in_dioptres
+from dualfocus.rendering.draws import log_uniform, rotation, yaw
 from dualfocus.rendering.environment import environment
 from dualfocus.rendering.materials import paint, plaster
 from dualfocus.rendering.meshes import Mesh, MeshLibrary
 from dualfocus.rendering.pathtraced import Body, Lamp, ThinLens, TracedScene
 from dualfocus.rendering.sensor import Sensor
 from dualfocus.rendering.solids import solid, thin_structure
-from dualfocus.rendering.stage import SQUARE, Stage, make_stage, rotation
+from dualfocus.rendering.stage import SQUARE, Stage, make_stage
 from dualfocus.rendering.traced_set import Shot, write_set
 
 MODELS = {
@@ -158,7 +159,7 @@ def make_shot(rng: np.random.Generator, part: Part, width: int, meshes: MeshLibr
         lamps += [_bulb(rng, stage) for _ in range(_between(rng, (2, 6)))]
     scene = TracedScene(bodies, environment(rng, stage.axes.T), lamps)
     sensor = replace(
-        Sensor.ideal(camera.planes), full_well=_log_uniform(rng, 4e3, 3e4), read_noise=float(rng.uniform(1, 4))
+        Sensor.ideal(camera.planes), full_well=log_uniform(rng, 4e3, 3e4), read_noise=float(rng.uniform(1, 4))
     )
     credits = dict.fromkeys(f"{body.name} by {MODELS[body.name]}" for body in bodies if body.name in MODELS)
     licence = "; ".join([_OWN_LICENCE, *credits])
@@ -167,10 +168,6 @@ def make_shot(rng: np.random.Generator, part: Part, width: int, meshes: MeshLibr
 
 def _between(rng: np.random.Generator, ends: tuple[int, int]) -> int:
     return int(rng.integers(ends[0], ends[1] + 1))
-
-
-def _log_uniform(rng: np.random.Generator, least: float, most: float) -> float:
-    return float(np.exp(rng.uniform(np.log(least), np.log(most))))
 
 
 def _face(rng: np.random.Generator, stage: Stage, face: int, plain: float) -> Body:
@@ -183,7 +180,7 @@ def _face(rng: np.random.Generator, stage: Stage, face: int, plain: float) -> Bo
 
 def _standing(rng: np.random.Generator, stage: Stage, plain: float, meshes: MeshLibrary | None) -> Body:
     """An object on the floor, 15 to 50 % of the picture's width, smaller where it would not fit."""
-    mesh, name, turn = solid(rng), "made by rule", _yaw(rng)
+    mesh, name, turn = solid(rng), "made by rule", yaw(rng)
     if meshes is not None and rng.random() < 0.6:
         name = sorted(MODELS)[int(rng.integers(len(MODELS)))]
         mesh = meshes.load(name)
@@ -195,7 +192,7 @@ def _standing(rng: np.random.Generator, stage: Stage, plain: float, meshes: Mesh
 def _thin(rng: np.random.Generator, stage: Stage) -> Body:
     """Tubes 1.2 to 4 px thick, 50 to 110 % of the picture's width, both less where they would not fit."""
     share = rng.uniform(1.2, 4) / stage.lens.width / 2  # radius for a structure as large as the picture is wide
-    return _placed(rng, stage, thin_structure(rng, share), _yaw(rng), (0.5, 1.1), 0.5, "made by rule, thin")
+    return _placed(rng, stage, thin_structure(rng, share), yaw(rng), (0.5, 1.1), 0.5, "made by rule, thin")
 
 
 def _placed(
@@ -217,11 +214,6 @@ def _placed(
     texture = plaster(rng) if rng.random() < plain else paint(rng)
     gloss = float(rng.uniform(0.1, 0.4)) if rng.random() < 0.35 else 0.0
     return Body(mesh, to_world, texture, float(rng.uniform(0.3, 1.2)), gloss, name)
-
-
-def _yaw(rng: np.random.Generator) -> NDArray[np.float64]:
-    angle = rng.uniform(0, 2 * np.pi)
-    return np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
 
 
 def _lamp(rng: np.random.Generator, stage: Stage) -> Lamp:

@@ -6,67 +6,33 @@ Here meshes and pictures come from the training split, light from lamps, and eve
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.optics import planes_even_in_dioptres
-from dualfocus.rendering.meshes import Mesh, MeshLibrary
+from dualfocus.rendering.draws import log_uniform, yaw
+from dualfocus.rendering.meshes import FURNITURE_LICENCE, Mesh, MeshLibrary
 from dualfocus.rendering.pathtraced import Body, Lamp, ThinLens, TracedScene
 from dualfocus.rendering.sensor import Sensor
 from dualfocus.rendering.stage import SQUARE, Stage, make_stage
 from dualfocus.rendering.textures import TexturePool
-from dualfocus.rendering.traced_set import Shot, write_set
+from dualfocus.rendering.traced_set import Shot
 
-_LICENCE = (
-    "meshes: Sweet Home 3D furniture library (BlendSwap CC0 and CC-BY, authors in its catalogues);"
-    " textures: as the folder they came from"
-)
 _SENSOR_MM = 24.0
 _TEXTURE = 256  # pixels
 
 
-def write_rooms(
-    out: str | Path,
-    count: int,
-    seed: int,
-    mesh_folder: str | Path,
-    texture_folder: str | Path | None = None,
-    split: str = "train",
-    width: int = 256,
-    samples: int = 24,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Render ``count`` rooms into ``out/0000`` ..., resumable: see `write_set`.
+def make_room(rng: np.random.Generator, meshes: MeshLibrary, textures: TexturePool, width: int = 256) -> Shot:
+    """One room and its camera, for `write_drawn_set`: half of them bare, with a few objects, the others full.
 
     Args:
-        out: folder to make or to continue.
-        count: scenes in all.
-        seed: of the set.
-        mesh_folder: catalogues, see :class:`dualfocus.rendering.meshes.MeshLibrary`.
-        texture_folder: images; None for noise textures.
-        split: "train" or "held_out", of meshes and textures.
+        rng: draws everything.
+        meshes: of the furniture.
+        textures: of the surfaces.
         width: of the pictures; 3/4 of it is their height.
-        samples: paths a pixel.
-        progress: called with (scenes present, scenes in all).
-
-    Raises:
-        ValueError: ``out`` holds scenes made with other options or textures; folders without meshes or textures.
     """
-    meshes, textures = MeshLibrary(mesh_folder, split), TexturePool(texture_folder, split)
-
-    def compose(_: int, rng: np.random.Generator) -> Shot:
-        return make_room(rng, width, meshes, textures)
-
-    options = {"seed": seed, "split": split, "samples": samples, "width": width, "textures": textures.fingerprint()}
-    write_set(out, [f"{index:04d}" for index in range(count)], options, compose, progress)
-
-
-def make_room(rng: np.random.Generator, width: int, meshes: MeshLibrary, textures: TexturePool) -> Shot:
-    """One room and its camera: half of them bare, with a few objects, the others full."""
     stage = _stage(rng, width)
     bare = 0.7 if rng.random() < 0.5 else 0.15  # share of surfaces without texture
     objects = int(rng.integers(2, 7) if bare > 0.5 else rng.integers(6, 17))
@@ -76,21 +42,21 @@ def make_room(rng: np.random.Generator, width: int, meshes: MeshLibrary, texture
     ambient = rng.uniform(0.2, 0.8) * rng.uniform(0.8, 1.0, 3)
     distances = _focus_distances(rng, stage)
     sensor = replace(
-        Sensor.ideal(len(distances)), full_well=_log_uniform(rng, 2e3, 4e4), read_noise=float(rng.uniform(0.5, 4))
+        Sensor.ideal(len(distances)), full_well=log_uniform(rng, 2e3, 4e4), read_noise=float(rng.uniform(0.5, 4))
     )
     scene = TracedScene(bodies, ambient, lamps)
-    return Shot(scene, stage.lens, "drawn at random", distances, sensor, stage.far / 50_000, _LICENCE)
+    return Shot(scene, stage.lens, "drawn at random", distances, sensor, stage.far / 50_000, FURNITURE_LICENCE)
 
 
 def _stage(rng: np.random.Generator, width: int) -> Stage:
     """A corner of a room for a camera whose blur, from the nearest depth to the farthest, is 2.5 to 14 px wide."""
     while True:
-        near = _log_uniform(rng, 0.1, 1.5)
+        near = log_uniform(rng, 0.1, 1.5)
         far = near * rng.uniform(2.5, 7)
         half_width = np.tan(np.radians(rng.uniform(32, 62)) / 2)
         focal_mm = _SENSOR_MM / 2 / half_width
         focal_px = width / 2 / half_width
-        aperture_mm = 1000 * _log_uniform(rng, 2.5, 14) * width / 256 / focal_px / (1 / near - 1 / far)
+        aperture_mm = 1000 * log_uniform(rng, 2.5, 14) * width / 256 / focal_px / (1 / near - 1 / far)
         lens = ThinLens(float(focal_mm), float(focal_mm / aperture_mm), _SENSOR_MM, width, width * 3 // 4)
         try:
             return make_stage(rng, lens, near, far, (4, 40), walls=True)
@@ -123,8 +89,7 @@ def _standing(rng: np.random.Generator, stage: Stage, meshes: MeshLibrary, textu
     name = "card" if card else meshes.names[int(rng.integers(len(meshes.names)))]
     mesh: Mesh = SQUARE if card else meshes.load(name)
     share = float(rng.uniform(0.15, 0.6))
-    angle = rng.uniform(0, 2 * np.pi)
-    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    turn = yaw(rng)
     to_world = None
     while to_world is None:
         point = stage.floor_point(rng)
@@ -140,7 +105,7 @@ def _surface(rng: np.random.Generator, textures: TexturePool, plain: bool) -> ND
     texture = textures.surface(rng, _TEXTURE, _TEXTURE).transpose(1, 2, 0)
     if plain:
         colour = rng.uniform(0.1, 0.85) * rng.uniform(0.7, 1.0, 3)
-        texture = colour * (1 + _log_uniform(rng, 0.002, 0.06) * (texture - texture.mean()) / (texture.std() + 1e-3))
+        texture = colour * (1 + log_uniform(rng, 0.002, 0.06) * (texture - texture.mean()) / (texture.std() + 1e-3))
     return np.clip(texture, 0.02, 0.9).astype(np.float32)
 
 
@@ -150,7 +115,3 @@ def _lamp(rng: np.random.Generator, stage: Stage) -> Lamp:
     place = stage.axes @ (rng.uniform([-0.8, 0.1, 0.1], [0.8, 1.0, 0.8]) * stage.far + np.array([0, radius, radius]))
     power = rng.uniform(0.3, 2) * (np.linalg.norm(place) + stage.far / 2) ** 2 / radius**2
     return place, radius, power * rng.uniform(0.7, 1.0, 3)
-
-
-def _log_uniform(rng: np.random.Generator, least: float, most: float) -> float:
-    return float(np.exp(rng.uniform(np.log(least), np.log(most))))

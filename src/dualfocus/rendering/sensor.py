@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from dualfocus.rendering.color import linear_to_srgb8
+from dualfocus.rendering.draws import log_uniform
 
 BORDER = 2  # px that the picture must be larger on each side, for the misalignment
 
@@ -40,7 +41,7 @@ class Sensor:
 
 def sample_sensor(rng: np.random.Generator, planes: int, size: tuple[int, int]) -> Sensor:
     """Random camera for a stack of ``planes`` pictures of ``size``."""
-    full_well = float(np.exp(rng.uniform(np.log(800), np.log(40000))))
+    full_well = log_uniform(rng, 800, 40_000)
     read_noise = float(rng.uniform(1.0, 6.0))
     drift = rng.uniform(0.0, 0.03) if rng.random() < 0.6 else 0.0
     exposure = np.exp(rng.normal(0.0, drift, planes))

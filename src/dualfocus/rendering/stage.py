@@ -72,18 +72,6 @@ def matrix(linear: Array, place: Array) -> Array:
     return found
 
 
-def rotation(rng: np.random.Generator) -> NDArray[np.float64]:
-    """(3, 3), evenly over all rotations, by a random unit quaternion."""
-    w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
 def make_stage(
     rng: np.random.Generator, lens: ThinLens, near: float, far: float, pitch: tuple[float, float], walls: bool
 ) -> Stage:

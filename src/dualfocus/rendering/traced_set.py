@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dualfocus.rendering.color import linear_to_srgb8
+from dualfocus.rendering.meshes import MeshLibrary
 from dualfocus.rendering.pathtraced import ThinLens, TracedScene, TracedStack, mitsuba, trace_stack
 from dualfocus.rendering.sensor import BORDER, Sensor, develop
-from dualfocus.rendering.textures import same_options
+from dualfocus.rendering.textures import TexturePool, same_options
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,45 @@ def write_set(
             _write(folder / name, shot, traced, samples, rng)
         if progress:
             progress(index + 1, len(names))
+
+
+def write_drawn_set(
+    out: str | Path,
+    count: int,
+    seed: int,
+    make: Callable[..., Shot],
+    mesh_folder: str | Path,
+    texture_folder: str | Path | None = None,
+    *,
+    split: str = "train",
+    samples: int = 24,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> None:
+    """Render ``count`` scenes of one split of meshes and textures into ``out/0000`` ..., resumable: see `write_set`.
+
+    Args:
+        out: folder to make or to continue.
+        count: scenes in all.
+        seed: of the set.
+        make: composes a scene from a generator, a :class:`MeshLibrary`, a :class:`TexturePool` and ``options``.
+        mesh_folder: catalogues, see :class:`MeshLibrary`.
+        texture_folder: images; None for noise textures.
+        split: "train", "held_out" or "all", of meshes and textures.
+        samples: paths a pixel.
+        progress: called with (scenes present, scenes in all).
+        options: of ``make``, kept in `set.json` beside the others.
+
+    Raises:
+        ValueError: ``out`` holds scenes made with other options or textures; folders without meshes or textures.
+    """
+    meshes, textures = MeshLibrary(mesh_folder, split), TexturePool(texture_folder, split)
+
+    def compose(_: int, rng: np.random.Generator) -> Shot:
+        return make(rng, meshes, textures, **options)
+
+    kept = {"seed": seed, "split": split, "samples": samples, **options, "textures": textures.fingerprint()}
+    write_set(out, [f"{index:04d}" for index in range(count)], kept, compose, progress)
 
 
 def _check_options(path: Path, options: Mapping[str, Any]) -> None:
