@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,8 +17,8 @@ from dualfocus.alignment import align
 from dualfocus.inference import plane_reader
 from dualfocus.inference.plane_reader import PlaneReader, decode_first
 from dualfocus.readers import load_stack
-from dualfocus.readers.ahead import NotAhead
-from dualfocus.readers.frames import LazyFrames
+from dualfocus.readers.ahead import LazyPlanes
+from dualfocus.readers.frames import LazyFrames, naming
 from dualfocus.stack import FocalStack
 
 RNG = np.random.default_rng(8)
@@ -144,29 +145,45 @@ def test_a_stack_that_decodes_ahead_is_aligned_as_one_that_does_not(tmp_path):
         assert np.array_equal(ahead[n], plain[n])
 
 
-def test_a_thread_that_decodes_ahead_leaves_stderr_and_warnings_alone(tmp_path):
-    for n in range(3):
+def test_a_thread_that_decodes_ahead_leaves_stderr_alone(tmp_path, decoded):
+    for n in range(4):
         cv2.imwrite(str(tmp_path / f"{n}.png"), IMAGES[n].astype(np.uint16) * 257)  # read with stderr silenced
-    found, original = [], LazyFrames.make
-    stack = load_stack(tmp_path, focus=DISTANCES[:3])
-    expected = [np.array(stack[n]) for n in range(3)]
+    stack = load_stack(tmp_path, focus=DISTANCES)
+    expected = [np.array(stack[n]) for n in range(4)]
+    decoded.clear()
+    planes = PlaneReader(stack, 2, None)
+    for _ in range(2):
+        for n, k in enumerate((1, 2, 0, 3)):
+            np.testing.assert_array_equal(planes.read(n, ""), expected[k])
+    # the thread gave the first back, and was not asked again
+    assert [n for n, main in decoded if not main] == [2]
+    assert [n for n, main in decoded if main] == [1, 2, 0, 3]
 
-    def watching(self, n):
-        try:
-            return original(self, n)
-        except NotAhead:
-            found.append(threading.current_thread() is threading.main_thread())
-            raise
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LazyFrames, "make", watching)
+class Warned(LazyPlanes):
+    """Planes whose making notes the filters of warnings and warns."""
+
+    def __init__(self):
+        self.filters = []
+
+    def make(self, n):
+        with naming(Path("plane"), "bad"):
+            self.filters.append(list(warnings.filters))
+            warnings.warn("a remark of a decoder", stacklevel=1)
+        return IMAGES[n]
+
+
+def test_a_thread_that_decodes_ahead_leaves_the_filters_of_warnings_alone():
+    planes = Warned()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         before = list(warnings.filters)
-        stack.decode_ahead(1)
-        planes = [stack[n] for n in range(3)]
-        assert warnings.filters == before
-    assert found == [False]  # given back by the thread, then made by the caller
-    for plane, wanted in zip(planes, expected, strict=True):
-        np.testing.assert_array_equal(plane, wanted)
+        planes[0]  # in the caller's thread remarks of decoders are dropped
+        planes.decode_ahead(1)
+        with pytest.raises(ValueError, match="a remark of a decoder"):
+            planes[1]
+    assert planes.filters[0] != before and planes.filters[1] == before
+    planes.forget()
 
 
 def test_what_was_begun_is_dropped_when_a_prediction_ends_or_fails(stack):

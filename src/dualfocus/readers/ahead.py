@@ -65,9 +65,10 @@ class _Ahead:
         self._planes, self._alone, self._thread = planes, threading.Lock(), ThreadPoolExecutor(1)
         self.process = os.getpid()
         self._begun: dict[int, Future[NDArray[Any]]] = {}
+        self._refused = False  # by a plane that the caller's thread must make, and so by the others of its kind
 
     def begin(self, n: int) -> None:
-        if n not in self._begun:
+        if n not in self._begun and not self._refused:
             self._begun[n] = self._thread.submit(self._make_ahead, n)
 
     def get(self, n: int) -> NDArray[Any]:
@@ -76,7 +77,7 @@ class _Ahead:
             try:
                 return begun.result()
             except NotAhead:
-                pass
+                self._refused = True
         return self._make(n)
 
     def end(self) -> None:
@@ -84,6 +85,8 @@ class _Ahead:
 
     def _make_ahead(self, n: int) -> NDArray[Any]:
         _here.ahead = True
+        if self._refused:
+            raise NotAhead
         return self._make(n)
 
     def _make(self, n: int) -> NDArray[Any]:

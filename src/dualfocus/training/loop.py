@@ -139,13 +139,13 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         moved = on_device(batch, self.accelerator.device)
+        images, coordinates = network_input(moved), moved["coordinates"]
         with self.accelerator.autocast():
-            output = self.network(network_input(moved), moved["coordinates"])
+            output = self.network(images, coordinates)
+            taught = self.teacher.answer(images, coordinates) if self.teacher else None
         losses = objective(output, moved, self.config.loss)
-        if self.teacher:
-            with self.accelerator.autocast():
-                taught = self.teacher.answer(network_input(moved), moved["coordinates"])
-            away = lesson(output, taught, depth_beta(self.config.loss, moved["coordinates"].shape[1]))
+        if self.teacher and taught:
+            away = lesson(output, taught, depth_beta(self.config.loss, coordinates.shape[1]))
             losses = losses._replace(total=losses.total + self.teacher.weight * away)
         if not torch.isfinite(losses.total):  # one such step would poison the averaged weights
             raise ValueError(f"step {self.step}: the loss is not finite; lower optimiser.learning_rate and --resume")
