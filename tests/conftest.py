@@ -2,6 +2,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,3 +87,28 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(dataset, "_pool", dataset.TexturePool(None))
         dataset._write_shard(folder, 0, 0, 48, (5, 5))
     return folder
+
+
+@pytest.fixture(scope="session")
+def scene() -> Any:
+    """Five planes of 128 x 128 with truth, noise textures."""
+    from dualfocus.rendering.capture import render_stack
+    from dualfocus.rendering.textures import TexturePool
+
+    return render_stack(11, TexturePool(None), size=128, planes=5)
+
+
+@pytest.fixture(scope="session")
+def stack(scene: Any) -> Any:
+    """The planes of `scene`."""
+    from dualfocus.stack import FocalStack
+
+    return FocalStack(scene.images, scene.focus_distances, "m")
+
+
+@pytest.fixture(scope="session")
+def models() -> dict[str, Any]:
+    """The three that ship."""
+    from dualfocus.inference.loading import load_model
+
+    return {name: load_model(name, device="cpu") for name in ("dualfocus-s", "dualfocus-xs", "classical")}

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -258,6 +259,37 @@ def test_resume_takes_a_record_without_a_setting_that_is_not_set(shelf: Path, tm
     before = (out / "a" / "result.json").stat().st_mtime_ns
     assert main(["predict", str(shelf), "-o", str(out), *MODEL, "--resume"]) == 1, "the bad stack is tried again"
     assert (out / "a" / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_damaged_record_is_no_reason_to_lose_results(
+    shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    main(["predict", str(shelf), "-o", str(out), *MODEL])
+    record = read_record(out)
+    del record["stacks"]["a"]["source"]
+    (out / "batch.json").write_text(json.dumps(record))
+    before = (out / "a" / "result.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(["predict", str(shelf), "-o", str(out), *MODEL, "--resume"]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and "not an earlier result" in said and "--overwrite" in said
+    assert (out / "a" / "result.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C goes to a whole console there")
+def test_an_interrupted_batch_says_so_and_goes_on(tmp_path: Path) -> None:
+    for seed in range(12):
+        make_stack(tmp_path / "shelf" / f"{seed}", seed)
+    out = tmp_path / "out"
+    with started("predict", tmp_path / "shelf", "-o", out, *MODEL) as first:
+        while not (out / "0").exists() and first.poll() is None:
+            time.sleep(0.005)
+        first.send_signal(signal.SIGINT)
+        _, said = first.communicate(timeout=60)
+    assert first.returncode == 130 and said.splitlines()[-1] == "error: interrupted" and "Traceback" not in said
+    assert main(["predict", str(tmp_path / "shelf"), "-o", str(out), "--resume", *MODEL]) == 0
+    assert names(out) == {*(str(seed) for seed in range(12)), "batch.json"}
 
 
 def test_results_never_go_among_the_stacks(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,6 +161,21 @@ def test_refusals(path, tmp_path):
             dualfocus.load_model(**arguments)
 
 
+def test_what_onnx_cannot_do_is_refused_before_anything_is_exported(tmp_path):
+    code = """
+import dualfocus
+for options in ({"precision": "bf16"}, {"precision": "half"}, {"device": "tpu"}):
+    try:
+        dualfocus.load_model("dualfocus-xs", backend="onnx", **options)
+    except ValueError as error:
+        print(error)
+"""
+    done = run_python(code, XDG_CACHE_HOME=str(tmp_path), LOCALAPPDATA=str(tmp_path))
+    for line, words in zip(done.stdout.splitlines(), ("dualfocus export --precision", "'half'", "'tpu'"), strict=True):
+        assert words in line
+    assert not (tmp_path / "dualfocus").exists()
+
+
 def test_an_evaluation_knows_which_file_it_measured(path, tmp_path):
     other = export_onnx("dualfocus-s", tmp_path / "other.onnx", "fp16")
     assert len({fingerprint(OnnxModel(file)) for file in (path, path, other)}) == 2
