@@ -292,6 +292,17 @@ def test_an_interrupted_batch_says_so_and_goes_on(tmp_path: Path) -> None:
     assert names(out) == {*(str(seed) for seed in range(12)), "batch.json"}
 
 
+def test_one_stack_does_not_go_among_the_results_of_several(
+    shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    main(["predict", str(shelf), "-o", str(out), *MODEL])
+    capsys.readouterr()
+    assert main(["predict", str(shelf / "a"), "-o", str(out), *MODEL]) == 2
+    assert "holds the results of several stacks" in capsys.readouterr().err
+    assert names(out) == {"a", "c", "batch.json"}
+
+
 def test_results_never_go_among_the_stacks(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(shelf), "-o", str(shelf), *MODEL]) == 2
     assert main(["predict", str(shelf), "-o", str(shelf), *MODEL, "--overwrite"]) == 1

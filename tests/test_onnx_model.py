@@ -113,6 +113,11 @@ sys.exit(main(["demo", "-o", {str(out)!r}, "--model", {str(path)!r}]))
     assert done.returncode == 0 and (out / "depth.npy").exists(), done.stderr
     refused = run_python(code.replace(str(path), "dualfocus-s"))
     assert refused.returncode == 2 and refused.stderr.startswith("error: dualfocus-s needs torch"), refused.stderr
+    asked = code[: code.index("sys.exit")] + "sys.exit(main(['info']))"
+    known = run_python(asked)
+    assert known.returncode == 0 and "torch is not installed" in known.stdout, known.stderr
+    refused = run_python(asked.replace("['info']", f"['render', '-o', {str(tmp_path / 'set')!r}]"))
+    assert refused.returncode == 2 and refused.stderr.startswith("error: this needs torch"), refused.stderr
 
 
 def test_a_shipped_model_is_exported_once_in_another_process(tmp_path):

@@ -187,6 +187,17 @@ def test_a_thread_that_decodes_ahead_leaves_the_filters_of_warnings_alone():
     planes.forget()
 
 
+def test_planes_of_one_picture_are_named(tmp_path):
+    for n, k in enumerate((0, 1, 1, 3, 3)):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), IMAGES[k])
+    model = load_model("classical", device="cpu")
+    (said,) = [text for text in model.predict(load_stack(tmp_path, focus="1,2,3,4,5")).warnings if "picture" in text]
+    assert said.startswith("2.png and 1 more ")
+    for n, image in enumerate((*IMAGES, IMAGES[3] ^ (np.arange(8)[:, None] == 5))):  # one level in one column
+        cv2.imwrite(str(tmp_path / f"{n}.png"), image)
+    assert not [text for text in model.predict(load_stack(tmp_path, focus="1,2,3,4,5")).warnings if "picture" in text]
+
+
 def test_what_was_begun_is_dropped_when_a_prediction_ends_or_fails(stack):
     model = load_model("classical", device="cpu")
 

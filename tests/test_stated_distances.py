@@ -198,6 +198,15 @@ def test_bad_sidecars_are_named(tmp_path, text, words):
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_unit_that_is_not_the_sidecars_wins_and_is_said(tmp_path):
+    write_folder(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "stack.json").write_text('{"focus_distances": [1, 2], "unit": "m"}')
+    stack = load_stack(tmp_path, unit="mm")
+    assert stack.unit == "mm" and any("are in m, and taken in mm" in text for text in stack.warnings)
+    for unit in (None, "m", "metres"):
+        assert load_stack(tmp_path, unit=unit).warnings == []
+
+
 def test_distances_without_a_unit_of_length_beside_names_that_state_some(tmp_path):
     write_folder(tmp_path, ["0.5m.png", "1m.png"])
     (tmp_path / "stack.json").write_text('{"focus_distances": [1, 2], "unit": "index"}')

@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return fail("interrupted", _INTERRUPTED)
     except ModuleNotFoundError as error:
+        if error.name == "torch":
+            return fail("this needs torch, which is not installed: pip install dualfocus brings it")
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 MARK = "dualfocus"  # the key; its value is the version
+BATCH_RECORD = "batch.json"  # of a folder of results; marked likewise
 
 
 def is_ours(path: Path) -> bool:

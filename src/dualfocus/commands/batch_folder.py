@@ -18,9 +18,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dualfocus import __version__
-from dualfocus.commands.stacks import RECORD, name_stacks
+from dualfocus.commands.stacks import name_stacks
 from dualfocus.outputs.files import check_output, foreign_names, plain_errors, remove_result
-from dualfocus.result_mark import is_ours
+from dualfocus.result_mark import BATCH_RECORD, is_ours
 
 LOCK = ".dualfocus.lock"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -52,10 +52,10 @@ class BatchFolder:
     def write(self) -> None:
         """Write batch.json as a whole."""
         record = {"dualfocus": __version__, "settings": self._settings, "stacks": self.entries}
-        temporary = self.path / f".{RECORD}.{secrets.token_hex(4)}.tmp"
+        temporary = self.path / f".{BATCH_RECORD}.{secrets.token_hex(4)}.tmp"
         text = json.dumps(record, indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        temporary.replace(self.path / RECORD)
+        temporary.replace(self.path / BATCH_RECORD)
 
     def _is_finished(self, name: str) -> bool:
         return self.entries.get(name, {}).get("status") == "done" and is_ours(self.path / name / "result.json")
@@ -135,16 +135,16 @@ def _foreign(path: Path, stacks: Mapping[str, Entry]) -> list[str]:
     for name in foreign_names(path):
         if name in stacks and (path / name).is_dir():
             found += [f"{name}/{inner}" for inner in foreign_names(path / name)]
-        elif name not in (RECORD, LOCK) and not _TEMPORARY.fullmatch(name):
+        elif name not in (BATCH_RECORD, LOCK) and not _TEMPORARY.fullmatch(name):
             found.append(name)
     return found
 
 
 def _read_record(path: Path) -> dict[str, Any]:
     """batch.json of an earlier run, or nothing."""
-    if not is_ours(path / RECORD):
+    if not is_ours(path / BATCH_RECORD):
         return {}
-    record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+    record = json.loads((path / BATCH_RECORD).read_text(encoding="utf-8"))
     stacks = record.get("stacks")
     whole = isinstance(stacks, dict) and isinstance(record.get("settings", {}), dict)
     whole = whole and all(isinstance(entry, dict) and {"source", "status"} <= entry.keys() for entry in stacks.values())

@@ -27,14 +27,12 @@ def info(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fal
 
 def installation() -> dict[str, Any]:
     """Versions, devices and models (with `parameters` and `gflop` at 5 planes of 480 x 640), ready for JSON."""
-    from dualfocus.inference.torch_model import describe_models
-
     return {
         "dualfocus": __version__,
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "devices": _devices(),
-        "models": describe_models(),
+        "models": _models(),
     }
 
 
@@ -43,7 +41,10 @@ def show(record: dict[str, Any]) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in record["libraries"].items())
     typer.echo(f"dualfocus {record['dualfocus']}, Python {record['python']}, {versions}")
     typer.echo("devices: " + ", ".join(f"{device['name']} ({device['description']})" for device in record["devices"]))
-    Console().print(_model_table(record["models"]))
+    if record["models"]:
+        Console().print(_model_table(record["models"]))
+    else:
+        typer.echo("models: files of `dualfocus export` alone, as torch is not installed")
 
 
 def _model_table(models: list[dict[str, Any]]) -> Table:
@@ -71,7 +72,26 @@ def _version(library: str) -> str | None:
         return None
 
 
+def _has_torch() -> bool:
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+def _models() -> list[dict[str, Any]]:
+    """None in the small install, which has ONNX Runtime in place of torch."""
+    if not _has_torch():
+        return []
+    from dualfocus.inference.torch_model import describe_models
+
+    return describe_models()
+
+
 def _devices() -> list[dict[str, str]]:
+    if not _has_torch():
+        return [{"name": "cpu", "description": platform.machine()}]
     import torch
 
     devices = [{"name": "cpu", "description": f"{platform.machine()}, {torch.get_num_threads()} threads"}]

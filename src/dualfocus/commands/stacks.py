@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dualfocus.readers.files import VIDEO_SUFFIXES, folder_images, natural_key
-from dualfocus.result_mark import is_ours
+from dualfocus.result_mark import BATCH_RECORD, is_ours
 
-RECORD = "batch.json"  # in the output folder, so no stack's folder can have this name
 _SIDECAR = "stack.json"
 _TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -34,7 +33,7 @@ def name_stacks(stacks: Sequence[Path], earlier: Mapping[str, str]) -> dict[str,
         earlier: name to source (absolute path) of stacks that have a name.
     """
     known = {source: name for name, source in earlier.items()}
-    taken = {RECORD, *(name.casefold() for name in earlier)}
+    taken = {BATCH_RECORD, *(name.casefold() for name in earlier)}
     named = {}
     for real, path in _distinct(stacks).items():
         name = known.get(str(path), known.get(str(real)))

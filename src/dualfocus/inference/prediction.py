@@ -92,6 +92,7 @@ class Predictor(ABC):
             result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
         finally:
             stack.forget()
+        result.warnings += planes.repeated()
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 

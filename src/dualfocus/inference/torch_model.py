@@ -119,8 +119,8 @@ def load_model(
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
         raise ValueError(
-            f"no weights ship for {name}; train it with `dualfocus train configs/{name}.yaml` and pass the path of the"
-            " .safetensors file it writes, or use weights=None for an untrained network"
+            f"no weights ship for {name}: train it with `dualfocus train configs/{name}.yaml` and give the path of the"
+            " .safetensors file it writes (in Python, weights=None builds it untrained)"
         )
     network, record = load_weights(path)
     return DepthModel(name, network, target, record, precision)

@@ -21,7 +21,7 @@ from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_picture
 from dualfocus.outputs.formats import FORMATS, check_formats, write_formats
 from dualfocus.outputs.result import DepthResult
-from dualfocus.result_mark import MARK, is_ours
+from dualfocus.result_mark import BATCH_RECORD, MARK, is_ours
 from dualfocus.stack import FocalStack
 
 RESULT_FILES = (
@@ -60,11 +60,13 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
                     f"cannot write to {folder}: {blocked[0]} in it is a folder; choose another output folder"
                 )
             foreign = foreign_names(folder)
+            if foreign and not overwrite and is_ours(folder / BATCH_RECORD):
+                raise ValueError(f"{folder} holds the results of several stacks: choose another output folder for one")
             if foreign and not overwrite:
                 more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
                 raise ValueError(
                     f"{folder} holds files that are not an earlier result ({foreign[0]}{more}): "
-                    "choose another output folder, or say --overwrite (overwrite=True) to write among them"
+                    "choose another output folder, or say --overwrite to write among them (in Python, overwrite=True)"
                 )
         for place in {ancestor, _staging_place(folder) if folder.is_dir() else ancestor}:
             probe = place / _temporary_name(folder)

@@ -259,6 +259,8 @@ def _stated(
     if sidecar is None:
         return choose(stated_by_files(frames, geometry, channel, time, warnings), unit, warnings)
     found = _from_sidecar(sidecar, unit)
+    if found is not None and sidecar.unit not in (None, found[1]):
+        warnings.append(f"{sidecar.path}: its distances are in {sidecar.unit}, and taken in {found[1]} as told")
     if found is not None and _is_usable(found, len(frames)):
         others = stated_by_files(frames, geometry, channel, time, [])
         warnings += conflicts(Stated(found, sidecars.NAME), others)
