@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dualfocus.inference import smoothing
-from dualfocus.inference.smoothing import smooth_within_surfaces
+from dualfocus.inference.smoothing import blend_cells, smooth_within_surfaces
 
 RNG = np.random.default_rng(4)
 
@@ -51,6 +51,15 @@ def test_unevenness_goes_and_steps_stay():
     assert np.abs(found[:, 60] - found[:, 59]).min() > 0.15  # of 0.2, with the unevenness
     sure = smooth_within_surfaces(uneven, np.full_like(uneven, 0.001))  # then it is no unevenness
     assert np.abs(sure - uneven).mean() < 0.1 * np.abs(found - uneven).mean()
+
+
+def test_cells_do_not_show_in_the_confidence():
+    cells = RNG.random((12, 16), dtype=np.float32).repeat(4, 0).repeat(4, 1)
+    blended = blend_cells(cells)
+    step = np.abs(np.diff(blended))  # of the cells themselves there are none but from cell to cell
+    assert step[:, 3::4].mean() < 1.3 * np.delete(step, np.s_[3::4], 1).mean()
+    np.testing.assert_allclose(blended[2:-2, 2:-2][0, 0], cells[:5, :5].mean(), rtol=1e-6)
+    assert np.array_equal(blend_cells(np.full((6, 9), 0.7, np.float32)), np.full((6, 9), np.float32(0.7)))
 
 
 def test_slopes_stay():

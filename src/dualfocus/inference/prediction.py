@@ -17,7 +17,7 @@ from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.looks import look_sizes, merge
 from dualfocus.inference.plane_reader import PlaneReader, Progress
 from dualfocus.inference.resizing import enlarge, guided_upsample, shrink
-from dualfocus.inference.smoothing import smooth_within_surfaces
+from dualfocus.inference.smoothing import blend_cells, smooth_within_surfaces
 from dualfocus.inference.windows import Size, expected_error, plane_position
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
@@ -131,16 +131,16 @@ class Predictor(ABC):
             the result, without timings.
         """
         stack = axis.stack
-        found = found._replace(confidence=self.calibrate(found.confidence, len(stack)))
-        found = found._replace(coordinate=np.clip(self._even_out(found, len(stack)), 0, 1))
+        found = self._even_out(found._replace(confidence=self.calibrate(found.confidence, len(stack))), len(stack))
         image = compose(read, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
         return self._to_result(found, axis, image)
 
-    def _even_out(self, found: Maps, planes: int) -> NDArray[np.float32]:
-        """The coordinate, smoothed; that of ``classical`` is, and its end planes stay exact: one may be at infinity."""
+    def _even_out(self, found: Maps, planes: int) -> Maps:
+        """Without the cells of a network; ``classical`` has none, and its end planes stay exact, as at infinity."""
         if self.name == "classical":
-            return found.coordinate
-        return smooth_within_surfaces(found.coordinate, expected_error(found.confidence, planes))
+            return found._replace(coordinate=np.clip(found.coordinate, 0, 1))
+        coordinate = smooth_within_surfaces(found.coordinate, expected_error(found.confidence, planes))
+        return found._replace(coordinate=np.clip(coordinate, 0, 1), confidence=blend_cells(found.confidence))
 
     def _to_result(self, found: Maps, axis: FocusAxis, image: NDArray) -> DepthResult:
         stack, size = axis.stack, image.shape[:2]
