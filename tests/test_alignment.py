@@ -206,6 +206,21 @@ def test_auto_leaves_a_still_stack_alone():
     assert align(moved, "similarity") is not moved
 
 
+def test_exposure_of_frames_that_do_not_move_is_evened_out():
+    gains = np.array([0.7, 0.85, 1, 0.9, 0.75])  # of what is displayed
+    stack, even = moving_stack([np.eye(3)] * 5, gains=gains), moving_stack([np.eye(3)] * 5)
+    aligned = align(stack)
+    assert aligned is not stack and aligned.alignment["motion"] == "none" and aligned.kept == [0, 1, 2, 3, 4]
+    assert aligned.common_region.all() and all(np.array_equal(m, np.eye(3)) for m in aligned.transforms)
+    reference = aligned.alignment["reference"]
+    for n in range(5):
+        wanted = even[n].mean() * gains[reference]
+        assert abs(aligned[n].mean() - wanted) < 0.02 * wanted
+    assert np.array_equal(aligned[reference], stack[reference])
+    record = [plane["gain"][0] for plane in aligned.alignment["planes"]]
+    assert record[reference] == 1 and min(record[n] for n in range(5) if gains[n] < gains[reference]) > 1.1
+
+
 def test_a_frame_of_another_scene_is_left_out():
     motions = wandering(6)
     stack = moving_stack(motions)

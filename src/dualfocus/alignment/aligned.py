@@ -33,7 +33,8 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
 
     Frames are read once, one at a time, and registered at a reduced size; those of the stack returned are warped when
     they are asked for, in the frame of one of the planes, the reference, a quarter of a pixel beside its own grid, so
-    that all are interpolated alike. Their exposure is evened out.
+    that all are interpolated alike. Their exposure is evened out; that of a stack that lies still, where it differs
+    by 6 % of the light.
 
     Args:
         stack: the photographs; not changed.
@@ -72,7 +73,8 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
         stack.warnings.append(f"{refusal}; they are used as they are")
         return stack
     found = estimate(stack, motion, progress or (lambda: None))
-    if found.motion == "none" and len(found.placed) == len(stack):
+    even = all(np.array_equal(place.gain, np.ones(3)) for place in found.placed.values())
+    if found.motion == "none" and even and len(found.placed) == len(stack):
         stack.alignment = _record(stack, motion, found)
         return stack
     return AlignedStack(stack, motion, found)

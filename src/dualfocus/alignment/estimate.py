@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -21,6 +21,7 @@ WORKING_PIXELS = 600_000  # frames are registered at this size at most
 STILL = 0.5  # px: root mean square motion of the frame that moves most, below which "auto" leaves a stack alone
 DOUBTFUL = 2.5  # px: below it, "auto" also wants the links to fit better than without motion
 _BETTER = 0.96  # of what a motion leaves uncorrelated, to count as a better fit: blur alone gives 0.965 to 1
+EVEN = 0.06  # of linear light: frames that stay in their place and differ by less keep their exposure, too
 _RICHER = 0.95  # the same for a homography over a similarity
 _TRIALS = 6  # links on which a homography is tried
 _SLACK = 0.05  # of the picture that a reference may lose more than the best one, to be nearer to the middle plane
@@ -98,17 +99,18 @@ def _finish(
             f"only {len(place)} of {len(order)} planes could be aligned: check that all show one scene from one"
             ' position, or leave them as they are with --align none (motion="none")'
         )
-    placed, small_size = {}, seen.thumbnails[0].shape[:2]
+    placed, small_size, still = {}, seen.thumbnails[0].shape[:2], seen.motion == "none"
     for n, matrix in place.items():
         moved = float(np.sqrt(np.mean(displacement(matrix, grid(stack.size)) ** 2))) * half_diagonal(stack.size)
         small = warp_thumbnail(seen.thumbnails[n], in_pixels(matrix, small_size, stack.size))
-        still = seen.motion == "none"
         placed[order[n]] = Placed(
             np.eye(3) if still else in_pixels(matrix, stack.size) @ BESIDE,
-            np.ones(3) if still else gain(small, seen.thumbnails[reference]),
+            gain(small, seen.thumbnails[reference]),
             moved,
             _residual(n, place, seen.links, stack.size),
         )
+    if still and max(np.abs(place.gain - 1).max() for place in placed.values()) < EVEN:
+        placed = {n: replace(place, gain=np.ones(3)) for n, place in placed.items()}
     return Estimate(
         seen.motion,
         order[reference],
