@@ -8,6 +8,8 @@ import pytest
 from camera_files import H, W, canon_jpeg, smooth, write_dng, xmp_packet
 from PIL import Image
 
+from dualfocus import load_model
+from dualfocus.outputs.projection import projection
 from dualfocus.readers import load_stack, metadata
 
 
@@ -39,6 +41,24 @@ def xmp_keyword(suffix, packet):
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", packet.decode())
     return {"pnginfo": info}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+@pytest.mark.parametrize(("size", "orientation"), [((64, 96), 1), ((96, 64), 1), ((64, 96), 6)])
+def test_the_field_of_view_of_photographs_taken_upright(tmp_path, suffix, size, orientation):
+    for n in range(2):
+        picture = Image.fromarray(np.resize(smooth(n), (*size, 3)))
+        lens = {0x920A: 5.4, 0xA405: 26}  # the focal length, and that of 35 mm film
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        exif.get_ifd(34665).update(lens)
+        stated = {"exif": exif} if suffix == "jpg" else {"tiffinfo": {0x0112: orientation, 34665: lens}}
+        picture.save(tmp_path / f"{n}.{suffix}", **stated)
+    stack = load_stack(tmp_path, focus=[0.5, 1])
+    assert stack.camera.sensor_width_mm == pytest.approx(36 * 5.4 / 26)
+    result = load_model("classical").predict(stack)
+    found = projection(result, None)
+    assert found.focal_px == pytest.approx(96 * 26 / 36, rel=1e-3) and "assumed" not in found.source
 
 
 def test_distances_in_tiff_and_raw(tmp_path):

@@ -172,7 +172,7 @@ def _blur(stack: FocalStack, truth: NDArray[Any], inside: Mask) -> tuple[Array, 
     per_metre = 1000 if stack.result_unit == "mm" else 1
     depth = np.where(inside, truth, 1).astype(np.float64) / per_metre
     distances = stack.depth_from_coordinate(stack.coordinates) / per_metre
-    pitch = pixel_pitch(width / 1000, stack.size[1])
+    pitch = pixel_pitch(width / 1000, max(stack.size))
     blur = [circle_of_confusion_px(depth, s, focal_length / 1000, f_number, pitch, breathing=False) for s in distances]
     least = np.min(blur, axis=0)
     return least, np.max(blur, axis=0) - least

@@ -50,7 +50,7 @@ def read_heic_header(path: File) -> HeicFrame:
             (height, width),
             np.dtype(np.uint16 if opened.info.get("bit_depth", 8) > 8 else np.uint8),
             distances={**metadata.from_exif(details), **metadata.from_xmp(opened.info.get("xmp"))},
-            camera=metadata.read_camera(metadata.exif_model(exif), details, landscape=width >= height),
+            camera=metadata.read_camera(metadata.exif_model(exif), details),
         )
 
 

@@ -134,8 +134,8 @@ def number(value: Any) -> float | None:
     return found if found > 0 else None
 
 
-def read_camera(model: Any, details: Mapping[int, Any], landscape: bool) -> Camera | None:
-    """Camera from EXIF; the sensor width follows from the 35 mm equivalent when the long side is the width."""
+def read_camera(model: Any, details: Mapping[int, Any]) -> Camera | None:
+    """Camera from EXIF; the width of the sensor, its longer side, follows from the 35 mm equivalent."""
     focal_length, f_number, equivalent = (
         value if value is not None and math.isfinite(value) else None
         for value in (number(details.get(tag)) for tag in (_FOCAL_LENGTH, _F_NUMBER, _FOCAL_LENGTH_35))
@@ -143,8 +143,7 @@ def read_camera(model: Any, details: Mapping[int, Any], landscape: bool) -> Came
     model = model.strip("\0 ") or None if isinstance(model, str) else None
     if model is None and focal_length is None and f_number is None:
         return None
-    known_width = landscape and focal_length is not None and equivalent is not None
-    sensor_width = _FILM_WIDTH_MM * focal_length / equivalent if known_width and focal_length and equivalent else None
+    sensor_width = _FILM_WIDTH_MM * focal_length / equivalent if focal_length and equivalent else None
     try:
         return Camera(model, focal_length, f_number, sensor_width)
     except ValueError:  # numbers no camera has

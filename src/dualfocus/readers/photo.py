@@ -82,14 +82,13 @@ def read_photo_header(path: File) -> PhotoFrame:
     orientation = exif.get(_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
     size = oriented_size(height, width, orientation)
-    landscape = size == (height, width) and width >= height
     return PhotoFrame(
         path,
         size,
         np.dtype(np.uint16 if is_png_16 else np.uint8),
         orientation,
         distances={**metadata.from_exif(details), **metadata.from_xmp(xmp), **noted},
-        camera=metadata.read_camera(metadata.exif_model(exif), details, landscape),
+        camera=metadata.read_camera(metadata.exif_model(exif), details),
         has_maker_note=has_maker_note,
     )
 

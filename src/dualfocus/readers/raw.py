@@ -54,9 +54,7 @@ def read_raw_header(path: File) -> RawFrame:
                 **metadata.from_xmp(bytes(xmp) if isinstance(xmp, list) else xmp),
                 **metadata.from_maker_note(tags),
             },
-            camera=metadata.read_camera(
-                metadata.tag_value(tags, "Image Model"), details, not turned and width >= height
-            ),
+            camera=metadata.read_camera(metadata.tag_value(tags, "Image Model"), details),
         )
 
 

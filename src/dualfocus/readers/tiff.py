@@ -155,7 +155,6 @@ def _frame(path: File, page: Any, index: int, *, multiple: bool, in_one_page: bo
     size = oriented_size(page.imagelength, page.imagewidth, orientation)
     stated = page.tags.valueof(_EXIF_IFD)
     details = {number: _exif_value(stated.get(name)) for name, number in _EXIF_TAGS.items()} if stated else {}
-    landscape = size == (page.imagelength, page.imagewidth) and size[1] >= size[0]
     return TiffFrame(
         path,
         index,
@@ -165,7 +164,7 @@ def _frame(path: File, page: Any, index: int, *, multiple: bool, in_one_page: bo
         multiple,
         in_one_page,
         distances={**metadata.from_exif(details), **metadata.from_xmp(page.tags.valueof(_XMP))},
-        camera=metadata.read_camera(page.tags.valueof(_MODEL), details, landscape) if stated else None,
+        camera=metadata.read_camera(page.tags.valueof(_MODEL), details) if stated else None,
     )
 
 
