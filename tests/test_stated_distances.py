@@ -21,6 +21,8 @@ from dualfocus.readers.distances import from_names
         (["50mm_f1.8_0.35m_1", "50mm_f1.8_0.7m_2"], [0.35, 0.7], "m"),
         (["z_-12.5um", "z_0um", "z_12.5um"], [-12.5, 0, 12.5], "um"),
         (["img_0.3", "img_0.7"], [0.3, 0.7], "m"),
+        (["0,35m", "0,60m", "1,80m"], [0.35, 0.6, 1.8], "m"),
+        (["2,5 D", "0,5 D"], [2.5, 0.5], "dioptre"),
     ],
 )
 def test_distances_in_file_names(names, values, unit):
@@ -47,6 +49,8 @@ def test_distances_in_file_names(names, values, unit):
         ["3months", "4months"],
         ["9" * 400 + "um", "8um"],
         ["depth-12bit", "depth-13bit"],
+        ["0,35", "0,60"],
+        ["1,2,3m", "1,2,4m"],
     ],
 )
 def test_doubtful_file_names_are_no_distances(names):

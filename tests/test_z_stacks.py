@@ -92,6 +92,20 @@ def test_imagej_hyperstack(tmp_path):
     assert stack.pixel_size_um == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(
+    ("unit", "micrometres"), [("micrometer", 1), ("Micron", 1), ("\\u00B5m", 1), ("millimetres", 1000), ("Mm", None)]
+)
+def test_units_as_imagej_users_write_them(tmp_path, unit, micrometres):
+    described = {"axes": "ZYX", "spacing": 1.5, "unit": unit}
+    tifffile.imwrite(tmp_path / "a.tif", z_planes(1, 3, 1)[0, :, 0], imagej=True, resolution=(4, 4), metadata=described)
+    stack = load_stack(tmp_path / "a.tif")
+    if micrometres is None:
+        assert stack.unit == "index" and stack.pixel_size_um is None
+        return
+    np.testing.assert_allclose(stack.focus_distances, np.array([0, 1.5, 3]) * micrometres)
+    assert stack.pixel_size_um == pytest.approx(0.25 * micrometres)
+
+
 def test_colour_hyperstack_under_a_single_header(tmp_path):
     """As ImageJ writes stacks that are large: one page, the other planes behind it."""
     pixels = np.stack([smooth(n) for n in range(4)])

@@ -22,7 +22,7 @@ _IN_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6}
 
 # A number with its optional unit. Not a part of 2024.05.01 or of a longer word such as 3months or 12abc.
 _TOKEN = re.compile(
-    r"(?P<word>[A-Za-z]*)(?P<sign>(?:^|(?<=[_\s=(]))-)?(?<![\d.])(?P<number>\d+(?:\.\d+)?|\.\d+)"
+    r"(?P<word>[A-Za-z]*)(?P<sign>(?:^|(?<=[_\s=(]))-)?(?<![\d.])(?<!\d,)(?P<number>\d+(?:[.,]\d+)?|\.\d+)"
     r"(?P<unit>\s?(?:mm|cm|um|µm|μm|m|dpt|dioptres?|diopters?|D))?(?![A-Za-z0-9]|\.\d)"
 )
 _FOCUS_WORDS = {"", "focus", "dist", "distance", "d", "fd"}
@@ -82,7 +82,7 @@ def describe(found: Found) -> str:
 
 
 def from_names(stems: Sequence[str]) -> Found | None:
-    """Distances in file names without suffix, such as image_3_0.80, 0.50m, focus_350mm or 2.5D; None when in doubt.
+    """Distances in file names without suffix, such as image_3_0.80, 0.50m, 0,5m, focus_350mm, 2.5D; None in doubt.
 
     A distance has a decimal point or a unit; a plain counter never is one. What all names share (a lens, an f-number)
     is left out; then every name must have exactly one distance, all in one unit, all different. No unit means metres.
@@ -127,6 +127,9 @@ def _tokens(stem: str) -> list[tuple[float, str]]:
     found = []
     for match in _TOKEN.finditer(stem):
         number, unit = match["number"], (match["unit"] or "").strip()
+        if "," in number and not unit:  # two numbers, or one as some countries write it
+            continue
+        number = number.replace(",", ".")
         has_point = "." in number
         if unit == "D" and not has_point:  # 3D, 2D
             continue

@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 
 import tifffile
 
+from dualfocus.readers.distances import normalise_unit
+
 _IN_MICROMETRES = {
     "um": 1.0,
     "µm": 1.0,
@@ -46,6 +48,15 @@ class Geometry:
         return [known[n] for n in range(count)] if set(known) == set(range(count)) else None
 
 
+def _known_unit(unit: str) -> str:
+    """A unit as people write it by its symbol; only whole words in any case: Mm is not mm."""
+    unit = unit.strip()
+    try:
+        return unit if len(unit) < 3 else normalise_unit(unit) or unit
+    except ValueError:
+        return unit
+
+
 def read_geometry(tiff: tifffile.TiffFile) -> Geometry:
     """Geometry from a file's OME-XML or ImageJ metadata; empty when it has none."""
     if tiff.is_ome:
@@ -54,7 +65,7 @@ def read_geometry(tiff: tifffile.TiffFile) -> Geometry:
     if not tiff.is_imagej:
         return Geometry()
     metadata = tiff.imagej_metadata or {}
-    unit = str(metadata.get("unit", "")).replace("\\u00B5", "µ")
+    unit = _known_unit(str(metadata.get("unit", "")).replace("\\u00B5", "µ"))
     return Geometry(_length(metadata.get("spacing"), unit), None, _imagej_pixel_size(tiff.pages[0], unit))
 
 
