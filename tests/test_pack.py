@@ -11,6 +11,7 @@ from PIL import Image
 from test_datasets import make_nyu
 from training_runs import write_stack
 
+from dualfocus.baselines.pictures import open_pictures
 from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.datasets import NyuLabelled, StackFolders
 from dualfocus.datasets.pack import pack, unpacked
@@ -125,6 +126,45 @@ def test_says_what_is_wrong_and_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"bad\.zip: cannot be unpacked"):
         unpacked(tmp_path / "bad.zip")
     assert not (tmp_path / "bad").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[1, 2]", "must be a JSON object"),
+        ("{", "not valid JSON"),
+        ('{"images": [1, 2]}', "must be a list of file names"),
+        ('{"images": "a.png"}', "must be a list of file names"),
+        ('{"focus_distances": [1, 2], "unit": "m"}', "names no images"),
+        ('{"images": ["a.png", "cut.png"]}', r"cut\.png: cannot be read"),
+        ('{"images": ["a.png", "b.png"], "ground_truth": 5}', "ground_truth"),
+        ('{"images": ["a.png", "b.png"], "depth_png": "none.png"}', "'none.png', which is not there"),
+        ('{"images": ["a.png", "../other.png"]}', r"\.\./other\.png, outside its folder"),
+    ],
+)
+def test_bad_sidecars_are_named(tmp_path, content, words):
+    folder = tmp_path / "s"
+    folder.mkdir()
+    for path in (folder / "a.png", folder / "b.png", tmp_path / "other.png"):
+        Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(path)
+    (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:40])
+    (folder / "stack.json").write_text(content)
+    with pytest.raises(ValueError, match=words) as error:
+        pack(folder, tmp_path / "p.zip")
+    assert str(folder) in str(error.value) and not list(tmp_path.glob("p.zip*"))
+
+
+def test_grey_photographs_of_sixteen_bits_keep_their_tones(tmp_path):
+    for name in ("rgb", "depth"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+    tones = np.linspace(0, 65535, 1600).astype(np.uint16).reshape(40, 40)
+    Image.fromarray(tones).save(tmp_path / "d" / "rgb" / "x.png")
+    np.save(tmp_path / "d" / "depth" / "x.npy", np.ones((40, 40), np.float32))
+    pack(tmp_path / "d", tmp_path / "d.zip", quality=100)
+    photo = np.array(Image.open(unpacked(tmp_path / "d.zip") / "rgb" / "x.webp").convert("L"))
+    assert np.abs(photo - (tones / 257)).mean() < 2
+    image, _ = open_pictures(tmp_path / "d", "rgbd").rgbd(0)
+    assert np.abs(image[..., 1] - tones / 257).max() < 1 and image.shape == (40, 40, 3)
 
 
 def test_command(tmp_path):

@@ -37,9 +37,10 @@ class RgbdFolder:
 
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """See :class:`Pictures`."""
-        from dualfocus.training.rgbd_source import read_depth, read_image
+        from dualfocus.datasets.files import read_image
+        from dualfocus.training.rgbd_source import read_depth
 
-        image, depth = read_image(self._pairs[index][0]), read_depth(self._pairs[index][1])
+        image, depth = read_image(self._pairs[index][0], "RGB"), read_depth(self._pairs[index][1])
         return image, np.where(np.isfinite(depth), depth, 0).astype(np.float64)
 
 

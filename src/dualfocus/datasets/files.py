@@ -28,6 +28,8 @@ def read_image(path: Path, mode: str | None = None) -> NDArray[Any]:
     try:
         with Image.open(path) as image:
             wanted = mode or ("RGB" if image.mode in ("P", "RGBA", "CMYK") else None)
+            if wanted == "RGB" and image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip at 255
+                return np.repeat((np.array(image) >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
             return np.array(image.convert(wanted) if wanted else image)
     except FileNotFoundError:
         raise ValueError(missing(path)) from None

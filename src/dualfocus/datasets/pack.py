@@ -13,7 +13,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from dualfocus.datasets.files import read_image
+from dualfocus.readers.sidecar import read_sidecar
 
 if TYPE_CHECKING:
     from dualfocus.datasets.nyu import NyuLabelled
@@ -166,10 +169,13 @@ def _stacks(root: Path, sidecars: list[Path], quality: int) -> Iterator[Entry]:
     for sidecar in sidecars:
         folder = sidecar.parent
         inside = "" if folder == root else folder.relative_to(root).as_posix() + "/"
-        content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8-sig"))
-        if not content.get("images"):
+        if read_sidecar(sidecar).images is None:
             raise ValueError(f'{sidecar}: names no images; list them under "images" to pack the stack')
+        content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8-sig"))
         sharp = content.get("all_in_focus")
+        truths = [content[key] for key in ("ground_truth", "depth_png") if content.get(key)]
+        for name in (*content["images"], *([sharp] if sharp else []), *truths):
+            _refuse_elsewhere(sidecar, name)
         names = {name: _packed_name(folder, name) for name in (*content["images"], *([sharp] if sharp else []))}
         content["images"] = [names[name] for name in content["images"]]
         if sharp:
@@ -178,9 +184,16 @@ def _stacks(root: Path, sidecars: list[Path], quality: int) -> Iterator[Entry]:
         for name, packed in names.items():
             path = folder / name
             yield Entry(inside + packed, partial(_photo, path, quality) if packed != name else path.read_bytes)
-        for key in ("ground_truth", "depth_png"):
-            if content.get(key):
-                yield Entry(inside + content[key], (folder / content[key]).read_bytes)
+        for name in truths:
+            yield Entry(inside + name, (folder / name).read_bytes)
+
+
+def _refuse_elsewhere(sidecar: Path, name: Any) -> None:
+    """A pack holds what lies below its folder alone."""
+    if not isinstance(name, str) or not (sidecar.parent / name).is_file():
+        raise ValueError(f"{sidecar}: names {name!r}, which is not there")
+    if PurePosixPath(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(f"{sidecar}: names {name}, outside its folder: move it there to pack the stack")
 
 
 def _packed_name(folder: Path, name: str) -> str:
@@ -188,27 +201,19 @@ def _packed_name(folder: Path, name: str) -> str:
     path = folder / name
     if path.suffix.lower() != ".png":
         return name
-    with _open(path) as image:
-        bits = path.read_bytes()[24]  # of a channel, in the header; Pillow calls 16-bit colour RGB too
-        plain = bits == 8 and image.mode in ("L", "RGB") and not image.getexif()
+    try:
+        with Image.open(path) as image:
+            bits = path.read_bytes()[24]  # of a channel, in the header; Pillow calls 16-bit colour RGB too
+            plain = bits == 8 and image.mode in ("L", "RGB") and not image.getexif()
+    except (OSError, SyntaxError) as error:  # the latter from Pillow's reader of PNG
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from None
     return str(PurePosixPath(name).with_suffix(".webp")) if plain else name
 
 
 def _photo(path: Path, quality: int) -> bytes:
     if path.suffix.lower() == ".webp":
         return path.read_bytes()
-    with _open(path) as image:
-        try:
-            return _webp(image.convert("RGB"), quality)
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be read as an image ({error})") from None
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error})") from None
+    return _webp(Image.fromarray(read_image(path, "RGB")), quality)
 
 
 def _webp(image: Image.Image, quality: int) -> bytes:

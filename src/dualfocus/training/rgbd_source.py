@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dualfocus.datasets.files import read_image
 from dualfocus.rendering.rgbd import render_rgbd
 from dualfocus.training.sources import TrainingStack, from_rendered
 
@@ -43,7 +44,7 @@ class RgbdSource:
         """
         for _ in range(_TRIES):
             image_path, depth_path = self.pairs[int(rng.integers(len(self.pairs)))]
-            image, depth = read_image(image_path), read_depth(depth_path)
+            image, depth = read_image(image_path, "RGB"), read_depth(depth_path)
             if image.shape[:2] != depth.shape:
                 raise ValueError(f"{depth_path}: {_size(depth)} pixels, but {image_path.name} has {_size(image)}")
             image, depth = random_square(image, depth, rng, crop, image_path)
@@ -51,15 +52,6 @@ class RgbdSource:
             if known.any():
                 return from_rendered(render_rgbd(image, depth, rng, planes=planes))._replace(known=known)
         raise ValueError(f"{depth_path}: no depth in {_TRIES} random squares; are most of its pixels 0 or NaN?")
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An image as (H, W, 3) uint8 (ValueError naming the file)."""
-    try:
-        with Image.open(path) as opened:
-            return np.array(opened.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error})") from None
 
 
 def read_depth(path: Path) -> np.ndarray:
