@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,10 +89,12 @@ def make_plan(
 def to_table(plan: Plan) -> Table:
     """One row for every plane."""
     camera = plan.unit == "m"
+    from dualfocus.outputs.numbers import apart
+
     table = Table(caption=f"error: {plan.error:g} plane spacings; it takes texture")
     for heading in ("plane", f"focus ({plan.unit})", *(["dioptres"] if camera else []), f"depth error ({plan.unit})"):
         table.add_column(heading, justify="right")
-    rows = zip(plan.focus, _all_apart(plan.focus), plan.depth_error, strict=True)
+    rows = zip(plan.focus, apart(plan.focus), plan.depth_error, strict=True)
     for number, (focus, shown, error) in enumerate(rows, start=1):
         dioptres = [f"{1 / focus:.3f}"] if camera else []
         table.add_row(str(number), shown, *dioptres, f"{error:.2g}" if math.isfinite(error) else "no limit")
@@ -102,6 +103,8 @@ def to_table(plan: Plan) -> Table:
 
 def advice(plan: Plan) -> list[str]:
     """In sentences: how far apart the planes are, and what to change."""
+    from dualfocus.outputs.numbers import apart
+
     lines = [
         f"{len(plan.focus)} planes; a point sharp in one is blurred over {plan.spacing_px:.2g} px in the next, and over"
         f" {plan.total_px:.3g} px from the first to the last."
@@ -112,19 +115,10 @@ def advice(plan: Plan) -> list[str]:
         lines.append("Neighbouring planes hardly differ: fewer planes would do.")
     elif plan.spacing_px > _WIDE_PX:
         lines.append("A point can be blurred in every plane: take more planes.")
-    values = ",".join(_all_apart(plan.focus))
+    values = ",".join(apart(plan.focus))
     if all(map(math.isfinite, plan.focus)):
         lines.append(f"For predict: --focus {values} --unit {plan.unit}")
     else:
-        dioptres = ",".join(_all_apart([1 / value for value in plan.focus]))
+        dioptres = ",".join(apart([1 / value for value in plan.focus]))
         lines.append(f"For predict: --focus {dioptres} --unit dioptre")
     return lines
-
-
-def _all_apart(values: Iterable[float]) -> list[str]:
-    """Numbers with as many digits, four at least, as show the least step between neighbours to a hundredth."""
-    numbers = [float(value) for value in values]
-    finite = [value for value in numbers if math.isfinite(value)]
-    steps = [abs(b - a) for a, b in itertools.pairwise(finite) if a != b]
-    digits = math.ceil(math.log10(max(map(abs, finite)) / min(steps))) + 2 if steps else 4
-    return [f"{value:.{max(4, digits)}g}" for value in numbers]

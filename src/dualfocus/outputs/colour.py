@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from dualfocus.outputs.numbers import on_a_scale
 from dualfocus.outputs.result import DepthResult
 
 INVALID_GREY = 128
@@ -97,7 +98,7 @@ class ColourScale:
 
     def depth_texts(self, count: int) -> list[str]:
         """Depths of `count` colours from the nearest to the farthest, for people."""
-        return [_number(self._depth_at(value)) for value in np.linspace(self.high, self.low, count).tolist()]
+        return on_a_scale(self._depth_at(value) for value in np.linspace(self.high, self.low, count).tolist())
 
     def _depth_at(self, nearness: float) -> float:
         if self.inverse:
@@ -165,11 +166,3 @@ def _legend(height: int, scale: ColourScale, unit: str) -> NDArray[np.uint8] | N
     rows = np.linspace(255, 0, bottom - top + 1).round().astype(int)
     strip[top : bottom + 1, bar_left : bar_left + bar_width] = colour_map()[rows][:, None]
     return strip
-
-
-def _number(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    if not np.isfinite(value):
-        return "inf"
-    digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 0
-    return f"{value:.{min(max(digits, 0), 6)}f}"

@@ -15,6 +15,7 @@ from dualfocus import __version__
 from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_map, colour_scale
 from dualfocus.outputs.mesh import STEEPEST, encode_jpeg
+from dualfocus.outputs.numbers import apart
 from dualfocus.outputs.projection import check_projection, projection
 from dualfocus.outputs.result import DepthResult
 from dualfocus.stack import FocalStack
@@ -84,10 +85,11 @@ def _planes(stack: FocalStack, unit: str) -> list[dict[str, Any]]:
     height, width = stack.size
     allowed = (_PLANE_PIXELS / len(stack) / (height * width)) ** 0.5 * max(height, width)
     planes: list[dict[str, Any]] = []
+    distances = None if stack.focus_distances is None else apart(stack.focus_distances)
     for number, n in enumerate(stack.near_to_far.tolist(), 1):
         name = f"{number} of {len(stack)}: {stack.names[n]}"
-        if stack.focus_distances is not None:
-            name += f", focused at {stack.focus_distances[n]:.4g} {stack.unit}"
+        if distances is not None:
+            name += f", focused at {distances[n]} {stack.unit}"
         plane = stack[n]
         if plane.dtype.kind == "f":
             plane = np.round(255 * plane).astype(np.uint8)
@@ -122,9 +124,9 @@ def _facts(result: DepthResult) -> str:
     height, width = result.depth.shape
     facts = [f"{width} x {height} pixels", f"{100 * float(result.valid.mean()):.3g} % with a valid depth"]
     if result.depth_range is not None:
-        low, high = result.depth_range
+        low, high = apart(result.depth_range)
         unit = "plane " if result.unit == "index" else ""
-        facts.append(f"{unit}{low:.4g} to {high:.4g}{'' if unit else ' ' + result.unit}")
+        facts.append(f"{unit}{low} to {high}{'' if unit else ' ' + result.unit}")
     return ", ".join(facts)
 
 
