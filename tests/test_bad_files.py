@@ -11,6 +11,7 @@ import tifffile
 from photo_folders import H, W, picture, write_folder
 from PIL import Image
 
+from dualfocus import FocalStack, load_model
 from dualfocus.readers import load_stack
 
 
@@ -122,3 +123,18 @@ def test_unsupported_samples(tmp_path):
     tifffile.imwrite(tmp_path / "z.tif", np.zeros((5, H, W), np.int32))
     with pytest.raises(ValueError, match="z.tif: samples of type int32"):
         load_stack(tmp_path / "z.tif")
+
+
+def test_numbers_given_as_text_are_refused_in_one_line(tmp_path):
+    write_folder(tmp_path, ["a.png", "b.png"])
+    stack = load_stack(tmp_path, focus=[1, 2])
+    planes = np.stack(list(stack))
+    for wrong, words in (
+        (lambda: FocalStack(planes, pixel_size_um="a"), "pixel size .* not 'a'"),
+        (lambda: load_stack(tmp_path, pixel_size="a"), "pixel size .* not 'a'"),
+        (lambda: load_stack(tmp_path, z_step="2"), "z step .* not '2'"),
+        (lambda: load_model("classical").predict(stack).save(tmp_path / "out", fov="a"), "field of view of 'a'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            wrong()
+    assert not (tmp_path / "out").exists()

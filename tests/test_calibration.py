@@ -185,10 +185,14 @@ def test_command_line(tmp_path):
     assert record["unit"] == "m" and record["focus_unit"] == "dioptre" and len(record["calibration"]["points"]) == 3
     depth = np.load(out / "depth.npy")
     assert np.median(np.abs(depth - 1 / dioptres) * dioptres) < 0.08
+    (folder / "stack.json").write_text('{"focus_distances": [1, 2, 3, 4, 5, 6, 7, 8, 9], "unit": "m"}')
+    known = run(*arguments, "--calibrate", " ".join(points))
+    assert known.returncode == 0 and "the photographs state are not used" in known.stderr
     for extra, words in (
         (["--calibrate", f"{points[0]} 999,1=2"], "999,1 is outside"),
         (["--calibrate", " ".join(points), "--focus", "1,2,3,4,5,6,7,8,9"], "both given"),
         (["--calibrate", " ".join(points), "--unit", "yards"], "unknown unit 'yards'"),
+        (["--calibrate", ""], "holds no point"),
     ):
         assert_refused(run(*arguments[:2], "-o", tmp_path / "no", *arguments[4:], *extra), words)
         assert not (tmp_path / "no").exists()

@@ -144,6 +144,23 @@ def test_refusals(arguments, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_in_the_way_is_named_and_nothing_left(tmp_path):
+    (tmp_path / "model.onnx").mkdir()
+    with pytest.raises(ValueError, match=r"model\.onnx: a folder"):
+        export_onnx("dualfocus-xs", tmp_path / "model.onnx")
+    (tmp_path / "model.onnx").rmdir()
+    (tmp_path / "locked").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+
+        def full(*_):
+            raise OSError("no space left")
+
+        patch.setattr("dualfocus.inference.export.os.replace", full)
+        with pytest.raises(OSError, match="no space"):
+            export_onnx("dualfocus-xs", tmp_path / "locked" / "model.onnx")
+    assert not list((tmp_path / "locked").iterdir())
+
+
 def test_command_line(tmp_path):
     out = tmp_path / "new" / "model.onnx"
     command = [sys.executable, "-m", "dualfocus", "export", "-o", str(out)]

@@ -80,6 +80,9 @@ def test_command_line():
         (["--na", "0", "--pixel-um", "1", "--depth-um", "3"], "numerical aperture must be"),
         (["--na", "1", "--pixel-um", "1", "--depth-um", "3", "--spacing", "0"], "spacing must be"),
         (["--na", "1", "--pixel-um", "1", "--depth-um", "3", "--error", "-1"], "--error must be"),
+        (["--na", "1", "--pixel-um", "6.5e-7", "--depth-um", "60"], "more than 10000 planes: check the units"),
+        (["--na", "1", "--pixel-um", "1", "--depth-um", "60", "--spacing", "1e-320"], "more than 10000 planes"),
+        (["--na", "1", "--pixel-um", "1", "--depth-um", "60", "--planes", "1000000000"], "more than 10000 planes"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message):

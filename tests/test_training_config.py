@@ -20,6 +20,8 @@ class TestConfiguration:
             ({"sead": 1}, "sead"),
             ({"optimiser": {"learning_rat": 1e-3}}, r"optimiser\.learning_rat"),
             ({"optimiser": {"learning_rate": -1}}, r"optimiser\.learning_rate"),
+            ({"optimiser": {"learning_rate": float("inf")}}, r"optimiser\.learning_rate"),
+            ({"data": {"sources": [{"kind": "procedural", "weight": float("inf")}]}}, r"data\.sources\.0\.weight"),
             ({"model": {"name": "dualfocus-xl"}}, r"model\.name"),
             ({"budget": {}}, r"budget\.steps"),
             ({"data": {"sources": []}}, r"data\.sources"),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dualfocus.optics import aperture_diameter, image_distance, pixel_pitch, planes_even_in_dioptres
 
 SPACING_PX = 3.0  # CoC at one plane of a point that is sharp at its neighbour
+MOST_PLANES = 10_000
 TYPICAL_ERROR = 0.25  # of a plane spacing, where there is texture; docs/results.md has measured ones
 
 
@@ -69,7 +70,8 @@ def plan_camera(
         error: expected error in plane spacings.
 
     Raises:
-        ValueError: lengths that are not above zero, near not below far or within the focal length, fewer than 2 planes.
+        ValueError: lengths that are not above zero, near not below far or within the focal length, fewer than 2 planes
+            or more than `MOST_PLANES`.
     """
     focal_length = focal_length_mm / 1e3
     pitch = pixel_pitch(sensor_width_mm / 1e3, columns)
@@ -81,7 +83,9 @@ def plan_camera(
             f"near {near:g} m is within the focal length, {focal_length:g} m, where no lens focuses: give a larger one"
         )
     total = float(image_distance(near, focal_length)) / pitch * aperture * (1 / near - 1 / far)
-    count = planes if planes is not None else _count(total, spacing_px)
+    count = _count(total, spacing_px) if planes is None else planes
+    if count > MOST_PLANES:
+        raise ValueError(f"more than {MOST_PLANES} planes: check the units, or ask for fewer or a larger spacing")
     focus = planes_even_in_dioptres(near, far, count)
     step = (1 / near - 1 / far) / (count - 1)
     return Plan("m", focus, total / (count - 1), total, focus**2 * step * error, error)
@@ -107,13 +111,15 @@ def plan_microscope(
         error: expected error in plane spacings.
 
     Raises:
-        ValueError: numbers that are not above zero, fewer than 2 planes.
+        ValueError: numbers that are not above zero, fewer than 2 planes or more than `MOST_PLANES`.
     """
     for name, value in (("numerical aperture", numerical_aperture), ("pixel", pixel_um), ("depth", depth_um)):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a finite number above zero, not {value!r}")
     total = 2 * numerical_aperture * depth_um / pixel_um
-    count = planes if planes is not None else _count(total, spacing_px)
+    count = _count(total, spacing_px) if planes is None else planes
+    if count > MOST_PLANES:
+        raise ValueError(f"more than {MOST_PLANES} planes: check the units, or ask for fewer or a larger spacing")
     if count < 2:
         raise ValueError(f"a focal stack needs at least 2 planes, not {count}")
     step = depth_um / (count - 1)
@@ -123,4 +129,4 @@ def plan_microscope(
 def _count(total_px: float, spacing_px: float) -> int:
     if not (math.isfinite(spacing_px) and spacing_px > 0):
         raise ValueError(f"spacing must be a finite number of pixels above zero, not {spacing_px!r}")
-    return max(2, math.ceil(total_px / spacing_px - 1e-9) + 1)
+    return max(2, math.ceil(min(total_px / spacing_px, MOST_PLANES) - 1e-9) + 1)

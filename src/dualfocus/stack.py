@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class FocalStack:
         if aligned is not None and not isinstance(aligned, (bool, np.bool_)):
             raise ValueError(f"aligned must be True, False or None, not {aligned!r}")
         self.aligned = None if aligned is None else bool(aligned)
-        if pixel_size_um is not None and not 0 < pixel_size_um < _LARGEST:
+        if pixel_size_um is not None and not (isinstance(pixel_size_um, Real) and 0 < pixel_size_um < _LARGEST):
             raise ValueError(f"the pixel size must be a number of micrometres above zero, not {pixel_size_um!r}")
         self.pixel_size_um = pixel_size_um
         self._truth_path: Path | None = None

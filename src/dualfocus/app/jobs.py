@@ -140,7 +140,7 @@ def _check_sidecar(file: Path) -> None:
     """A visitor's sidecar must not reach for other files of this machine."""
     try:
         data = json.loads(file.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return  # what is wrong with it is said when it is loaded
     named = data if isinstance(data, dict) else {}
     images = named.get("images")

@@ -150,8 +150,22 @@ def open_stack(source: Source, settings: Settings) -> FocalStack:
     if settings.points:
         check_points(settings.points, stack.size, settings.points_unit, settings.points_coordinate)
         unit = "m" if settings.points_unit == "dioptre" else settings.points_unit
+        stack.warnings += _unused_distances(source, settings)
     check_formats(settings.also, unit, stack.pixel_size_um, settings.fov)
     return stack
+
+
+def _unused_distances(source: Source, settings: Settings) -> list[str]:
+    """A warning where a stack to be calibrated states its distances."""
+    from dualfocus.readers import load_stack
+
+    try:
+        stated = load_stack(source, **{**settings.load, "unit": None})
+    except ValueError:  # they are of no use
+        return []
+    if stated.focus_distances is None:
+        return []
+    return ["the focus distances that the photographs state are not used: the calibration points take their place"]
 
 
 def check_apart(sources: Sequence[Path], out: Path) -> None:
@@ -171,10 +185,13 @@ def summary(result: DepthResult) -> str:
     if result.depth_range is None:
         return "no pixel has a valid depth"
     low, high = result.depth_range
+    from dualfocus.outputs.numbers import apart
+
     share = f"{100 * float(result.valid.mean()):.3g} % of the pixels valid"
     if result.unit == "index":
         return f"depth from plane {low:.2f} to {high:.2f} (fractional plane index), {share}"
-    return f"depth from {low:.4g} to {high:.4g} {result.unit}, {share}"
+    nearest, farthest = apart((low, high))
+    return f"depth from {nearest} to {farthest} {result.unit}, {share}"
 
 
 def residuals(calibration: dict[str, Any]) -> str:
@@ -211,4 +228,6 @@ def calibration_settings(
     if any(value is not None for value in given):
         raise ValueError("focus distances and calibration points are both given: leave one out")
     points = tuple(parse_points(texts))
+    if not points:
+        raise ValueError("--calibrate holds no point: give two, such as 120,80=0.5 600,300=2")
     return {"points": points, "points_unit": normalise_unit(unit) or "m", "points_coordinate": coordinate}

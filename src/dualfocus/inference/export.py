@@ -55,6 +55,8 @@ def export_onnx(model: str, out: str | Path, precision: str = "fp32") -> Path:
     path = Path(out)
     if path.suffix != ".onnx":
         raise ValueError(f"{path}: the name of an ONNX file must end in .onnx")
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder; give the name of a file")
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
     loaded = load_model(model, device="cpu")
@@ -69,8 +71,11 @@ def export_onnx(model: str, out: str | Path, precision: str = "fp32") -> Path:
     onnx.helper.set_model_props(graph, {METADATA: json.dumps(record)})
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # two may export to one place
-    onnx.save(graph, temporary)
-    os.replace(temporary, path)
+    try:
+        onnx.save(graph, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
 
 

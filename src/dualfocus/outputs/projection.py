@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,8 @@ class Projection:
 
 def check_fov(fov: float | None) -> None:
     """Raise ValueError unless a field of view (degrees) is one that a pinhole can have."""
-    if fov is not None and not (math.isfinite(fov) and 0 < fov < 180):
-        raise ValueError(f"a field of view of {fov:g} degrees is not possible: it must lie between 0 and 180")
+    if fov is not None and not (isinstance(fov, Real) and 0 < fov < 180):
+        raise ValueError(f"a field of view of {fov!r} degrees is not possible: it must lie between 0 and 180")
 
 
 def check_projection(unit: str, pixel_size_um: float | None, fov: float | None = None) -> None:

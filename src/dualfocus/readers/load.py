@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def _check_z_step(z_step: float, focus: Any, unit: str | None) -> None:
         raise ValueError("focus distances and a z step are both given: leave one out")
     if unit not in (None, "um"):
         raise ValueError(f"the z step is in micrometres, so unit {unit!r} does not go with it: leave the unit out")
-    if not 0 < abs(z_step) < _LARGEST_STEP_UM:
+    if not (isinstance(z_step, Real) and 0 < abs(z_step) < _LARGEST_STEP_UM):
         raise ValueError(f"the z step must be a number of micrometres other than zero, not {z_step!r}")
 
 

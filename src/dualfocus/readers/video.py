@@ -87,6 +87,8 @@ def read_sweep(path: Path, count: int) -> list[VideoFrame]:
     Raises:
         ValueError: naming the file, when it cannot be read or has fewer frames.
     """
+    if not isinstance(count, int):
+        raise ValueError(f"{path}: the number of frames must be a whole number, not {count!r}")
     if count < 2:
         raise ValueError(f"{path}: {count} frames are no focal stack; use two or more")
     with naming(path, "not a video that can be read; is it damaged, or of another kind?"), silence():

@@ -21,7 +21,7 @@ _COARSEST = 32  # pixels a side of a cell of the coarsest level of dualfocus-s
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(_Strict):
