@@ -282,7 +282,12 @@ def test_an_interrupted_batch_says_so_and_goes_on(tmp_path: Path) -> None:
     for seed in range(12):
         make_stack(tmp_path / "shelf" / f"{seed}", seed)
     out = tmp_path / "out"
-    with started("predict", tmp_path / "shelf", "-o", out, *MODEL) as first:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child inherits that it is ignored
+    try:
+        process = started("predict", tmp_path / "shelf", "-o", out, *MODEL)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process as first:
         while not (out / "0").exists() and first.poll() is None:
             time.sleep(0.005)
         first.send_signal(signal.SIGINT)
