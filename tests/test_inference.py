@@ -200,7 +200,7 @@ def test_nothing_to_focus_on_gives_low_confidence(models):
     sharp[2] = rng.integers(0, 256, shape[1:])
     for name in MODELS:
         nowhere, somewhere = (models[name].predict(FocalStack(a, distances)).confidence.mean() for a in (flat, sharp))
-        assert nowhere < 0.65 and nowhere < somewhere - 0.2
+        assert nowhere < (0.6 if name == "classical" else 0.5) and nowhere < somewhere - 0.2
 
 
 @pytest.mark.parametrize(("name", "correlation", "error"), [("dualfocus-s", 0.999, 0.25), ("classical", 0.9995, 0.15)])
