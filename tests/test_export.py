@@ -93,6 +93,14 @@ def test_lower_precision_stays_near(files, precision, mean, at_99):
     assert files[precision].stat().st_size < 0.7 * files["fp32"].stat().st_size
 
 
+def test_black_beside_white_is_no_overflow_in_half_precision(files):
+    images = np.random.default_rng(3).integers(0, 2, (1, 3, 1, 64, 96)).repeat(3, 2).astype(np.float32)
+    images[:, 1] = 0.5
+    fed = {"images": images, "coordinates": np.array([[0, 0.4, 1]], np.float32)}
+    whole, half = (onnxruntime.InferenceSession(str(files[name])).run(None, fed)[0] for name in ("fp32", "fp16"))
+    assert np.isfinite(half).all() and np.abs(half - whole).mean() < 0.01
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_the_projection_is_float32_in_every_precision(files, precision):
     graph = onnx.shape_inference.infer_shapes(onnx.load(files[precision])).graph

@@ -77,7 +77,7 @@ def replicate(maps: Tensor, height: int, width: int) -> Tensor:
 def collapse_at_once(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
     """:func:`dualfocus.models.context.collapse` without a loop over planes, whose number a graph does not know."""
     energy = sharpness(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
-    weight = (energy + 1) ** DETAIL_POWER
+    weight = ((energy + 1) / 64) ** DETAIL_POWER  # as exact, and not above what half precision holds
     place = (weight * coordinates[:, :, None, None]).sum(dim=1) / weight.sum(dim=1)
     gain = (energy.amax(dim=1).log1p() - energy.log1p().mean(dim=1)) / LOG_SCALE
     seen = (F.interpolate(probability, scale_factor=4)[:, :, None] * images).sum(dim=1)
