@@ -68,19 +68,6 @@ def trained(tmp_path_factory, rendered) -> Path:
     return train(write(folder / "config.yaml", settings(folder, source, seed=7, looks=1)))
 
 
-def test_one_part_learns_alone(trained, tmp_path, rendered):
-    source, part = {"kind": "rendered", "path": str(rendered)}, "context.confidence_head"
-    changes = {"initial_weights": str(trained), "optimiser": {"only": part, "warmup_steps": 1, "ema": 0}}
-    found = train(write(tmp_path / "config.yaml", settings(tmp_path, source, **changes)))
-    before, after = (load_weights(path)[0].state_dict() for path in (trained, found))
-    changed = {name for name in after if not torch.equal(before[name], after[name])}
-    assert changed and all(name.startswith(f"{part}.") for name in changed)
-    assert any("weight" in name for name in changed) and any("running_mean" in name for name in changed)
-    changes["optimiser"]["only"] = "context.nose"
-    with pytest.raises(ValueError, match=r"'context\.nose'.*it has .*context\.confidence_head"):
-        train(write(tmp_path / "other.yaml", settings(tmp_path / "other", source, **changes)))
-
-
 def test_the_record_says_how_the_weights_were_made(trained):
     network, record = load_weights(trained)
     assert network.config.surfaces == 3

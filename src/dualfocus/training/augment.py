@@ -9,7 +9,6 @@ from dualfocus.alignment.motion import Matrix
 from dualfocus.training.sources import TrainingStack
 
 _FAINT = 0.05  # share of the stacks
-_BLANK = 0.3  # of them: nothing but noise is left
 _NOISY = 0.12
 _NOISE = (4.0, 45.0)  # deviation of theirs, in levels of 255
 _MOST_ZOOM = 0.03
@@ -63,7 +62,7 @@ def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
     faint = rng.random() < _FAINT
     noisy = rng.random() < _NOISY
     if faint:  # so little contrast that noise hides it: the confidence must learn to say so
-        gain *= 0.0 if rng.random() < _BLANK else np.exp(rng.uniform(np.log(0.02), np.log(0.3)))
+        gain *= np.exp(rng.uniform(np.log(0.02), np.log(0.3)))
         offset += images.mean() * (1 - gain)
     images = images * gain + offset
     if faint or noisy or rng.random() < 0.3:

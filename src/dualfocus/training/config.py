@@ -144,7 +144,6 @@ class OptimiserConfig(_Strict):
     warmup_steps: int = Field(default=200, ge=0)
     clip: float = Field(default=1.0, gt=0)
     ema: float = Field(default=0.998, ge=0, lt=1)
-    only: str | None = None
 
 
 class BudgetConfig(_Strict):

@@ -22,7 +22,6 @@ from dualfocus.training.checkpoint import NAME, load_checkpoint, save_checkpoint
 from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.log import TrainingLog
 from dualfocus.training.objective import Batch, depth_beta, network_input, objective
-from dualfocus.training.part import begin_training, freeze_others
 from dualfocus.training.sources import open_source
 from dualfocus.training.teacher import Teacher, lesson
 from dualfocus.training.unblurred import SharpBatch, on_device
@@ -74,7 +73,6 @@ class Trainer:
             trained, record = load_weights(config.initial_weights)
             self.initial = _origin(record)
             _load_into(network, trained.state_dict(), config.initial_weights)
-        freeze_others(network, config.optimiser.only)
         network = network.to(self.accelerator.device)
         use_channels_last(network)
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema), use_buffers=True)
@@ -137,7 +135,7 @@ class Trainer:
 
     def train_step(self, batch: Batch | SharpBatch) -> dict[str, float]:
         """One optimiser step; returns the loss terms."""
-        begin_training(self.accelerator.unwrap_model(self.network), self.config.optimiser.only)
+        self.network.train()
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         moved = on_device(batch, self.accelerator.device)
@@ -256,9 +254,8 @@ def _load_into(network: torch.nn.Module, state: dict[str, torch.Tensor], source:
 
 def _parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay for kernels alone, not for norms and biases."""
-    learning = [p for p in network.parameters() if p.requires_grad]
-    kernels = [p for p in learning if p.ndim > 1]
-    others = [p for p in learning if p.ndim <= 1]
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
