@@ -145,27 +145,29 @@ def open_stack(source: Source, settings: Settings) -> FocalStack:
     from dualfocus.outputs import check_formats
     from dualfocus.readers import load_stack
 
-    stack = load_stack(source, **settings.load)
+    stack = _open_to_calibrate(source, settings) if settings.points else load_stack(source, **settings.load)
     unit = stack.result_unit
     if settings.points:
         check_points(settings.points, stack.size, settings.points_unit, settings.points_coordinate)
         unit = "m" if settings.points_unit == "dioptre" else settings.points_unit
-        stack.warnings += _unused_distances(source, settings)
     check_formats(settings.also, unit, stack.pixel_size_um, settings.fov)
     return stack
 
 
-def _unused_distances(source: Source, settings: Settings) -> list[str]:
-    """A warning where a stack to be calibrated states its distances."""
+def _open_to_calibrate(source: Source, settings: Settings) -> FocalStack:
+    """A stack without distances, whatever it states of them; a warning where it states some."""
     from dualfocus.readers import load_stack
 
     try:
-        stated = load_stack(source, **{**settings.load, "unit": None})
-    except ValueError:  # they are of no use
-        return []
-    if stated.focus_distances is None:
-        return []
-    return ["the focus distances that the photographs state are not used: the calibration points take their place"]
+        stack = load_stack(source, **{**settings.load, "unit": None})
+    except ValueError:  # what it states may be wrong, and is of no use
+        return load_stack(source, **settings.load)
+    if stack.focus_distances is not None:
+        stack = load_stack(source, **settings.load)
+        stack.warnings.append(
+            "the focus distances that the photographs state are not used: the calibration points take their place"
+        )
+    return stack
 
 
 def check_apart(sources: Sequence[Path], out: Path) -> None:
