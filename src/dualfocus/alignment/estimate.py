@@ -20,8 +20,8 @@ from dualfocus.stack import FocalStack
 WORKING_PIXELS = 600_000  # frames are registered at this size at most
 STILL = 0.5  # px: root mean square motion of the frame that moves most, below which "auto" leaves a stack alone
 DOUBTFUL = 2.5  # px: below it, "auto" also wants the links to fit better than without motion
+_EVEN = 0.06  # of linear light: frames that stay in their place and differ by less keep their exposure, too
 _BETTER = 0.96  # of what a motion leaves uncorrelated, to count as a better fit: blur alone gives 0.965 to 1
-EVEN = 0.06  # of linear light: frames that stay in their place and differ by less keep their exposure, too
 _RICHER = 0.95  # the same for a homography over a similarity
 _TRIALS = 6  # links on which a homography is tried
 _SLACK = 0.05  # of the picture that a reference may lose more than the best one, to be nearer to the middle plane
@@ -109,7 +109,7 @@ def _finish(
             moved,
             _residual(n, place, seen.links, stack.size),
         )
-    if still and max(np.abs(place.gain - 1).max() for place in placed.values()) < EVEN:
+    if still and max(np.abs(place.gain - 1).max() for place in placed.values()) < _EVEN:
         placed = {n: replace(place, gain=np.ones(3)) for n, place in placed.items()}
     return Estimate(
         seen.motion,

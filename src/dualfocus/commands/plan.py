@@ -88,9 +88,9 @@ def make_plan(
 
 def to_table(plan: Plan) -> Table:
     """One row for every plane."""
-    camera = plan.unit == "m"
     from dualfocus.outputs.numbers import apart
 
+    camera = plan.unit == "m"
     table = Table(caption=f"error: {plan.error:g} plane spacings; it takes texture")
     for heading in ("plane", f"focus ({plan.unit})", *(["dioptres"] if camera else []), f"depth error ({plan.unit})"):
         table.add_column(heading, justify="right")
