@@ -23,6 +23,8 @@ from dualfocus.training.average import average
 from dualfocus.training.checkpoint import load_checkpoint
 from dualfocus.training.config import read_config
 from dualfocus.training.loop import Trainer, train
+from dualfocus.training.shares import measure_shares
+from dualfocus.training.validate import Validation
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, rendered, monkeypatch):
@@ -101,6 +103,29 @@ def test_a_mean_of_weights_is_weighted_and_has_no_figures_of_its_own(trained, tm
     save_weights(other, "dualfocus-xs", build_network("dualfocus-xs"), {"steps": 1, "seed": 1})
     with pytest.raises(ValueError, match="another network"):
         average([other, trained], [0.5, 0.5], out)
+
+
+def test_shares_of_a_mean_are_measured_on_each_source_by_itself(trained, rendered, tmp_path):
+    network, record = load_weights(trained)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.5)
+    moved, config = tmp_path / "moved.safetensors", trained.parent.parent / "config.yaml"
+    save_weights(moved, record["model"], network, record)
+    measured = measure_shares(trained, moved, [config], [0, 0.5, 1])
+    assert list(measured) == [f"config: {rendered.name}"]
+    [errors] = measured.values()
+    held_out = Validation(read_config(config).validation, 7)
+    for path, error in ((trained, errors[0]), (moved, errors[2])):
+        assert held_out(load_weights(path)[0], torch.device("cpu"))["rmse"] == error
+    assert len(set(errors)) == 3
+
+    command = [sys.executable, "-m", "dualfocus.training.shares", str(trained), str(moved), str(config), "--shares"]
+    shown = subprocess.run([*command, "0", "1"], check=True, capture_output=True, text=True).stdout.splitlines()
+    assert shown[0] == f"| share of AFTER | config: {rendered.name} |"
+    assert shown[2:] == [f"| 0 | {errors[0]:.4f} |", f"| 1 | {errors[2]:.4f} |"]
+    failed = subprocess.run([*command, "1.5"], capture_output=True, text=True)
+    assert failed.returncode and "from 0 to 1" in failed.stderr and "Traceback" not in failed.stderr
 
 
 def test_confidence_is_fitted_anew_for_the_stacks_of_a_configuration(trained, tmp_path):

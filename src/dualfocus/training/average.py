@@ -10,9 +10,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from dualfocus.models.weights import load_weights, save_weights
 
@@ -25,20 +28,37 @@ def average(weights: Sequence[Path], shares: Sequence[float], out: Path) -> Path
     Raises:
         ValueError: bad weights, or of different networks; shares that are not one for each, or not 1 in all.
     """
-    if len(shares) != len(weights) or abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f"shares must be {len(weights)} numbers that add up to 1, not {list(shares)}")
     loaded = [load_weights(path) for path in weights]
+    network, record = mean_network(weights, loaded, shares), loaded[-1][1]
+    kept = {key: value for key, value in record.items() if key not in _ITS_OWN}
+    made = {"shares": list(shares), "steps": [r["steps"] for _, r in loaded], "seeds": [r["seed"] for _, r in loaded]}
+    save_weights(out, record["model"], network, kept | {"averaged": made})
+    return out
+
+
+def mean_network(
+    weights: Sequence[Path], loaded: Sequence[tuple[nn.Module, dict[str, Any]]], shares: Sequence[float]
+) -> nn.Module:
+    """The weighted mean of networks as one more network.
+
+    Args:
+        weights: where they came from, for messages.
+        loaded: networks and their records, see :func:`dualfocus.models.weights.load_weights`; they stay as they are.
+        shares: of each, 1 in all.
+
+    Raises:
+        ValueError: different networks; shares that are not one for each, not from 0 to 1, or not 1 in all.
+    """
+    if len(shares) != len(loaded) or abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
+        raise ValueError(f"shares must be {len(loaded)} numbers from 0 to 1 that add up to 1, not {list(shares)}")
     network, record = loaded[-1]
     for path, (_, other) in zip(weights, loaded, strict=True):
         if (other["model"], other["options"]) != (record["model"], record["options"]):
             raise ValueError(f"{path}: another network than {weights[-1]}; only weights of one network have a mean")
     states = [part.state_dict() for part, _ in loaded]
-    mean = {key: _mean([state[key] for state in states], shares) for key in states[-1]}
-    network.load_state_dict(mean)
-    kept = {key: value for key, value in record.items() if key not in _ITS_OWN}
-    made = {"shares": list(shares), "steps": [r["steps"] for _, r in loaded], "seeds": [r["seed"] for _, r in loaded]}
-    save_weights(out, record["model"], network, kept | {"averaged": made})
-    return out
+    mean = deepcopy(network)
+    mean.load_state_dict({key: _mean([state[key] for state in states], shares) for key in states[-1]})
+    return mean
 
 
 def _mean(tensors: Sequence[torch.Tensor], shares: Sequence[float]) -> torch.Tensor:

@@ -1,0 +1,95 @@
+"""Which mean of two weights to keep: ``python -m dualfocus.training.shares BEFORE AFTER CONFIG ...``.
+
+Measures means of two weights of one network on held-out stacks, each validation source of each configuration by
+itself: what a stage of training won on one kind of scene and lost on another. The kept mean is written by
+:mod:`dualfocus.training.average`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from dualfocus.models.weights import load_weights
+from dualfocus.training.average import mean_network
+from dualfocus.training.config import SourceConfig, read_config
+from dualfocus.training.validate import Validation
+
+SHARES = (0.0, 0.2, 0.35, 0.5, 1.0)
+
+
+def measure_shares(
+    before: Path, after: Path, configs: Sequence[Path], shares: Sequence[float] = SHARES
+) -> dict[str, list[float]]:
+    """RMSE in focus ranges of means of two weights, on each validation source by itself.
+
+    Args:
+        before: weights before a stage of training.
+        after: weights after it.
+        configs: training configurations; ``validation.stacks`` are drawn of each of their validation sources.
+        shares: of ``after`` in the means.
+
+    Returns:
+        for each source the mean over its stacks, one for each share.
+
+    Raises:
+        ValueError: bad weights or configuration, weights of different networks, or no validation sources.
+    """
+    loaded = [load_weights(path) for path in (before, after)]
+    coordinate = loaded[-1][1].get("coordinate", "focus")
+    sets = {name: held_out for path in configs for name, held_out in _held_out(path, coordinate)}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    measured: dict[str, list[float]] = {name: [] for name in sets}
+    for share in shares:
+        network = mean_network((before, after), loaded, (1 - share, share)).to(device)
+        for name, held_out in sets.items():
+            measured[name].append(held_out(network, device)["rmse"])
+    return measured
+
+
+def _held_out(path: Path, coordinate: str) -> list[tuple[str, Validation]]:
+    """The validation stacks of one configuration, source by source, under names that tell them apart."""
+    config = read_config(path)
+    if not config.validation.sources:
+        raise ValueError(f"{path}: validation.sources is empty; name the held-out stacks to measure on")
+    named = [(f"{path.stem}: {_name(source)}", source) for source in config.validation.sources]
+    return [
+        (name, Validation(config.validation.model_copy(update={"sources": [source]}), config.seed, coordinate))
+        for name, source in named
+    ]
+
+
+def _name(source: SourceConfig) -> str:
+    folder = source.path.name if source.path else source.kind
+    return folder if list(source.include) == ["*"] else f"{folder} {', '.join(source.include)}"
+
+
+def table(measured: dict[str, list[float]], shares: Sequence[float]) -> str:
+    """A Markdown table: a row for each share, a column for each source."""
+    lines = [f"| share of AFTER | {' | '.join(measured)} |", "|---" * (len(measured) + 1) + "|"]
+    for row, share in enumerate(shares):
+        lines.append(f"| {share:g} | {' | '.join(f'{values[row]:.4f}' for values in measured.values())} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m dualfocus.training.shares", description=__doc__)
+    parser.add_argument("before", type=Path, help="weights before a stage of training")
+    parser.add_argument("after", type=Path, help="weights after it")
+    parser.add_argument("configs", type=Path, nargs="+", help="training configurations with validation sources")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of AFTER in the means, each 0 to 1")
+    arguments = parser.parse_args()
+    try:
+        measured = measure_shares(arguments.before, arguments.after, arguments.configs, arguments.shares)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(table(measured, arguments.shares))
+
+
+if __name__ == "__main__":
+    main()
