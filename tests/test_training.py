@@ -124,6 +124,8 @@ def test_shares_of_a_mean_are_measured_on_each_source_by_itself(trained, rendere
     shown = subprocess.run([*command, "0", "1"], check=True, capture_output=True, text=True).stdout.splitlines()
     assert shown[0] == f"| share of AFTER | config: {rendered.name} |"
     assert shown[2:] == [f"| 0 | {errors[0]:.4f} |", f"| 1 | {errors[2]:.4f} |"]
+    with pytest.raises(ValueError, match="a second source would be called"):
+        measure_shares(trained, moved, [config, config])
     failed = subprocess.run([*command, "1.5"], capture_output=True, text=True)
     assert failed.returncode and "from 0 to 1" in failed.stderr and "Traceback" not in failed.stderr
 

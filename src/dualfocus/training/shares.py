@@ -41,7 +41,7 @@ def measure_shares(
     """
     loaded = [load_weights(path) for path in (before, after)]
     coordinate = loaded[-1][1].get("coordinate", "focus")
-    sets = {name: held_out for path in configs for name, held_out in _held_out(path, coordinate)}
+    sets = _held_out(configs, coordinate)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     measured: dict[str, list[float]] = {name: [] for name in sets}
     for share in shares:
@@ -51,16 +51,20 @@ def measure_shares(
     return measured
 
 
-def _held_out(path: Path, coordinate: str) -> list[tuple[str, Validation]]:
-    """The validation stacks of one configuration, source by source, under names that tell them apart."""
-    config = read_config(path)
-    if not config.validation.sources:
-        raise ValueError(f"{path}: validation.sources is empty; name the held-out stacks to measure on")
-    named = [(f"{path.stem}: {_name(source)}", source) for source in config.validation.sources]
-    return [
-        (name, Validation(config.validation.model_copy(update={"sources": [source]}), config.seed, coordinate))
-        for name, source in named
-    ]
+def _held_out(configs: Sequence[Path], coordinate: str) -> dict[str, Validation]:
+    """The validation stacks of configurations, source by source, under names that tell them apart."""
+    found: dict[str, Validation] = {}
+    for path in configs:
+        config = read_config(path)
+        if not config.validation.sources:
+            raise ValueError(f"{path}: validation.sources is empty; name the held-out stacks to measure on")
+        for source in config.validation.sources:
+            name = f"{path.stem}: {_name(source)}"
+            if name in found:
+                raise ValueError(f"{path}: a second source would be called {name!r}; name files or folders otherwise")
+            alone = config.validation.model_copy(update={"sources": [source]})
+            found[name] = Validation(alone, config.seed, coordinate)
+    return found
 
 
 def _name(source: SourceConfig) -> str:
