@@ -32,7 +32,7 @@ def test_a_crop_is_a_crop_of_the_whole_stack(nyu, coordinate):
     assert found is not None
     square = (slice(found[0], found[0] + 128), slice(found[1], found[1] + 128))
     for n in range(5):
-        assert np.abs(whole.stack[n][square] * 255 - stack.images[n]).max() < 0.6
+        assert np.abs(whole.stack[n][square] * 255 - stack.images[n]).max() < 0.05  # not rounded to 8 bits
     near, far = whole.stack.focus_distances[[0, -1]]
     depth = whole.truth[square].astype(np.float64)
     if coordinate == "depth":
@@ -76,7 +76,7 @@ def test_blurring_on_the_device_gives_the_same_batches(nyu):
         sharp = BatchDataset(DataConfig(**settings, blur="device"), 7)[step]
         assert sharp["image"].shape == (2, 390, 390, 3) and sharp["radius"].shape == (2, 3, 390, 390)
         found = on_device(sharp, torch.device("cpu"))
-        assert (found["images"].int() - expected["images"].int()).abs().max() <= 1
+        torch.testing.assert_close(found["images"], expected["images"], atol=1e-3, rtol=0)
         for key in ("coordinates", "truth", "known"):
             torch.testing.assert_close(found[key], expected[key])
 

@@ -13,7 +13,7 @@ from dualfocus.training.config import SourceConfig
 from dualfocus.training.sources import TrainingStack, select
 from dualfocus.training.unblurred import SharpStack, blurred
 
-_UNIT_M = 2e-4  # of the depth that is kept in memory: 16 bits reach 13 m
+_UNIT_M = 2e-4  # of the depth that is kept in memory: 16 bits reach 13 m, where deeper pixels stay, not known
 _MOST_KEPT = 1000  # images, of 1 MB each: all of the labelled set, but not of BTS's 24 231
 
 
@@ -66,7 +66,7 @@ class NyuSource:
             rgb, depth = self.images.rgbd(index)
             if len(self._kept) == _MOST_KEPT:
                 return rgb, depth
-            self._kept[index] = (rgb, np.rint(depth / _UNIT_M).astype(np.uint16))
+            self._kept[index] = (rgb, np.rint(depth / _UNIT_M).clip(0, 65535).astype(np.uint16))
         rgb, units = self._kept[index]
         return rgb, units * _UNIT_M
 

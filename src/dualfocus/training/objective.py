@@ -23,7 +23,7 @@ from dualfocus.training.config import LossConfig
 class Batch(TypedDict):
     """One batch: stacks of equal N and size, planes near to far.
 
-    images (B, N, H, W, 3) uint8; coordinates (B, N) in [0, 1]; truth (B, H, W) in the same coordinate, also
+    images (B, N, H, W, 3) from 0 to 255; coordinates (B, N) in [0, 1]; truth (B, H, W) in the same coordinate, also
     outside [0, 1]; known (B, H, W) bool, where the truth is known.
     """
 

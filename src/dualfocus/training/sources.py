@@ -1,4 +1,4 @@
-"""Where training stacks come from, all brought to one form: uint8 planes near to far, normalised truth."""
+"""Where training stacks come from, all brought to one form: 8-bit planes near to far, normalised truth."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrainingStack(NamedTuple):
     """One stack with truth.
 
     Attributes:
-        images: (N, H, W, 3) uint8, planes near to far.
+        images: (N, H, W, 3), planes near to far; uint8, or float32 from 0 to 255 where no file ever held them.
         coordinates: (N,) float64, increasing, 0 for the first plane and 1 for the last.
         truth: (H, W) float32 in the same coordinate; outside [0, 1] where nothing is in focus.
         known: (H, W) bool.

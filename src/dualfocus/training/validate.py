@@ -75,7 +75,7 @@ def centre_crop(stack: TrainingStack, crop: int) -> TrainingStack:
 
 def _picture(batch: Batch, coordinate: torch.Tensor, confidence: torch.Tensor) -> Image.Image:
     """First and last plane, truth, prediction, error (white = one spacing) and confidence side by side."""
-    images = batch["images"][0].cpu().numpy()
+    images = batch["images"][0].byte().cpu().numpy()
     spacing = 1 / (images.shape[0] - 1)
     truth, prediction = batch["truth"][0], coordinate[0]
     error = (truth - prediction).abs() / spacing
