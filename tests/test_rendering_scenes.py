@@ -271,6 +271,9 @@ def test_path_traced_sets_go_on_with_their_own_textures_alone(tmp_path):
     go_on("ba9876543210")
     with pytest.raises(ValueError, match="other options or textures"):
         go_on(False)
+    (tmp_path / "set.json").write_text('{"seed": 0, "sam')
+    with pytest.raises(ValueError, match=r"set\.json: not the record of rendered stacks"):
+        go_on(False)
 
 
 def test_an_unknown_split_is_an_error_without_textures_too():

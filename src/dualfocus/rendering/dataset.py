@@ -1,6 +1,5 @@
 """Rendered stacks on disk: written by worker processes in resumable shards, read by random access."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -14,7 +13,8 @@ import numpy as np
 import torch
 
 from dualfocus.rendering.capture import PLANE_RANGE, RenderedStack, render_stack
-from dualfocus.rendering.textures import TexturePool, same_options
+from dualfocus.rendering.options import keep_options
+from dualfocus.rendering.textures import TexturePool
 
 SHARD_SIZE = 32
 _META = "meta.json"
@@ -63,7 +63,7 @@ def write_dataset(
     folder.mkdir(parents=True, exist_ok=True)
     meta = {"version": 1, "seed": seed, "size": size if isinstance(size, int) else list(size), "split": split}
     meta |= {"planes": list(planes), "textures": pool.fingerprint(), "shard_size": SHARD_SIZE}
-    _check_meta(folder / _META, meta)
+    keep_options(folder / _META, meta)
     shards = -(-count // SHARD_SIZE)
     missing = [k for k in range(shards) if not _shard_path(folder, k).exists()]
     done, started = shards - len(missing), time.monotonic()
@@ -127,20 +127,6 @@ class RenderedDataset:
     def __getstate__(self) -> dict:
         """State for a spawned worker: everything but the mapped files, which it opens itself."""
         return self.__dict__ | {"_maps": {}}
-
-
-def _check_meta(path: Path, meta: dict) -> None:
-    if path.exists():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path}: not the record of rendered stacks; choose another folder") from error
-        if not same_options(found, meta):
-            raise ValueError(
-                f"{path.parent}: holds stacks made with other options or textures ({found}); choose another folder"
-            )
-    else:
-        path.write_text(json.dumps(meta))
 
 
 def _shard_path(folder: Path, shard: int) -> Path:

@@ -2,9 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,18 +37,6 @@ def texture_files(folder: str | Path | None, split: str = "train") -> list[Path]
     if not files:
         raise ValueError(f"{folder}: no texture images (.jpg, .png, .webp) of the split {split!r}; check the folder")
     return files
-
-
-def same_options(recorded: Any, wanted: Mapping[str, Any]) -> bool:
-    """Whether a data set was rendered with the wanted options.
-
-    Args:
-        recorded: the options in its record; earlier versions wrote for ``textures`` only whether there were any.
-        wanted: those of now, ``textures`` as in :meth:`TexturePool.fingerprint` among them, if it has any.
-    """
-    if isinstance(recorded, dict) and recorded.get("textures") is True:
-        wanted = {**wanted, "textures": bool(wanted.get("textures"))}
-    return recorded == dict(wanted)
 
 
 class TexturePool:

@@ -16,9 +16,10 @@ from PIL import Image
 
 from dualfocus.rendering.color import linear_to_srgb8
 from dualfocus.rendering.meshes import MeshLibrary
+from dualfocus.rendering.options import keep_options
 from dualfocus.rendering.pathtraced import ThinLens, TracedScene, TracedStack, mitsuba, trace_stack
 from dualfocus.rendering.sensor import BORDER, Sensor, develop
-from dualfocus.rendering.textures import TexturePool, same_options
+from dualfocus.rendering.textures import TexturePool
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def write_set(
     """
     folder, seed, samples = Path(out), options["seed"], options["samples"]
     folder.mkdir(parents=True, exist_ok=True)
-    _check_options(folder / "set.json", options)
+    keep_options(folder / "set.json", options)
     for index, name in enumerate(names):
         if not (folder / name).is_dir():
             rng = np.random.default_rng([seed, index])
@@ -115,15 +116,6 @@ def write_drawn_set(
 
     kept = {"seed": seed, "split": split, "samples": samples, **options, "textures": textures.fingerprint()}
     write_set(out, [f"{index:04d}" for index in range(count)], kept, compose, progress)
-
-
-def _check_options(path: Path, options: Mapping[str, Any]) -> None:
-    if not path.exists():
-        path.write_text(json.dumps(options) + "\n", encoding="utf-8")
-    elif not same_options(json.loads(path.read_text(encoding="utf-8")), options):
-        raise ValueError(
-            f"{path.parent}: holds scenes made with other options or textures ({path.name}); give another folder"
-        )
 
 
 def _write(target: Path, shot: Shot, traced: TracedStack, samples: int, rng: np.random.Generator) -> None:
