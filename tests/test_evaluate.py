@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dualfocus import metrics
@@ -17,10 +18,12 @@ from dualfocus.benchmarks.evaluate import evaluate
 from dualfocus.benchmarks.measure import COLUMNS, measure, texture_strength
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
 from dualfocus.benchmarks.published import PUBLISHED
-from dualfocus.benchmarks.records import ModelRecord, fingerprint, safe_name
+from dualfocus.benchmarks.records import ModelRecord, fingerprint, safe_name, write_json
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.report import to_markdown
 from dualfocus.datasets import Sample
+from dualfocus.inference.torch_model import DepthModel
+from dualfocus.models.classical import Classical
 from dualfocus.stack import FocalStack
 
 HEIGHT, WIDTH = 20, 24
@@ -236,8 +239,6 @@ def test_figures_of_something_else_are_not_mixed(stacks, tmp_path):
 
     class Weights:
         def __init__(self, value):
-            import torch
-
             self.network = torch.nn.Linear(1, 1, bias=False)
             torch.nn.init.constant_(self.network.weight, value)
 
@@ -246,6 +247,14 @@ def test_figures_of_something_else_are_not_mixed(stacks, tmp_path):
 
     assert fingerprint(Weights(1)) == fingerprint(Weights(1)) != fingerprint(Weights(2))
     assert fingerprint(Stub()) == "none"
+    told_apart = [Weights(1), DepthModel("classical", Classical(), torch.device("cpu"), None)]
+    told_apart.append(DepthModel("classical", Classical(smoothness=1), torch.device("cpu"), None))
+    for setting in ({"looks": 1}, {"looks": 2}, {"coordinate": "depth"}):
+        told_apart.append(Weights(1))
+        told_apart[-1].record = setting
+    told_apart.append(Weights(1))
+    told_apart[-1].precision = "bf16"
+    assert len({fingerprint(model) for model in told_apart}) == 7
     model = Weights(1)
     evaluate([], "stacks", stacks, out, limit=1, models={"m": model})
     with pytest.raises(ValueError, match="other weights of m"):
@@ -317,6 +326,28 @@ def test_means_leave_out_images_where_a_figure_has_no_meaning(tmp_path):
     np.testing.assert_allclose(got["error_by_confidence"], [0.5] * 5 + [0.1] * 5)
     assert got["error_falls"]
     assert ".." not in safe_name("../up") and "/" not in safe_name("a/b")
+
+
+def test_sums_of_names_that_look_alike_are_kept_apart(tmp_path):
+    record, names = ModelRecord(tmp_path, ["a"]), ["a b/x", "a/b x", "scene", "Scene", "next\x85line"]
+    for pixels, name in enumerate(names, 1):
+        histogram = ConfidenceHistogram()
+        histogram.add([0.5] * pixels, [0.1] * pixels, [True] * pixels)
+        record.add(name, {"a": 1.0}, histogram)
+    again = ModelRecord(tmp_path, ["a"])
+    assert list(again.rows) == names
+    assert [again.histogram([name]).count.sum() for name in names] == [1, 2, 3, 4, 5]
+    files = [path.name.lower() for path in (tmp_path / "confidence").iterdir()]  # as some file systems see them
+    assert len(set(files)) == len(names)
+
+
+def test_figures_that_are_no_numbers_are_null(tmp_path):
+    write_json(tmp_path / "x.json", {"a": float("inf"), "b": [float("nan"), 1.5], "c": -float("inf")})
+    assert json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail) == {
+        "a": None,
+        "b": [None, 1.5],
+        "c": None,
+    }
 
 
 def test_protocols_state_their_conventions():

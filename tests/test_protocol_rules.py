@@ -64,6 +64,10 @@ def test_ranges_and_spaces():
     ends = np.array([0.1, 0.5, 1.5])
     assert Range(0.1, 1.5).holds(ends).tolist() == [False, True, False]
     assert Range(0.1, 1.5, closed=True).holds(ends).all()
+    carried = 1 / (1 / ends).astype(np.float32).astype(np.float64)  # as truth in single precision comes back
+    assert (carried > ends).any() or (carried < ends).any()
+    assert Range(0.1, 1.5).holds(carried).tolist() == [False, True, False]
+    assert Range(0.1, 1.5, closed=True).holds(carried).all()
     dioptres = replace(PROTOCOLS["stacks"], inverse=1.0)
     np.testing.assert_array_equal(dioptres.carried(np.array([0.5, 4, np.inf])), [2, 0.25, 0])
     np.testing.assert_allclose(dioptres.carried_std(np.array([0.5, 4]), np.array([0.01, 0.1])), [0.04, 0.1 / 16])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dualfocus.datasets import Dataset, Sample
 from dualfocus.stack import FocalStack
 
+_ROUNDING = 1e-6
 _STATED = (
     *("name", "summary", "space", "mask", "focus_range", "planes", "crop", "lens"),
     *("clipping", "averaging", "metric_set", "delta", "log_base"),
@@ -34,7 +35,10 @@ class Comparison(NamedTuple):
 
 
 class Range(NamedTuple):
-    """True values that count: between two ends, which belong to it only if `closed`."""
+    """True values that count: between two ends, which belong to it only if `closed`.
+
+    Truth is kept as depth in single precision; a value that this moved off an end counts as that end.
+    """
 
     least: float
     most: float
@@ -42,9 +46,9 @@ class Range(NamedTuple):
 
     def holds(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each value is inside."""
-        if self.closed:
-            return (values >= self.least) & (values <= self.most)
-        return (values > self.least) & (values < self.most)
+        ends = np.any([np.isclose(values, end, rtol=_ROUNDING, atol=0) for end in (self.least, self.most)], axis=0)
+        inside = (values > self.least) & (values < self.most)
+        return inside | ends if self.closed else inside & ~ends
 
 
 @dataclass(frozen=True)

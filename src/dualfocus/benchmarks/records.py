@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from dualfocus.benchmarks.slices import SliceSums
 from dualfocus.datasets.sample import Dataset
 
 _REMEDY = "remove it, and its images are measured again"
+_DECIDING = ("options", "coordinate", "looks", "confidence_map")  # of a record: the same weights answer otherwise
 Sums = TypeVar("Sums", ConfidenceHistogram, SliceSums)
 
 
@@ -100,10 +102,10 @@ class ModelRecord:
         return ["name", *self.columns]
 
     def _histogram_path(self, name: str) -> Path:
-        return self.folder / "confidence" / f"{safe_name(name)}.npz"
+        return self.folder / "confidence" / f"{_own_name(name)}.npz"
 
     def _slices_path(self, name: str) -> Path:
-        return self.folder / "slices" / f"{safe_name(name)}.npy"
+        return self.folder / "slices" / f"{_own_name(name)}.npy"
 
     def _read(self, path: Path) -> dict[str, dict[str, float]]:
         """Rows of earlier runs that can be used; none of a table with other columns."""
@@ -112,7 +114,7 @@ class ModelRecord:
         except UnicodeDecodeError:
             raise ValueError(f"{path}: is not text; {_REMEDY}") from None
         complete = text[: text.rfind("\n") + 1]
-        lines = list(csv.reader(complete.splitlines()))
+        lines = list(csv.reader(io.StringIO(complete)))
         rows: dict[str, dict[str, float]] = {}
         for line in lines[1:] if lines[:1] == [self._header] else []:
             sums = (self._histogram_path(line[0]), self._slices_path(line[0])) if line else ()
@@ -133,24 +135,32 @@ def _loaded(kind: type[Sums], path: Path) -> Sums:
 
 
 def fingerprint(model: Any) -> str:
-    """Short hash of the weights of a model and of its confidence map, or "none".
+    """Short hash of all that decides a model's answers: weights, settings, confidence map, precision; or "none".
 
     Its networks are found among its attributes; a model without any may have a `fingerprint` of its own.
     """
     if callable(getattr(model, "fingerprint", None)):
         return str(model.fingerprint())
-    networks = [model, *vars(model).values()] if hasattr(model, "__dict__") else [model]
+    parts = [model, *vars(model).values()] if hasattr(model, "__dict__") else [model]
+    networks = [part for part in parts if callable(getattr(part, "state_dict", None))]
+    if not networks:
+        return "none"
     digest = hashlib.sha256()
-    found = False
     for network in networks:
-        if callable(getattr(network, "state_dict", None)):
-            for key, tensor in sorted(network.state_dict().items()):
-                digest.update(key.encode())
-                digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-                found = True
+        for key, tensor in sorted(network.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
     record = getattr(model, "record", None)
-    digest.update(json.dumps(record.get("confidence_map") if isinstance(record, Mapping) else None).encode())
-    return digest.hexdigest()[:16] if found else "none"
+    said = {key: record.get(key) for key in _DECIDING} if isinstance(record, Mapping) else {}
+    own = [_settings(network) for network in networks]
+    digest.update(json.dumps([said, getattr(model, "precision", None), own], sort_keys=True, default=repr).encode())
+    return digest.hexdigest()[:16]
+
+
+def _settings(network: Any) -> dict[str, Any]:
+    """The numbers and names that a network without weights, such as `classical`, is made with."""
+    kept = {key: value for key, value in vars(network).items() if isinstance(value, (bool, int, float, str, tuple))}
+    return {key: value for key, value in kept.items() if not key.startswith("_") and key != "training"}
 
 
 def identify(dataset: Dataset) -> str:
@@ -173,9 +183,18 @@ def safe_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "__" for c in name).lstrip(".") or "_"
 
 
+def _own_name(name: str) -> str:
+    """A name as one path component that no other name has: a hash is in it, unless it is a plain one.
+
+    Capitals are not plain: to some file systems `Scene` and `scene` are one.
+    """
+    safe = safe_name(name)
+    return safe if safe == name == name.lower() else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Replace a JSON file as a whole; NaN becomes null."""
-    write_text(path, json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n")
+    """Replace a JSON file as a whole; what JSON has no number for, NaN and infinity, becomes null."""
+    write_text(path, json.dumps(_as_json(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -200,9 +219,9 @@ def _cell(value: float) -> str:
     return "" if value != value else repr(float(value))
 
 
-def _without_nan(content: Any) -> Any:
+def _as_json(content: Any) -> Any:
     if isinstance(content, Mapping):
-        return {key: _without_nan(value) for key, value in content.items()}
+        return {key: _as_json(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and content != content else content
+        return [_as_json(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
