@@ -208,7 +208,8 @@ def test_correlation_and_simple_errors():
     expected = np.corrcoef(prediction[mask], truth[mask])[0, 1]
     assert metrics.correlation(prediction, truth, mask) == pytest.approx(expected)
     assert metrics.correlation(3 - 2 * truth, truth, mask) == pytest.approx(-1)
-    assert math.isnan(metrics.correlation(np.ones_like(truth), truth, mask))
+    for constant in (1.0, 0.1, 0.3, 333.3):  # rounding must not make something of nothing
+        assert math.isnan(metrics.correlation(np.full_like(truth, constant), truth, mask))
     assert metrics.mean_absolute_error(truth + 0.5, truth, mask) == pytest.approx(0.5)
     assert metrics.root_mean_square_error(truth - 2, truth, mask) == pytest.approx(2)
 

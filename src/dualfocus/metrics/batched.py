@@ -94,7 +94,7 @@ def boundary_f1(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
             valid = _part(mask, axis, first) & _part(mask, axis, second)
             for k, threshold in enumerate(thresholds):
                 predicted, true = valid & (a > threshold), valid & (b > threshold)
-                both = (predicted & true).flatten(1).sum(1)
+                both = (predicted & true).flatten(1).sum(1).to(y.dtype)  # whole numbers would divide to float32
                 precision[:, k] += both / predicted.flatten(1).sum(1).clamp(min=1) / 4
                 recall[:, k] += both / true.flatten(1).sum(1).clamp(min=1) / 4
     total = precision + recall

@@ -123,9 +123,10 @@ def bad_pixels(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> floa
 def correlation(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> float:
     """Pearson correlation over the mask, (H, W) each; NaN when either map is constant there; ValueError likewise."""
     y, t = counted_values(prediction, truth, mask)
+    if not (np.ptp(y) and np.ptp(t)):  # what rounding leaves of a constant less its mean is not 0
+        return float("nan")
     y, t = y - y.mean(), t - t.mean()
-    scale = float(np.sqrt(np.sum(y * y) * np.sum(t * t)))
-    return float(np.sum(y * t) / scale) if scale > 0 else float("nan")
+    return float(np.sum(y * t) / np.sqrt(np.sum(y * y) * np.sum(t * t)))
 
 
 def _counted_weight(weight: ArrayLike | None, mask: ArrayLike) -> Array | None:

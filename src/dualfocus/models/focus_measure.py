@@ -87,7 +87,7 @@ class NoiseScale:
 
     def add(self, plane: Tensor, energies: list[Tensor]) -> None:
         """Take in the luma (H, W) of a plane and what :func:`plane_energies` makes of it."""
-        double = plane.double()
+        double = plane.cpu().double()  # Apple's GPUs have no float64
         self._means.append(float(double.mean()))
         self._squares.append(float(double.square().mean()))
         self._quiet.append([_quiet_energy(energy) for energy in energies])
