@@ -37,7 +37,7 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
     by 6 % of the light.
 
     Args:
-        stack: the photographs; not changed.
+        stack: the photographs, which stay as they are; what was found is noted in ``alignment`` and ``warnings``.
         motion: "translation", "similarity" (shift, turn, scale), "affine" or "homography"; "auto" finds out which is
             needed, if any, and leaves a stack alone that says it is aligned; "none" does nothing.
         progress: called after each plane read.
@@ -70,7 +70,8 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
         raise ValueError(f'{refusal}: leave them as they are with --align none (motion="none")')
     if refusal:
         stack.alignment = {"requested": motion, "motion": "none", "reason": refusal}
-        stack.warnings.append(f"{refusal}; they are used as they are")
+        warning = f"{refusal}; they are used as they are"
+        stack.warnings += [] if warning in stack.warnings else [warning]
         return stack
     found = estimate(stack, motion, progress or (lambda: None))
     even = all(np.array_equal(place.gain, np.ones(3)) for place in found.placed.values())

@@ -95,8 +95,9 @@ def _devices() -> list[dict[str, str]]:
     import torch
 
     devices = [{"name": "cpu", "description": f"{platform.machine()}, {torch.get_num_threads()} threads"}]
-    for index in range(torch.cuda.device_count()):
-        devices.append({"name": f"cuda:{index}", "description": torch.cuda.get_device_name(index)})
+    if names := [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]:
+        others = f"; CUDA_VISIBLE_DEVICES chooses another of {len(names)}" if names[1:] else ""
+        devices.append({"name": "cuda", "description": names[0] + others})
     if torch.backends.mps.is_available():
         devices.append({"name": "mps", "description": "Apple GPU"})
     return devices

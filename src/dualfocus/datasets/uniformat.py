@@ -101,6 +101,9 @@ def read_dictionary(path: Path) -> dict[str, Any]:
     return content
 
 
+_MULTIARRAY = np.zeros(0).__reduce__()[0].__module__  # numpy._core.multiarray, in numpy 1 numpy.core.multiarray
+
+
 class _ArraysOnly(pickle.Unpickler):
     """Makes numpy arrays and scalars out of a pickle, and refuses everything else."""
 
@@ -109,5 +112,5 @@ class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """The parts of arrays, whose module numpy 2 has renamed."""
         if name in self._MADE_OF and module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray"):
-            return super().find_class(module.replace(".core", "._core"), name)
+            return super().find_class(module if module == "numpy" else _MULTIARRAY, name)
         raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no array")
