@@ -28,8 +28,8 @@ def load_model(
             else torch. A shipped model is exported once, into the user's cache, when it is asked for with ``onnx``.
         precision: of torch. ``fp32``: the same on every machine, but for rounding. ``bf16``: convolutions in bfloat16,
             faster on processors and GPUs that have instructions for it, and slower on others; depth differs by 0.02 %
-            to 0.22 % of the focus range in the mean (docs/deploy.md). ``auto``, what `dualfocus predict` uses: bf16 where the device has
-            the instructions.
+            to 0.22 % of the focus range in the mean (docs/deploy.md). ``auto``, what `dualfocus predict` uses: bf16
+            where the device has the instructions.
 
     Raises:
         ValueError: an unknown name, device, backend, precision or kind of weights, a bad file, or a network for which

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dualfocus.inference.all_in_focus import Place, compose, spread
 from dualfocus.inference.axis import FocusAxis
 from dualfocus.inference.confidence_map import measured_confidence
+from dualfocus.inference.evidence import SharedDetail
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.looks import look_sizes, merge
 from dualfocus.inference.plane_reader import PlaneReader, Progress
@@ -25,6 +26,7 @@ from dualfocus.stack import FocalStack
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
 _STRIP = 32  # rows worked on at once
+_NOTHING = "the planes have no detail in common, so that they show nothing but noise; no depth is valid"
 
 Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
 
@@ -130,10 +132,20 @@ class Predictor(ABC):
         Returns:
             the result, without timings.
         """
-        stack = axis.stack
+        stack, shared = axis.stack, SharedDetail()
         found = self._even_out(found._replace(confidence=self.calibrate(found.confidence, len(stack))), len(stack))
-        image = compose(read, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
-        return self._to_result(found, axis, image)
+
+        def look(n: int) -> NDArray:
+            plane = read(n)
+            shared.add(plane)
+            return plane
+
+        image = compose(look, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
+        result = self._to_result(found, axis, image)
+        if not shared.found:
+            result.valid[:] = False
+            result.warnings.append(_NOTHING)
+        return result
 
     def _even_out(self, found: Maps, planes: int) -> Maps:
         """Without the cells of a network; ``classical`` has none, and its end planes stay exact, as at infinity."""
