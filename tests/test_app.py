@@ -1,6 +1,4 @@
-import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,87 +16,55 @@ from browser import chromium
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 import dualfocus
-from dualfocus.app import jobs
-from dualfocus.app.jobs import Limits, answer
-from dualfocus.commands.single import Settings
-from dualfocus.inference.loading import load_model
-from dualfocus.outputs.files import RESULT_FILES
-
-CLASSICAL = Settings("classical")
+from dualfocus.app.address import check_address, in_url
+from dualfocus.app.fields import LABELS
+from dualfocus.app.jobs import answer
+from dualfocus.cli import main
 
 
-def uploads(folder: Path, workplace: Path) -> list[Path]:
-    """Every file in a folder of its own, as gradio keeps uploads."""
-    found = []
-    for number, file in enumerate(sorted(folder.iterdir(), reverse=True)):
-        place = workplace / f"{number:08x}" / file.name
-        place.parent.mkdir(parents=True)
-        place.write_bytes(file.read_bytes())
-        found.append(place)
-    return found
-
-
-def test_an_answer_holds_the_page_and_all_files(tiny_stack_folder: Path, tmp_path: Path) -> None:
-    workplace = tmp_path / "work"
-    files = uploads(tiny_stack_folder, workplace)
-    settings = Settings("classical", load={"focus": "0.5,0.6,0.75,1,1.5", "unit": "m"})
-    found = answer(files, settings, load_model("classical"), workplace, Limits())
-    assert found.summary.startswith("depth from 0.") and "<title>" in found.page
-    with zipfile.ZipFile(found.archive) as archive:
-        assert set(archive.namelist()) == {*RESULT_FILES, "report.html", "depth.tiff", "points.ply", "mesh.glb"}
-        with archive.open("depth.npy") as file:
-            depth = np.load(file)
-    assert np.median(depth[:, 6:26]) == pytest.approx(0.6, rel=0.05), "planes are in the order of their names"
-    relative = answer(files, CLASSICAL, load_model("classical"), workplace, Limits())
-    assert "plane" in relative.summary and any("unknown" in text for text in relative.warnings)
-    uploaded = {file.parent.name for file in files}
-    assert {path.name for path in workplace.iterdir()} == {*uploaded, "downloads"}, "nothing else is left"
-
-    os.utime(found.archive.parent, (0, 0))
-    answer(files, CLASSICAL, load_model("classical"), workplace, Limits())
-    assert not found.archive.exists() and relative.archive.exists(), "old downloads are removed"
-
-
-def test_errors_are_sentences_without_paths(
-    tiny_stack_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("host", "port", "remedy"),
+    [
+        ("192.0.2.1", None, "choose another --host"),  # reserved: no machine's
+        ("no-such-host.invalid", None, "choose another --host"),
+        ("a" * 70 + ".invalid", None, "choose another --host"),
+        ("127.0.0.1", "taken", "choose another --port"),
+    ],
+)
+def test_an_address_that_is_not_free_is_named(
+    host: str, port: str | None, remedy: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    workplace = tmp_path / "work"
-    files = uploads(tiny_stack_folder, workplace)
-
-    def said(chosen: list[Path], limits: Limits = Limits(), **load: str) -> str:  # noqa: B008
-        with pytest.raises(ValueError) as caught:
-            answer(chosen, Settings("classical", load=load), load_model("classical"), workplace, limits)
-        assert str(workplace) not in str(caught.value)
-        return str(caught.value)
-
-    assert "no photographs" in said([])
-    assert "at most 3" in said(files, Limits(files=3))
-    pages = workplace / "pages.tif"
-    tifffile.imwrite(pages, np.zeros((4, 8, 9), np.uint8), photometric="minisblack")
-    assert "4 planes" in said([pages], Limits(files=3))
-    assert "img0.png" in said([files[0], *files[1:], files[4].with_name("img0.png")])
-    assert "focal stack" in said(files[:1])
-    assert "furlong" in said(files, unit="furlong")
-    Image.new("RGB", (5, 5)).save(files[2])
-    assert said(files).startswith("img")
-    monkeypatch.setattr(jobs, "_MOST_PIXELS", 10)
-    assert "too large" in said(files[:2])
-    assert not (workplace / "downloads").exists()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = taken.getsockname()[1]
+        if port is None:
+            taken.close()
+        else:
+            taken.listen()
+        assert main(["app", "--no-browser", "--model", "classical", "--host", host, "--port", str(number)]) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert host in line and remedy in line
+    assert ("--port" in line) == (port is not None)
 
 
-@pytest.mark.parametrize("name", ["/etc/motd.png", "../other/img0.png", "..\\\\img0.png", "C:\\\\img0.png"])
-def test_a_sidecar_cannot_reach_for_other_files(name: str, tiny_stack_folder: Path, tmp_path: Path) -> None:
-    workplace = tmp_path / "work"
-    for data in ({"images": ["img0.png", name]}, {"ground_truth": name}):
-        (tiny_stack_folder / "stack.json").write_text(json.dumps(data))
-        files = uploads(tiny_stack_folder, workplace)
-        for chosen in (files, [file for file in files if file.name == "stack.json"]):
-            with pytest.raises(ValueError, match="beside it"):
-                answer(chosen, CLASSICAL, load_model("classical"), workplace, Limits())
-        shutil.rmtree(workplace)
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    assert [in_url(host) for host in ("::1", "[::1]", "127.0.0.1")] == ["[::1]", "[::1]", "127.0.0.1"]
+
+
+def test_a_free_address_can_be_taken_afterwards() -> None:
+    for host in ("127.0.0.1", "localhost"):
+        with socket.socket() as free:
+            free.bind((host, 0))
+            port = free.getsockname()[1]
+        check_address(host, port)
+        with socket.socket() as server:
+            server.bind((host, port))
 
 
 @contextmanager
@@ -139,6 +105,13 @@ def wait_for_file(driver: webdriver.Chrome, name: str) -> None:
     wait(driver, f"return document.getElementById('files').innerText.replaceAll(/\\s/g, '').includes('{name}')")
 
 
+def drop(driver: webdriver.Chrome, files: list[Path]) -> None:
+    wait(driver, "return document.getElementById('start')")
+    wait(driver, "return document.querySelector('#files input[type=file]')")
+    driver.find_element("css selector", "#files input[type=file]").send_keys("\n".join(map(str, files)))
+    wait_for_file(driver, files[-1].name)
+
+
 def test_the_app_in_a_browser(tmp_path: Path) -> None:
     pytest.importorskip("gradio")
     work, downloads = tmp_path / "work", tmp_path / "downloads"
@@ -150,10 +123,7 @@ def test_the_app_in_a_browser(tmp_path: Path) -> None:
         Image.new("RGB", (40 + n, 30), "white").save(photos[-1])
     with served(work, "--model", "classical") as address, chromium(downloads) as driver:
         driver.get(address)
-        wait(driver, "return document.getElementById('start')")
-        wait(driver, "return document.querySelector('#files input[type=file]')")
-        driver.find_element("css selector", "#files input[type=file]").send_keys("\n".join(map(str, photos)))
-        wait_for_file(driver, "1.png")
+        drop(driver, photos)
         driver.find_element("id", "start").click()
         wait(driver, "return document.body.innerText.includes('all images of a focal stack must have one size')")
         assert str(work) not in driver.find_element("tag name", "body").text
@@ -179,3 +149,35 @@ def test_the_app_in_a_browser(tmp_path: Path) -> None:
         with zipfile.ZipFile(archive) as file:
             assert {"depth.npy", "mesh.glb", "report.html"} <= set(file.namelist())
     assert not list(work.glob("dualfocus-app-*")), "uploads and results are removed at the end"
+
+
+def test_a_channel_is_chosen_in_a_browser(tiny_stack_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    planes = np.stack([np.asarray(Image.open(file).convert("L")) for file in sorted(tiny_stack_folder.iterdir())])
+    file, work = tmp_path / "cells.tif", tmp_path / "work"
+    tifffile.imwrite(file, np.stack([planes // 2, planes], axis=1), imagej=True, metadata={"axes": "ZCYX"})
+    work.mkdir()
+    with served(work, "--model", "classical") as address, chromium(tmp_path) as driver:
+        driver.get(address)
+        drop(driver, [file])
+        driver.find_element("id", "start").click()
+        wait(driver, """return document.body.innerText.includes('choose one with "Channel" 0 to 1')""")
+        driver.find_element("css selector", "#advanced button").click()
+        wait(driver, "return document.querySelector('#channel :is(input, textarea)')?.offsetParent")
+        driver.save_screenshot(str(tmp_path / "advanced.png"))
+        for field, value in (("channel", "1"), ("z-step", "2"), ("time", "3")):
+            driver.find_element("css selector", f"#{field} :is(input, textarea)").send_keys(value)
+        driver.find_element("css selector", "#time :is(input, textarea)").send_keys(Keys.BACKSPACE)  # empty again
+        driver.find_element("id", "start").click()
+        wait(driver, "return document.querySelector('#view iframe')")
+        said = driver.find_element("id", "said").text
+        assert said.startswith("depth from ") and " um, " in said
+        driver.save_screenshot(str(tmp_path / "z_stack.png"))
+
+
+def test_every_field_that_messages_name_is_on_the_page(tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    from dualfocus.app.layout import build
+
+    labels = {getattr(block, "label", None) for block in build(answer, tmp_path).blocks.values()}
+    assert set(LABELS.values()) <= labels

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 import time
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from dualfocus.commands.single import Settings, predict_stack, summary
+from dualfocus.alignment import align
+from dualfocus.app.words import on_page
+from dualfocus.commands.single import Settings, summary
+from dualfocus.ordering import settle_order
 from dualfocus.outputs.projection import check_projection
 from dualfocus.readers import load_stack
+from dualfocus.readers.files import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from dualfocus.inference.prediction import Predictor, Progress
+    from dualfocus.outputs import DepthResult
+    from dualfocus.stack import FocalStack
 
 KEPT_SECONDS = 3600  # how long a ZIP can be downloaded
 _MOST_PIXELS = 60_000_000  # of a plane
 _DOWNLOADS = "downloads"
+_STACK = "stack"  # where several files are side by side
 
 
 @dataclass(frozen=True)
@@ -78,23 +85,24 @@ def answer(
     """
     remove_old(workplace)
     with tempfile.TemporaryDirectory(dir=workplace) as folder:
+        folders = [Path(folder) / _STACK, *(file.parent for file in files)]
+        reword = partial(on_page, folders=folders, workplace=workplace)
         try:
-            return _answer(files, settings, model, Path(folder), limits, progress)
+            stack = _load(_gather(files, Path(folder) / _STACK, limits), settings, limits)
+            result, seen = _predict(stack, settings, model, progress)
+            result.warnings = [reword(text) for text in result.warnings]  # as they are written, too
+            out = Path(folder) / "result"
+            result.save(out, also=_formats(result.unit, result.pixel_size_um), stack=seen)
+            page = (out / "report.html").read_text(encoding="utf-8")
+            return Answer(page, _pack(out, workplace), summary(result), result.warnings)
         except ValueError as error:
-            # The names of the uploads, not where they lie on this machine.
-            hidden = re.escape(str(workplace)) + r"[^\s:]*[/\\]"
-            raise ValueError(re.sub(hidden, "", str(error))) from error
+            raise ValueError(reword(str(error))) from error
+        except OSError as error:
+            where = "" if error.filename is None else f"{error.filename}: "
+            raise ValueError(reword(f"{where}{error.strerror or error}")) from error
 
 
-def _answer(
-    files: Sequence[Path],
-    settings: Settings,
-    model: Predictor,
-    folder: Path,
-    limits: Limits,
-    progress: Progress | None,
-) -> Answer:
-    source, out = _gather(files, folder / "stack", limits), folder / "result"
+def _load(source: Path, settings: Settings, limits: Limits) -> FocalStack:
     stack = load_stack(source, **settings.load)
     if len(stack) > limits.files:  # of a ZIP or a z-stack
         raise ValueError(f"{len(stack)} planes are too many for this page: give at most {limits.files}")
@@ -103,10 +111,18 @@ def _answer(
             f"planes of {stack.size[1]} x {stack.size[0]} pixels are too large for this page: "
             "make them smaller, or use `dualfocus predict`"
         )
-    chosen = replace(settings, also=_formats(stack.result_unit, stack.pixel_size_um))
-    result = predict_stack(source, out, chosen, model=model, progress=progress)
-    page = (out / "report.html").read_text(encoding="utf-8")
-    return Answer(page, _pack(out, folder.parent), summary(result), result.warnings)
+    return stack
+
+
+def _predict(
+    stack: FocalStack, settings: Settings, model: Predictor, progress: Progress | None
+) -> tuple[DepthResult, FocalStack]:
+    """The result with all that was warned of, and the stack as the model saw it."""
+    stack = settle_order(stack, settings.order)
+    aligned = align(stack, settings.align)
+    result = model.predict(aligned, progress=progress)
+    result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
+    return result, aligned
 
 
 def remove_old(workplace: Path) -> None:
@@ -123,6 +139,8 @@ def _gather(files: Sequence[Path], folder: Path, limits: Limits) -> Path:
     if not files:
         raise ValueError("no photographs yet: drop at least two, each focused at another distance")
     for file in files:
+        if len(files) > 1 and file.suffix.lower() in (*VIDEO_SUFFIXES, ".zip"):
+            raise ValueError(f"{file.name}: a video or a ZIP is a stack of its own; give it alone")
         if file.suffix.lower() == ".json":
             _check_sidecar(file)
     if len(files) == 1:

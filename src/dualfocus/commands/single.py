@@ -1,4 +1,4 @@
-"""One focal stack to an output folder, for the commands, a batch and the web page."""
+"""One focal stack to an output folder, for the commands and a batch."""
 
 from __future__ import annotations
 
