@@ -1,8 +1,11 @@
 """One sentence for each bad file, folder, size and distance, which names it."""
 
 import io
+import os
 import subprocess
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -41,6 +44,50 @@ def test_bad_folders_and_lists(tmp_path):
     tifffile.imwrite(tmp_path / "z.tif", np.zeros((5, H, W), np.uint8))
     with pytest.raises(ValueError, match="z.tif: holds 5 pages beside other files"):
         load_stack(tmp_path)
+
+
+def test_images_in_memory_are_pointed_to_focal_stack():
+    planes = np.zeros((3, H, W, 3), np.uint8)
+    for source in (planes, list(planes), iter(planes), planes[0, ..., 0]):
+        with pytest.raises(ValueError, match=r"images in memory make a stack by FocalStack\(images\)$") as caught:
+            load_stack(source)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="is not a path or a list of paths") as caught:
+        load_stack(["a.png", {"images": "\n" * 500}])
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
+
+
+@contextmanager
+def limited(folder, rights):
+    """In a folder whose sub-folders have these rights, as a user for whom rights count: not as the administrator."""
+    before, is_root = Path.cwd(), os.geteuid() == 0
+    for name in rights:
+        (folder / name).chmod(rights[name])
+    folder.chmod(0o755)
+    os.chdir(folder)
+    if is_root:
+        os.seteuid(65534)  # nobody
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        os.chdir(before)
+        for name in rights:
+            (folder / name).chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no rights as in Unix")
+@pytest.mark.parametrize("rights", [0o000, 0o111, 0o444])
+def test_a_folder_that_cannot_be_read_is_not_called_empty(tmp_path, rights):
+    write_folder(tmp_path / "desk", ["a.png", "b.png"])
+    (tmp_path / "all").mkdir()
+    write_folder(tmp_path / "all" / "desk", ["a.png"])
+    with limited(tmp_path, {"desk": rights, "all/desk": 0}):
+        with pytest.raises(ValueError, match=r"^desk: the folder cannot be read \(Permission denied\)$"):
+            load_stack("desk")
+        with pytest.raises(ValueError, match=r"^all: no images in this folder, and its sub-folder desk cannot be read"):
+            load_stack("all")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +164,20 @@ def test_cut_off_z_stack(tmp_path, share, imagej):
     call = f"load_stack({str(tmp_path / 'z.tif')!r})"
     code = f"from dualfocus.readers import load_stack\ntry: {call}\nexcept ValueError: pass"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr == b""
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+@pytest.mark.parametrize("axes", ["ZYX", "ZYXS", None])
+def test_cut_off_stack_under_a_single_header(tmp_path, share, axes):
+    planes = np.stack([picture(n) if axes == "ZYXS" else picture(n)[..., 0] for n in range(8)])
+    kind = {"imagej": True, "metadata": {"axes": axes}} if axes else {"photometric": "minisblack"}
+    path = tmp_path / "z.tif"
+    tifffile.imwrite(path, planes, truncate=True, **kind)
+    data = path.read_bytes()
+    before = len(data) - planes.nbytes  # the header, and what follows the planes
+    path.write_bytes(data[: before + int(share * planes.nbytes)])
+    with pytest.raises(ValueError, match=rf"z.tif: the file is cut off after {int(share * 8)} of 8 planes; copy"):
+        load_stack(path)
 
 
 def test_unsupported_samples(tmp_path):

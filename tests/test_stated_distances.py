@@ -23,6 +23,26 @@ from dualfocus.readers.distances import from_names
         (["img_0.3", "img_0.7"], [0.3, 0.7], "m"),
         (["0,35m", "0,60m", "1,80m"], [0.35, 0.6, 1.8], "m"),
         (["2,5 D", "0,5 D"], [2.5, 0.5], "dioptre"),
+        (["0.5_dpt", "1.5_dpt", "2.5_dpt"], [0.5, 1.5, 2.5], "dioptre"),
+        (["desk_2.5_D_01", "desk_0.5_D_02"], [2.5, 0.5], "dioptre"),
+        (["0.5-Diopters", "1-DPT"], [0.5, 1], "dioptre"),
+        (["focus_350.5_mm", "focus_500_mm"], [350.5, 500], "mm"),
+        (["z_3.5_um_1", "z_-7.5_um_2"], [3.5, -7.5], "um"),
+        (["z_-3.5µm", "z_−7µm"], [-3.5, -7], "um"),
+        (["35.5-cm", "1,5_cm"], [0.355, 0.015], "m"),
+        (["1.5_m", "2_m"], [1.5, 2], "m"),
+        (["diopter_0.5", "diopter_2,5"], [0.5, 2.5], "dioptre"),
+        (["dpt0.5", "focusDpt_1.5"], [0.5, 1.5], "dioptre"),
+        (["mm_350", "distmm_500"], [350, 500], "mm"),
+        (["01_dpt_1.5", "02_dpt_2.5"], [1.5, 2.5], "dioptre"),  # behind a counter
+        (["350_mm_01", "500_mm_02"], [350, 500], "mm"),
+        (["50_mm_0.35_m", "50_mm_0.7_m"], [0.35, 0.7], "m"),
+        (["desk-0.5", "desk-0.7"], [0.5, 0.7], "m"),
+        (["001-3.5um", "002-7um"], [3.5, 7], "um"),
+        (["0.5_aligned", "0.7_aligned"], [0.5, 0.7], "m"),
+        (["f_2.8_0.5", "f_4.0_0.7"], [0.5, 0.7], "m"),
+        (["0.5_t_0.1", "0.7_t_0.2"], [0.5, 0.7], "m"),
+        (["1.5ev_0.5m", "2.5ev_0.7m"], [0.5, 0.7], "m"),
     ],
 )
 def test_distances_in_file_names(names, values, unit):
@@ -51,10 +71,49 @@ def test_distances_in_file_names(names, values, unit):
         ["depth-12bit", "depth-13bit"],
         ["0,35", "0,60"],
         ["1,2,3m", "1,2,4m"],
+        ["f_2.8", "f_4.0"],
+        ["f-2.8", "f-4.0"],
+        ["F(2.8)", "F(4.0)"],
+        ["fnumber_2.8", "fnumber_4.0"],
+        ["aperture_2.8", "aperture_4.0"],
+        ["iso_100.5", "iso_200.5"],
+        ["t_0.1", "t_0.2"],
+        ["ExposureTime_0.1", "ExposureTime_0.2"],
+        ["exp_0.1", "exp_0.2"],
+        ["ev_-0.5", "ev_0.5"],
+        ["zoom_1.5", "zoom_2.5"],
+        ["temp_20.5", "temp_21.5"],
+        ["f_350mm", "f_500mm"],  # a focal length
+        ["0.5_s", "0.7_s"],
+        ["0.5_ft", "0.7_ft"],
+        ["inch_5.5", "inch_7.5"],
+        ["0.5_M", "0.7_M"],
+        ["D2.5", "D1.5"],  # dioptres or a distance
+        ["D_2.5", "D_1.5"],
+        ["z_3.5", "z_7.0"],  # a stage, in its own unit
+        ["lens_0.35", "lens_0.5"],
+        ["stackmm_350.5", "stackmm_500.5"],
+        ["z-3.5um", "z-7um"],  # a hyphen or a sign: near and far would be exchanged
+        ["um-3.5", "um-7.5"],
+        ["minus3.5um", "minus7um"],
+        ["1_mm_350", "2_mm_500"],  # before or behind
+        ["0.5_mm_3.5", "0.7_mm_4.5"],
+        ["0001_m", "0002_m"],
+        ["scan_2_D", "scan_3_D"],
+        ["focus.5", "focus.6"],
+        ["0.5,0.8", "0.6,0.9"],
     ],
 )
 def test_doubtful_file_names_are_no_distances(names):
     assert from_names(names) is None
+
+
+def test_names_with_a_unit_apart_and_names_of_other_quantities_on_disk(tmp_path):
+    dioptres = load_stack(write_folder(tmp_path / "a", ["0.5_dpt.png", "1.5_dpt.png", "2.5_dpt.png"]))
+    assert (dioptres.unit, dioptres.focus_distances.tolist()) == ("dioptre", [0.5, 1.5, 2.5])
+    assert dioptres.near_to_far.tolist() == [2, 1, 0]
+    apertures = load_stack(write_folder(tmp_path / "b", ["f_2.8.png", "f_4.0.png"]))
+    assert apertures.unit == "index" and "--focus" in apertures.warnings[0]
 
 
 def test_file_names_give_distances_and_say_so(tmp_path):

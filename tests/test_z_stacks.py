@@ -44,6 +44,18 @@ def test_ome_tiff_with_channels_and_times(tmp_path):
         load_stack(path, channel=3, time=0)
 
 
+@pytest.mark.parametrize("option", ["channel", "time"])
+def test_a_channel_or_time_that_is_no_whole_number_is_named(tmp_path, option):
+    path = tmp_path / "a.ome.tif"
+    axes = "ZCYX" if option == "channel" else "ZTYX"
+    tifffile.imwrite(path, z_planes(4, 2), metadata={"axes": axes}, photometric="minisblack")
+    for wrong in (1.0, "1", True, [1]):
+        with pytest.raises(ValueError, match=rf"the {option}.* must be a whole number, counted from 0, not ") as caught:
+            load_stack(path, **{option: wrong})
+        assert str(caught.value).endswith(f"not {wrong!r}")
+    assert len(load_stack(path, **{option: np.int64(1)})) == 4
+
+
 def test_a_camera_of_twelve_bits_fills_the_range(tmp_path):
     pixels = z_planes(3) >> 4
     pixels[1, 0, 0] = 5000  # more than the file says

@@ -1,12 +1,16 @@
 """ZIPs of a stack, whatever program made them; bad ones do no harm."""
 
+import gc
 import io
 import json
+import pickle
 import shutil
 import struct
 import subprocess
+import tracemalloc
 import unicodedata
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +180,47 @@ def test_a_damaged_member_is_named(tmp_path, damaged):
     with pytest.raises(ValueError, match=rf"z\.zip/{damaged}: ") as caught:
         load_stack(path)[0]
     assert "\n" not in str(caught.value)
+
+
+def zip_of_pages(path, pages=6, seed=0, beside=()):
+    """A ZIP of one TIFF of noise, (pages, 256, 512) of 8 bits, and those planes."""
+    planes = np.random.default_rng(seed).integers(0, 256, (pages, 256, 512), dtype=np.uint8)
+    tiff = io.BytesIO()
+    tifffile.imwrite(tiff, planes, photometric="minisblack")
+    write_zip(path, {"z.tif": tiff.getvalue(), **dict(beside)})
+    return path, planes
+
+
+def test_a_tiff_is_unpacked_once_for_all_its_pages(tmp_path, monkeypatch):
+    unpacked, read = [], zipfile.ZipFile.read
+    monkeypatch.setattr(
+        zipfile.ZipFile, "read", lambda archive, member: unpacked.append(member.filename) or read(archive, member)
+    )
+    path, planes = zip_of_pages(tmp_path / "z.zip")
+    stack = load_stack(path)
+    for n in (0, 1, 2, 3, 4, 5, 2):
+        np.testing.assert_array_equal(stack[n][..., 0], planes[n])
+    assert unpacked == ["z.tif"]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda n: stack[n][..., 0], [*range(6)] * 3))
+    np.testing.assert_array_equal(np.stack(found), np.concatenate([planes] * 3))
+    path, planes = zip_of_pages(path, seed=1, beside={"notes.txt": b"another ZIP by the same name"}.items())
+    np.testing.assert_array_equal(stack[3][..., 0], planes[3])
+    assert unpacked == ["z.tif"] * 2
+
+
+def test_what_was_unpacked_goes_with_the_stack(tmp_path):
+    path, planes = zip_of_pages(tmp_path / "z.zip", pages=20)
+    tracemalloc.start()
+    try:
+        stack = load_stack(path)
+        assert tracemalloc.get_traced_memory()[0] > planes.nbytes  # the TIFF, for the pages to come
+        other = load_stack(write_zip(tmp_path / "a.zip", {"a.png": encoded(0), "b.png": encoded(1)}))
+        assert len(pickle.dumps(stack)) < planes.nbytes / 10
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(stack))[19], stack[19])
+        del stack
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < planes.nbytes / 4
+        np.testing.assert_array_equal(other[0], smooth(0))
+    finally:
+        tracemalloc.stop()

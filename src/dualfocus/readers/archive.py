@@ -1,4 +1,4 @@
-"""ZIP files of images: members are read into memory one at a time when they are asked for, and never unpacked."""
+"""ZIP files of images: members are read into memory one at a time when asked for, and never unpacked to disk."""
 
 from __future__ import annotations
 
@@ -10,12 +10,25 @@ import posixpath
 import unicodedata
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 _MOST_MEMBERS = 20_000
 _LARGEST_MEMBER = 2**31  # bytes unpacked: more than a 200-megapixel photograph with 16 bits
 _ENCRYPTED, _UTF_8 = 1, 0x800  # bits of the flags
+
+
+class _Unpacked:
+    """The member that was read last, for all paths of one `zip_folder`: a TIFF is read again for each of its pages.
+
+    It is freed with the paths. Reading and setting one attribute needs no lock, so threads and forks are safe.
+    """
+
+    last: tuple[tuple[str, int, int], bytes] | None = None  # the member and when and how large its ZIP was; its bytes
+
+    def __reduce__(self) -> tuple[type[_Unpacked], tuple[()]]:
+        """Empty in another process: the bytes are in the ZIP."""
+        return _Unpacked, ()
 
 
 @dataclass(frozen=True)
@@ -25,10 +38,12 @@ class ZipPath:
     Attributes:
         archive: the ZIP.
         at: the path inside it, with slashes; "" is the top.
+        unpacked: the member that was read last; shared with the paths made from this one.
     """
 
     archive: Path
     at: str = ""
+    unpacked: _Unpacked = field(default_factory=_Unpacked, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -48,11 +63,11 @@ class ZipPath:
     @property
     def parent(self) -> ZipPath:
         """The folder it is in."""
-        return ZipPath(self.archive, posixpath.dirname(self.at))
+        return replace(self, at=posixpath.dirname(self.at))
 
     def __truediv__(self, name: str) -> ZipPath:
         """A path below this folder; what would lead out of the ZIP leads nowhere."""
-        return ZipPath(self.archive, posixpath.normpath(posixpath.join(self.at, unicodedata.normalize("NFC", name))))
+        return replace(self, at=posixpath.normpath(posixpath.join(self.at, unicodedata.normalize("NFC", name))))
 
     def __str__(self) -> str:
         """Both paths, for messages."""
@@ -64,10 +79,20 @@ class ZipPath:
 
     def iterdir(self) -> list[ZipPath]:
         """The files directly in this folder."""
-        return [ZipPath(self.archive, name) for name in _members(self.archive) if posixpath.dirname(name) == self.at]
+        return [replace(self, at=name) for name in _members(self.archive) if posixpath.dirname(name) == self.at]
 
     def read_bytes(self) -> bytes:
         """The bytes of the file (ValueError or OSError when it is too large, encrypted or damaged)."""
+        status = self.archive.stat()
+        wanted, last = (self.at, status.st_mtime_ns, status.st_size), self.unpacked.last
+        if last is not None and last[0] == wanted:
+            return last[1]
+        self.unpacked.last = last = None  # never two in memory
+        content = self._unpack()
+        self.unpacked.last = wanted, content
+        return content
+
+    def _unpack(self) -> bytes:
         member = _members(self.archive)[self.at]
         if member.flag_bits & _ENCRYPTED:
             raise ValueError(f"{self}: is encrypted; unpack the ZIP and give the folder")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from dualfocus.readers.names import DOUBT, numbers_in
 from dualfocus.stack import UNITS
 
 _ALIASES = {
@@ -19,13 +19,6 @@ _ALIASES = {
 }
 _UNIT_OF = {alias: unit for unit, aliases in _ALIASES.items() for alias in (unit, *aliases)}
 _IN_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6}
-
-# A number with its optional unit. Not a part of 2024.05.01 or of a longer word such as 3months or 12abc.
-_TOKEN = re.compile(
-    r"(?P<word>[A-Za-z]*)(?P<sign>(?:^|(?<=[_\s=(]))-)?(?<![\d.])(?<!\d,)(?P<number>\d+(?:[.,]\d+)?|\.\d+)"
-    r"(?P<unit>\s?(?:mm|cm|um|µm|μm|m|dpt|dioptres?|diopters?|D))?(?![A-Za-z0-9]|\.\d)"
-)
-_FOCUS_WORDS = {"", "focus", "dist", "distance", "d", "fd"}
 
 Found = tuple[list[float], str]
 
@@ -82,19 +75,20 @@ def describe(found: Found) -> str:
 
 
 def from_names(stems: Sequence[str]) -> Found | None:
-    """Distances in file names without suffix, such as image_3_0.80, 0.50m, 0,5m, focus_350mm, 2.5D; None in doubt.
+    """Distances in file names without suffix, such as image_3_0.80, 0.50m, 0,5m, focus_350_mm, 2.5D; None in doubt.
 
     A distance has a decimal point or a unit; a plain counter never is one. What all names share (a lens, an f-number)
-    is left out; then every name must have exactly one distance, all in one unit, all different. No unit means metres.
+    is left out; then every name must have exactly one distance, all in one unit, all different. No unit means metres,
+    unless another word of the name speaks against it (see `names.py`).
     """
-    tokens = [_tokens(stem) for stem in stems]
+    tokens = [numbers_in(stem) for stem in stems]
     shared = set.intersection(*map(set, tokens)) if tokens else set()
     rest = [[token for token in found if token not in shared] for found in tokens]
     if any(len(found) != 1 for found in rest):
         return None
     values = [found[0][0] for found in rest]
     units = {found[0][1] for found in rest}
-    if len(units) != 1 or len(set(values)) != len(values) or not all(map(math.isfinite, values)):
+    if len(units) != 1 or DOUBT in units or len(set(values)) != len(values) or not all(map(math.isfinite, values)):
         return None
     unit = units.pop() or "m"
     if unit == "cm":
@@ -120,21 +114,3 @@ def convert(found: Found, unit: str | None) -> Found:
 def _comparable(found: Found) -> list[float]:
     values, unit = found
     return values if unit in ("um", "dioptre") else [1 / (value * _IN_METRES[unit]) for value in values]
-
-
-def _tokens(stem: str) -> list[tuple[float, str]]:
-    """Numbers of a file name that may be distances, as (value, unit or "")."""
-    found = []
-    for match in _TOKEN.finditer(stem):
-        number, unit = match["number"], (match["unit"] or "").strip()
-        if "," in number and not unit:  # two numbers, or one as some countries write it
-            continue
-        number = number.replace(",", ".")
-        has_point = "." in number
-        if unit == "D" and not has_point:  # 3D, 2D
-            continue
-        if not unit and not (has_point and match["word"].lower() in _FOCUS_WORDS):  # counters, v1.2, f2.8
-            continue
-        unit = unit if unit in ("", "cm") else _UNIT_OF[unit.lower()]
-        found.append((-float(number) if match["sign"] else float(number), unit))
-    return found

@@ -72,21 +72,30 @@ def is_file(path: File) -> bool:
 
 def _elsewhere(folder: File) -> str:
     """The end of the line on a folder without images: its sub-folders that have some, else which files would be."""
-    inner = [] if isinstance(folder, ZipPath) else [path for path in folder.iterdir() if _holds_images(path)]
+    inner = [] if isinstance(folder, ZipPath) else [path for path in folder.iterdir() if _is_seen_folder(path)]
     inner.sort(key=lambda path: natural_key(path.name))
-    if len(inner) == 1:
-        return f", but in its sub-folder {inner[0].name}: give {inner[0]}"
-    if inner:
-        names = ", ".join(path.name for path in inner[:3]) + (", ..." if len(inner) > 3 else "")
+    holding = [path for path in inner if _holds_images(path)]
+    if len(holding) == 1:
+        return f", but in its sub-folder {holding[0].name}: give {holding[0]}"
+    if holding:
+        names = ", ".join(path.name for path in holding[:3]) + (", ..." if len(holding) > 3 else "")
         return f", but in its sub-folders {names}: give one of them"
+    closed = [path.name for path in inner if _holds_images(path) is None]
+    if closed:
+        return f", and its sub-folder {closed[0]} cannot be read; allow it if they are there"
     return f"; supported are {', '.join(SUFFIXES)}"
 
 
-def _holds_images(folder: Path) -> bool:
+def _is_seen_folder(path: Path) -> bool:
+    return not path.name.startswith(".") and os.path.isdir(path)
+
+
+def _holds_images(folder: Path) -> bool | None:
+    """Whether there are images in a folder; None when that is not ours to see."""
     try:
-        return not folder.name.startswith(".") and folder.is_dir() and any(map(_is_image_name, folder.iterdir()))
-    except OSError:  # not ours to see
-        return False
+        return any(map(_is_image_name, folder.iterdir()))
+    except OSError:
+        return None
 
 
 def _is_image_name(path: File) -> bool:

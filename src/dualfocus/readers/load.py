@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from pathlib import Path
@@ -12,20 +11,14 @@ from typing import Any
 import numpy as np
 
 from dualfocus.readers import sidecar as sidecars
-from dualfocus.readers.archive import File, ZipPath, is_zip, zip_folder
+from dualfocus.readers.archive import File, ZipPath
 from dualfocus.readers.distances import Found, normalise_unit, parse_focus
-from dualfocus.readers.files import (
-    SUFFIXES,
-    VIDEO_SUFFIXES,
-    check_file,
-    folder_images,
-    is_file,
-    without_raw_twins,
-)
+from dualfocus.readers.files import VIDEO_SUFFIXES, check_file, folder_images, is_file, without_raw_twins
 from dualfocus.readers.frames import Frame, LazyFrames
 from dualfocus.readers.microscope import Geometry
 from dualfocus.readers.planes import geometry_of, read_planes
 from dualfocus.readers.sidecar import Sidecar, read_sidecar
+from dualfocus.readers.source import Source, check_once, is_folder, paths_of, places_of
 from dualfocus.readers.stated import Stated, choose, conflicts, maker_note_hint, stated_by_files
 from dualfocus.result_mark import is_ours
 from dualfocus.stack import FocalStack
@@ -38,8 +31,6 @@ UNKNOWN_DISTANCES = (
 
 _LARGEST_STEP_UM = 1e9
 _FAR_M = 50  # nobody's nearest plane: beyond it distances without a unit are rather millimetres
-
-Source = str | os.PathLike[str]
 
 
 def load_stack(
@@ -77,9 +68,9 @@ def load_stack(
         ValueError: one line that names the file or value that is wrong.
     """
     unit, distances = _parse_distances(focus, unit, z_step)
-    paths = _paths(source)
+    paths = paths_of(source)
     label = paths[0] if len(paths) == 1 else paths[0].parent
-    places = _places(paths)
+    places = places_of(paths)
     sidecar = _find_sidecar(places)
     warnings = list(sidecar.warnings) if sidecar else _unread_sidecar(places)
     planes = read_planes(_image_files(places, sidecar, warnings), channel, time, frames)
@@ -177,61 +168,28 @@ def _check_z_step(z_step: float, focus: Any, unit: str | None) -> None:
         raise ValueError(f"the z step must be a number of micrometres other than zero, not {z_step!r}")
 
 
-def _paths(source: Any) -> list[Path]:
-    """The source as paths, each given once: a plane that is there twice would be as sharp as itself everywhere."""
-    wanted = "give a folder, two or more images, a multi-page TIFF, a video, a ZIP or a stack.json"
-    try:
-        paths = [Path(source)] if isinstance(source, (str, os.PathLike)) else [Path(item) for item in source]
-    except TypeError as error:
-        raise ValueError(f"{source!r} is not a path or a list of paths: {wanted}") from error
-    if not paths:
-        raise ValueError(f"no files were given: {wanted}")
-    _check_once(paths)
-    return paths
-
-
-def _places(paths: list[Path]) -> list[File]:
-    """The paths; a ZIP alone stands for the folder in it."""
-    if len(paths) == 1 and is_zip(paths[0]):
-        return [zip_folder(paths[0], sidecars.NAME, SUFFIXES)]
-    return list(paths)
-
-
-def _check_once(paths: Sequence[File]) -> None:
-    seen = set()
-    for path in paths:
-        real = os.path.realpath(path) if isinstance(path, Path) else str(path)
-        if real in seen:
-            raise ValueError(f"{path}: this file is given twice; give every image of the stack once")
-        seen.add(real)
-
-
-def _is_folder(place: File) -> bool:
-    return isinstance(place, ZipPath) or os.path.isdir(place)  # unlike Path.is_dir, False for a name that is too long
-
-
 def _find_sidecar(places: Sequence[File]) -> Sidecar | None:
     if len(places) > 1:
         return None
     place = places[0]
-    if _is_folder(place):
+    if is_folder(place):
         beside = place / sidecars.NAME
-        return read_sidecar(beside) if beside.is_file() else None
+        return read_sidecar(beside) if is_file(beside) else None
     return read_sidecar(place) if place.suffix.lower() == ".json" else None
 
 
 def _unread_sidecar(places: Sequence[File]) -> list[str]:
     beside = places[0].parent / sidecars.NAME
-    if _is_folder(places[0]) or not is_file(beside):
+    if is_folder(places[0]) or not is_file(beside):
         return []
     return [f"{beside} is not read when files are listed; give the folder to use what it says"]
 
 
 def _image_files(places: Sequence[File], sidecar: Sidecar | None, warnings: list[str]) -> list[File]:
     if sidecar and sidecar.images is not None:
-        _check_once(sidecar.images)
+        check_once(sidecar.images)
         return [check_file(path) for path in sidecar.images]
-    if sidecar or _is_folder(places[0]) and len(places) == 1:
+    if sidecar or is_folder(places[0]) and len(places) == 1:
         folder = sidecar.path.parent if sidecar else places[0]
         if isinstance(folder, Path) and is_ours(folder / "result.json"):
             raise ValueError(f"{folder}: holds a result, not photographs; give the folder they are in")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 from dualfocus.readers import heic, raw
 from dualfocus.readers.archive import File
@@ -25,8 +27,10 @@ def read_planes(files: Sequence[File], channel: int | None, time: int | None, co
         count: frames of a video; `DEFAULT_FRAMES` when None.
 
     Raises:
-        ValueError: naming the file that is wrong.
+        ValueError: naming the file or the number that is wrong.
     """
+    _check_number("channel", channel)
+    _check_number("time point", time)
     kinds = [_kind(path) for path in files]
     if (channel is not None or time is not None) and "tiff" not in kinds:
         raise ValueError(f"{files[0]}: a channel or a time point can be chosen in a TIFF only; leave it out")
@@ -45,6 +49,11 @@ def read_planes(files: Sequence[File], channel: int | None, time: int | None, co
             raise ValueError(f"{path}: holds {len(pages)} pages beside other files; give a multi-page TIFF alone")
         frames.extend(pages)
     return frames
+
+
+def _check_number(name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+        raise ValueError(f"the {name} must be a whole number, counted from 0, not {value!r}")
 
 
 def _kind(path: File) -> str:

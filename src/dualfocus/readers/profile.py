@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from typing import Any
@@ -12,19 +13,35 @@ from PIL import Image, ImageCms
 
 _ROWS = 256  # converted at once: a large photograph in float would be several times its own size
 _STEPS = 65536
+# How far a profile that is called sRGB may be from it, of 1: rounded tables are 0.0005 off, a gamma of 2.2 is 0.03.
+_CURVE_SLACK, _MATRIX_SLACK = 0.01, 0.02
 # sRGB's primaries in the connection space of ICC profiles (XYZ under D50), as its own profile states them.
 _SRGB_TO_XYZ = np.array(
     [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]], np.float64
 )
 
 
+@functools.lru_cache(maxsize=4)  # the frames of a stack have one profile
 def is_srgb(profile: bytes) -> bool:
-    """Whether a profile says that it is sRGB, so that nothing has to be done."""
+    """Whether a profile is sRGB, so that nothing has to be done: by its name, unless its curves or matrix differ.
+
+    The name alone does not tell: "GIMP built-in Linear sRGB" has the primaries of sRGB only.
+    """
     try:
         named = ImageCms.getProfileDescription(io.BytesIO(profile))
     except (OSError, ImageCms.PyCMSError):
         return False
-    return "srgb" in named.lower()
+    return "srgb" in named.lower() and _maps_like_srgb(profile)
+
+
+def _maps_like_srgb(profile: bytes) -> bool:
+    """Whether tone curves and matrix are sRGB's; of a profile that is a table instead nothing else is known."""
+    try:
+        curves, matrix = _matrix_profile(profile, 1 if profile[16:20] == b"GRAY" else 3)
+    except (struct.error, ValueError, KeyError, IndexError):
+        return True
+    off = np.abs(_encode(np.clip(curves, 0, 1)) - np.linspace(0, 1, _STEPS)).max()
+    return bool(off < _CURVE_SLACK and np.abs(matrix - np.eye(len(matrix))).max() < _MATRIX_SLACK)
 
 
 def image_to_srgb(image: Image.Image) -> Image.Image:
@@ -74,8 +91,13 @@ def _convert(pixels: NDArray[Any], curves: NDArray[np.float32], matrix: NDArray[
     steps = np.clip(pixels / top * (_STEPS - 1) + 0.5, 0, _STEPS - 1).astype(np.uint16)
     linear = np.stack([curve[steps[..., c]] for c, curve in enumerate(curves)], axis=-1)
     linear = np.clip(linear @ matrix.T.astype(np.float32) if len(curves) == 3 else linear, 0, 1)
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    encoded = _encode(linear)
     return encoded.astype(pixels.dtype) if top == 1.0 else np.round(encoded * top).astype(pixels.dtype)
+
+
+def _encode(linear: NDArray[Any]) -> NDArray[Any]:
+    """Linear values in [0, 1] by the tone curve of sRGB."""
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def _matrix_profile(profile: bytes, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

@@ -127,15 +127,28 @@ def read_tiff_headers(path: File, alone: bool, channel: int | None = None, time:
             ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False))
             if max(ends, default=0) > tiff.filehandle.size:
                 raise ValueError(f"{path}: the file is cut off in page {page.index}; copy or export it again")
+        if tiff.is_imagej and not tiff.is_ome and tiff.series[0].kind.lower() != "imagej":  # it cannot be as stated
+            _check_complete(path, tiff, int((tiff.imagej_metadata or {}).get("images", 1)))
         if tiff.is_imagej or tiff.is_ome:
             frames, unused = _microscope_frames(path, tiff, pages, {"C": channel, "T": time}), unused_bits(tiff)
             return [replace(frame, unused_bits=unused) for frame in frames]
         _refuse_choice(path, {"C": channel, "T": time}, {})
         count = _contiguous_count(tiff) if alone and len(pages) == 1 else 1
         if count > 1:
+            _check_complete(path, tiff, count)
             return [_frame(path, pages[0], n, multiple=True, in_one_page=True) for n in range(count)]
         full = [page for page in pages if not page.is_reduced]
         return [_frame(path, page, page.index, multiple=len(full) > 1) for page in full]
+
+
+def _check_complete(path: File, tiff: tifffile.TiffFile, count: int) -> None:
+    """ValueError when the file ends before the last of `count` planes that lie behind one another in its only page."""
+    page: Any = tiff.pages[0]
+    if len(tiff.pages) > 1 or page.axes == "SYX":  # pages state their own lengths; there all planes are the page
+        return
+    there = (tiff.filehandle.size - page.dataoffsets[0]) // max(page.nbytes, 1)
+    if there < count:
+        raise ValueError(f"{path}: the file is cut off after {there} of {count} planes; copy or export it again")
 
 
 def _names_another_page(tiff: tifffile.TiffFile) -> bool:
