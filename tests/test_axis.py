@@ -38,3 +38,12 @@ def test_infinity_has_no_place_on_an_axis_of_depth():
         FocusAxis(stack, "depth")
     with pytest.raises(ValueError, match="'disparity' is not one of"):
         FocusAxis(stack, "disparity")
+
+
+def test_what_is_as_good_as_infinite_is_infinite():
+    axis = FocusAxis(FocalStack(IMAGES, [2, 1, 0], "dioptre"))
+    near_the_end = np.array([0.5, 0.98, 0.995, 1.0])  # 0.01 of 2 dioptres is a fiftieth of the spacing
+    np.testing.assert_allclose(axis.depth(near_the_end), [1, 25, np.inf, np.inf])
+    assert np.isinf(axis.depth_std(near_the_end, 0.1)).tolist() == [False, False, True, True]
+    finite = FocusAxis(FocalStack(IMAGES, [2, 1, 0.001], "dioptre"))
+    np.testing.assert_allclose(finite.depth([0.999, 1.0]), [1 / (2 - 0.999 * 1.999), 1000], rtol=1e-6)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from dualfocus.stack import FocalStack
 
 SPACES = ("focus", "depth")
+_AT_INFINITY = 0.02  # plane spacings from a plane at infinity: the same, and kilometres there would hide all else
 
 
 class FocusAxis:
@@ -35,6 +36,8 @@ class FocusAxis:
             if not np.isfinite(planes).all():
                 raise ValueError("a model that works in depth cannot take a plane focused at infinity; leave it out")
         self._first, self._extent = planes[0], planes[-1] - planes[0]
+        to_infinity = stack.is_camera and not self.linear and planes[-1] == 0
+        self._least = _AT_INFINITY * planes[0] / (len(planes) - 1) if to_infinity else -np.inf
         self.planes: NDArray[np.float64] = (planes - self._first) / self._extent  # (N,) increasing, near to far
 
     def normalise(self, depth: ArrayLike) -> NDArray[np.float64]:
@@ -44,8 +47,8 @@ class FocusAxis:
         return (np.asarray(depth, np.float64) - self._first) / self._extent
 
     def depth(self, coordinate: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Depth in the result unit at normalised coordinates of any shape."""
-        where = self._first + np.asarray(coordinate, np.float64) * self._extent
+        """Depth in the result unit at normalised coordinates of any shape; infinite near a plane at infinity."""
+        where = self._focus(coordinate)
         return where if self.linear else self.stack.depth_from_coordinate(where)
 
     def depth_std(self, coordinate: ArrayLike, std: ArrayLike) -> NDArray[np.floating[Any]]:
@@ -53,4 +56,9 @@ class FocusAxis:
         spread = np.asarray(std, np.float64) * abs(self._extent)
         if self.linear:
             return spread
-        return self.stack.depth_std(self._first + np.asarray(coordinate, np.float64) * self._extent, spread)
+        return self.stack.depth_std(self._focus(coordinate), spread)
+
+    def _focus(self, coordinate: ArrayLike) -> NDArray[np.float64]:
+        """Focus coordinate, or depth where the axis is linear in it, at normalised coordinates."""
+        where = self._first + np.asarray(coordinate, np.float64) * self._extent
+        return np.where(where < self._least, 0.0, where)
