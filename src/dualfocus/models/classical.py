@@ -268,7 +268,7 @@ class Classical(nn.Module):
         confidence = _confidence(evidence, peak.height, self.confidence)
         error = expected_error(confidence, len(coordinates))
         probability = focus_probability(peak.coordinate, error, coordinates)
-        return probability, peak.coordinate, _deviation(probability, peak.coordinate, coordinates), confidence
+        return probability, peak.coordinate, _deviation(probability, peak.coordinate, coordinates, error), confidence
 
     @torch.no_grad()
     def estimate(self, read: Callable[[int], Tensor], coordinates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -285,7 +285,7 @@ class Classical(nn.Module):
         error = expected_error(confidence, len(coordinates))
         u = coordinates.to(error.device)
         strips = [
-            _deviation(focus_probability(place, width, u), place, u)
+            _deviation(focus_probability(place, width, u), place, u, width)
             for place, width in zip(*(m.split(_strip(len(u), m)) for m in (peak.coordinate, error)), strict=True)
         ]
         return peak.coordinate, torch.cat(strips), confidence
@@ -373,9 +373,12 @@ def _strip(planes: int, like: Tensor) -> int:
     return max(1, _PART // (planes * like.shape[1]))
 
 
-def _deviation(probability: Tensor, coordinate: Tensor, coordinates: Tensor) -> Tensor:
-    """Standard deviation of the focus coordinate around ``coordinate``, (H, W)."""
+def _deviation(probability: Tensor, coordinate: Tensor, coordinates: Tensor, error: Tensor) -> Tensor:
+    """Standard deviation of the focus coordinate around ``coordinate``, (H, W), at least the expected error.
+
+    A probability whose expectation is the first or the last plane has nothing but that plane, however unsure it is.
+    """
     variance = torch.zeros_like(coordinate)
     for n, u in enumerate(coordinates):
         variance += probability[n] * (u - coordinate).square()
-    return variance.sqrt()
+    return torch.maximum(variance.sqrt(), error)
