@@ -223,3 +223,10 @@ def test_mistakes_are_one_line_and_leave_nothing(tmp_path, capsys, words, messag
     assert main(["analyse", "-o", str(tmp_path / "out"), *words]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
+    (tmp_path / "summary.md").write_text("mine")
+    assert main(["analyse", "classical", "-o", str(tmp_path), "--only", "noise", "--limit", "1", "--size", "32"]) == 2
+    assert "not of an analysis" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

@@ -60,6 +60,13 @@ def test_two_points_in_inverse_depth():
     np.testing.assert_allclose(in_mm.focus_distances, found.focus_distances, rtol=1e-6)
 
 
+def test_numbers_of_numpy_are_saved(tmp_path):
+    points = [(x, y, d) for (y, x), d in zip(np.array([[9, 3], [9, 36]]), np.array([0.5, 4], np.float32), strict=True)]
+    calibrate(relative(), points, "m").save(tmp_path / "out")
+    said = json.loads((tmp_path / "out" / "result.json").read_text())["calibration"]
+    assert [(point["x"], point["y"]) for point in said["points"]] == [(3, 9), (36, 9)]
+
+
 def test_depth_itself_for_a_stage_and_by_choice():
     points = [(4, 10, -20.0), (35, 10, 60.0)]
     found = calibrate(relative(), points, "um")

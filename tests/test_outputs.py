@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
+from dualfocus import load_model
 from dualfocus.outputs import DepthResult, check_output
 from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_map, colour_picture
 from dualfocus.outputs.files import RESULT_FILES
-from dualfocus.stack import Camera
+from dualfocus.stack import Camera, FocalStack
 
 
 def make_result(height: int = 120, width: int = 160, **changes: object) -> DepthResult:
@@ -239,3 +240,13 @@ def test_the_light_parts_import_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("size", [np.float32(0.5), np.int64(2)])
+def test_a_pixel_size_of_numpy_is_a_number(size, tmp_path):
+    stack = FocalStack(np.zeros((2, 40, 50), np.uint8), [0, 5], "um", pixel_size_um=size)
+    result = load_model("classical").predict(stack)
+    result.save(tmp_path / "out", also=["tiff", "ply", "glb", "html"])
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["points"]["pixel_size"] == size
+    with pytest.raises(ValueError, match=r"also must be a list of outputs, such as \['tiff'\]"):
+        result.save(tmp_path / "again", also="tiff")

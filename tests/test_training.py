@@ -166,6 +166,21 @@ def test_a_second_run_into_the_same_folder_is_refused(trained):
     assert (trained.parent / "log.jsonl").read_bytes() == before
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "photo.jpg").write_text("mine")
+    (tmp_path / "run" / "log.jsonl").write_text("mine, too")
+    with pytest.raises(ValueError, match=r"not of a training run \(photo.jpg\)"):
+        train(path)
+    assert [p.read_text() for p in sorted((tmp_path / "run").iterdir())] == ["mine, too", "mine"]
+    (tmp_path / "run" / "photo.jpg").unlink()  # what is left looks like a run that was killed before a checkpoint
+    (tmp_path / "run" / "log.jsonl").write_text("")
+    train(path)
+    with pytest.raises(ValueError, match="holds a training run; use --resume"):
+        train(path)
+
+
 def test_nothing_to_resume(tmp_path):
     path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
     with pytest.raises(ValueError, match="nothing to resume"):

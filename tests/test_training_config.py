@@ -44,6 +44,25 @@ class TestConfiguration:
         path.write_text(text)
         assert read_config(path).model.options["spatial"] == "off"
 
+    def test_no_is_a_word(self, tmp_path):
+        path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
+        path.write_text(path.read_text() + "precision: no\n")
+        assert read_config(path).precision == "no"
+
+    def test_a_key_given_twice_is_an_error(self, tmp_path):
+        path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
+        line = len(path.read_text().splitlines()) + 1
+        path.write_text(path.read_text() + "optimiser: {learning_rate: 5}\n")
+        with pytest.raises(ValueError, match=f"config.yaml: .*'optimiser' is given twice, again in line {line}"):
+            read_config(path)
+
+    def test_dfv_has_no_constraints_unless_asked_for(self, tmp_path):
+        content = settings(tmp_path, {"kind": "procedural"}, model={"name": "dfv", "options": {"width": 0.25}})
+        loss = read_config(write(tmp_path / "plain.yaml", content)).loss
+        assert (loss.spatial, loss.focal) == (0, 0)
+        loss = read_config(write(tmp_path / "asked.yaml", content | {"loss": {"focal": 0.5}})).loss
+        assert (loss.spatial, loss.focal) == (0, 0.5)
+
     @pytest.mark.parametrize("content", ["", "just text", "a: [1", "- 1"])
     def test_not_a_mapping(self, tmp_path, content):
         path = tmp_path / "config.yaml"

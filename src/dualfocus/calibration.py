@@ -125,7 +125,7 @@ def calibrate(
             "start": float(start),
             "slope": float(slope),
             "points": [
-                {"x": x, "y": y, "plane_index": float(index), "given": given, "fitted": fit}
+                {"x": float(x), "y": float(y), "plane_index": float(index), "given": given, "fitted": fit}
                 for (x, y, _), index, given, fit in zip(
                     points, indices, *(_depths(values, coordinate) for values in (wanted, fitted)), strict=True
                 )

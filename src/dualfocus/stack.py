@@ -110,7 +110,7 @@ class FocalStack:
         self.aligned = None if aligned is None else bool(aligned)
         if pixel_size_um is not None and not (isinstance(pixel_size_um, Real) and 0 < pixel_size_um < _LARGEST):
             raise ValueError(f"the pixel size must be a number of micrometres above zero, not {pixel_size_um!r}")
-        self.pixel_size_um = pixel_size_um
+        self.pixel_size_um = None if pixel_size_um is None else float(pixel_size_um)
         self._truth_path: Path | None = None
         self._truth: NDArray[np.float32] | None = None
         if isinstance(ground_truth, (str, Path)):

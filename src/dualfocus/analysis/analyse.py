@@ -40,10 +40,12 @@ def analyse(
 
     Raises:
         ModuleNotFoundError: no matplotlib.
-        ValueError: `out` holds figures of other weights, sizes or data.
+        ValueError: `out` holds figures of other weights, sizes or data, or something else.
     """
     import matplotlib  # noqa: F401  # missing, it is named before anything is measured
 
+    if out.is_dir() and any(out.iterdir()) and not (out / "records").is_dir():
+        raise ValueError(f"{out}: holds files that are not of an analysis; choose an empty or a new folder")
     answers = runner.measure(experiments, models, inputs, out / "records", progress)
     described = {name: _describe(model) for name, model in models.items()}
     changes = constraints.changes(answers, described)

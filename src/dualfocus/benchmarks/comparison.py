@@ -13,7 +13,6 @@ from statistics import mean
 from typing import Any
 
 import torch
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dualfocus.benchmarks.evaluate import evaluate
@@ -21,7 +20,7 @@ from dualfocus.benchmarks.measure import COLUMNS
 from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.benchmarks.records import write_json, write_text
 from dualfocus.models import build_network
-from dualfocus.training.config import TrainConfig
+from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.loop import Trainer
 
 NOT_RUN = "not run"
@@ -62,16 +61,11 @@ def read_comparison(path: Path) -> Comparison:
     Raises:
         ValueError: naming the file, the key and what is wrong with it.
     """
+    found: Comparison = read_config(path, Comparison)
+    find_protocol(found.evaluate.protocol)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found = Comparison.model_validate(content)
-        find_protocol(found.evaluate.protocol)
         for row, changes in found.rows.items():
             _check_row(path, found, row, changes)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

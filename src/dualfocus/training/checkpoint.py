@@ -9,6 +9,21 @@ from typing import Any
 import torch
 
 NAME = "checkpoint.pt"
+_BEGUN = frozenset(("log.jsonl", "tensorboard", "pictures", f"{NAME}.part"))  # what there is before the first of them
+
+
+def check_new_run(folder: Path) -> None:
+    """Refuse a folder with a checkpoint, or with files that no run without one has written.
+
+    Raises:
+        ValueError: naming what is in the way.
+    """
+    if (folder / NAME).exists():
+        raise ValueError(f"{folder}: holds a training run; use --resume, or another output folder")
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    foreign = [name for name in names if name not in _BEGUN and not name.endswith(".yaml")]
+    if foreign:
+        raise ValueError(f"{folder}: holds files that are not of a training run ({foreign[0]}); choose another folder")
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:

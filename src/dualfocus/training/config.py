@@ -9,6 +9,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -24,16 +25,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+def _word(word: str) -> BeforeValidator:
+    """Takes back that YAML reads words such as `no` and `off` as false."""
+    return BeforeValidator(lambda value: word if value is False else value)
+
+
 class ModelConfig(_Strict):
     """Which network, and changes to its configuration (ablations)."""
 
     name: Literal["dualfocus-s", "dualfocus-xs", "dualfocus-paper", "dfv"] = "dualfocus-s"
-    options: dict[str, Any] = {}
-
-    @field_validator("options")
-    @classmethod
-    def _plain_off(cls, options: dict[str, Any]) -> dict[str, Any]:
-        return {key: "off" if value is False else value for key, value in options.items()}  # YAML reads off as false
+    options: dict[str, Annotated[Any, _word("off")]] = {}
 
 
 class LossConfig(_Strict):
@@ -178,7 +179,7 @@ class TrainConfig(_Strict):
 
     output: Path
     seed: int = Field(default=0, ge=0, lt=2**63)  # what the generators of random numbers take
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Annotated[Literal["no", "bf16", "fp16"], _word("no")] = "no"
     checkpoint_minutes: float = Field(default=3.0, gt=0)
     initial_weights: Path | None = None
     looks: Literal[1, 2] | None = None  # of `predict` at large photographs; null: as with the shipped weights
@@ -189,6 +190,14 @@ class TrainConfig(_Strict):
     optimiser: OptimiserConfig = OptimiserConfig()
     budget: BudgetConfig
     validation: ValidationConfig = ValidationConfig()
+
+    @model_validator(mode="after")
+    def _without_constraints(self) -> TrainConfig:
+        """Train `dfv` as it is, unless a loss of the two constraints is asked for."""
+        if self.model.name == "dfv":
+            for part in {"spatial", "focal"} - self.loss.model_fields_set:
+                setattr(self.loss, part, 0.0)
+        return self
 
     @model_validator(mode="after")
     def _normalises(self) -> TrainConfig:
@@ -204,6 +213,20 @@ class TrainConfig(_Strict):
         return self
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that is given twice is an error, where PyYAML drops the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a mapping; merged keys (`<<`) may be given again."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                where = f"{key.value!r} is given twice, again in line {key.start_mark.line + 1}"
+                raise yaml.YAMLError(where)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_config(path: Path, kind: Any = TrainConfig) -> Any:
     """Read and check a YAML file; relative paths inside are taken from the working directory.
 
@@ -215,7 +238,7 @@ def read_config(path: Path, kind: Any = TrainConfig) -> Any:
         ValueError: naming the file, the key and what is wrong with it.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # it is a safe loader
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

@@ -18,7 +18,7 @@ from dualfocus.models.layers import use_channels_last
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.batches import batch_loader
 from dualfocus.training.calibrate import fit_confidence_map
-from dualfocus.training.checkpoint import NAME, load_checkpoint, save_checkpoint
+from dualfocus.training.checkpoint import NAME, check_new_run, load_checkpoint, save_checkpoint
 from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.log import TrainingLog
 from dualfocus.training.objective import Batch, depth_beta, network_input, objective
@@ -53,8 +53,8 @@ def train(config_path: Path, resume: bool = False, time_limit: float | None = No
         config.output = output
     if time_limit is not None:
         config.budget.minutes = time_limit
-    if not resume and (config.output / NAME).exists():
-        raise ValueError(f"{config.output}: holds a training run; use --resume, or another output folder")
+    if not resume:
+        check_new_run(config.output)
     return Trainer(config, resume).run()
 
 
