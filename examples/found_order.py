@@ -6,7 +6,7 @@ Prints a Markdown table: planes; the rank correlation (Kendall) of the order fou
 shuffles; whether the true order is accepted without a warning.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,14 @@ def rank_correlation(order: np.ndarray) -> float:
     return float(abs(np.sign(order[second] - order[first]).mean()))
 
 
-def main() -> None:
-    """Print the table for the folder that is given."""
+def main(folder: Path) -> None:
+    """Print the table for a folder."""
     rng = np.random.default_rng(0)
+    sidecars = sorted(folder.glob("**/stack.json"))
+    if not sidecars:
+        raise SystemExit(f"error: {folder}: no stack.json below it")
     print("| stack | planes | rank correlation | accepted as it is |\n|---|---|---|---|")
-    for sidecar in sorted(Path(sys.argv[1]).glob("**/stack.json")):
+    for sidecar in sidecars:
         stack = load_stack(sidecar.parent)
         patterns = np.stack([sharpness_pattern(plane) for plane in stack])[stack.near_to_far]
         found = []
@@ -33,9 +36,11 @@ def main() -> None:
             shuffled = rng.permutation(len(patterns))
             found.append(rank_correlation(shuffled[order_of(patterns[shuffled]).planes]))
         accepted = "yes" if order_of(patterns).is_as_given else "no"
-        name = sidecar.parent.relative_to(sys.argv[1])
+        name = sidecar.parent.relative_to(folder)
         print(f"| `{name}` | {len(stack)} | {min(found):.3f} | {accepted} |")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stacks", type=Path, help="folder of stacks with a stack.json each")
+    main(parser.parse_args().stacks)

@@ -3,6 +3,7 @@
 Run from the repository's root: ``python examples/overview_picture.py``.
 """
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def compose(parts: list[tuple[str, np.ndarray]]) -> Image.Image:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help shows what it does instead of doing it
     target = ROOT / "docs" / "images" / "overview.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     compose(panels()).save(target, optimize=True)

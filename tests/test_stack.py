@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dualfocus.stack import Camera, FocalStack
 
@@ -243,3 +244,15 @@ def test_bad_distances(distances, unit, words):
 def test_bad_options(options, words):
     with pytest.raises(ValueError, match=words):
         FocalStack(grey(), **options)
+
+
+def test_what_numpy_cannot_take_is_refused():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="cannot be read as arrays"):
+        FocalStack(torch.zeros(2, 4, 5, requires_grad=True))
+    with pytest.raises(ValueError, match="cannot be read as arrays"):
+        FocalStack([torch.zeros(4, 5, dtype=torch.bfloat16)] * 2)
+    palette = Image.fromarray(grey(1)[0]).convert("P")
+    with pytest.raises(ValueError, match=r"convert\('RGB'\)"):
+        FocalStack([palette, palette])
+    assert len(FocalStack([palette.convert("RGB")] * 2)) == 2

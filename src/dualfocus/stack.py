@@ -251,7 +251,7 @@ def _as_planes(images: Any) -> Any:
     if isinstance(images, (str, bytes, Path)):
         raise ValueError(f"images must be arrays, not the path {str(images)!r}; load_stack() reads files")
     if isinstance(images, np.ndarray) or hasattr(images, "__array__"):
-        array = np.asarray(images)
+        array = _as_array(images)
         single_photo = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
         if single_photo or (array.ndim in (3, 4) and array.shape[0] == 1):
             raise ValueError(f"one photograph alone (array of shape {array.shape}): {_WHAT_A_STACK_IS}")
@@ -262,12 +262,24 @@ def _as_planes(images: Any) -> Any:
         planes = images
     else:
         try:
-            planes = [np.asarray(image) for image in images]
+            planes = [_as_array(image) for image in images]
         except TypeError as error:
             raise ValueError(f"images must be arrays, not {type(images).__name__}") from error
     if len(planes) < 2:
         raise ValueError(f"{'one photograph alone' if len(planes) else 'no photographs'}: {_WHAT_A_STACK_IS}")
     return planes
+
+
+def _as_array(image: Any) -> NDArray[Any]:
+    """An array, tensor or image as an array."""
+    if getattr(image, "mode", None) == "P":  # of Pillow: its numbers are places in a palette
+        raise ValueError("an image with a palette has no brightness; give image.convert('RGB')")
+    try:
+        return np.asarray(image)
+    except (TypeError, RuntimeError) as error:  # tensors on a GPU, with gradients or of types that numpy has not
+        if not hasattr(image, "__array__"):
+            raise
+        raise ValueError(f"images cannot be read as arrays ({error})") from None
 
 
 def _with_channels(plane: NDArray[Any], name: str) -> NDArray[Any]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -132,4 +133,11 @@ def main(folder: Path, models: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] or ["dualfocus-s", "classical"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="for stacks and results, 750 MB and more")
+    parser.add_argument("models", nargs="*", default=["dualfocus-s", "classical"])
+    options = parser.parse_args()
+    try:
+        main(options.folder, options.models)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

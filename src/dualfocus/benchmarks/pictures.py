@@ -6,6 +6,7 @@ image, all or those named; ``python -m dualfocus.benchmarks.pictures procedural 
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -132,4 +133,11 @@ def main(source: str, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", help="folder of stacks, or `procedural`")
+    parser.add_argument("names", nargs="*", help="stacks of the folder; of `procedural` a folder of textures")
+    options = parser.parse_args()
+    try:
+        main(options.source, *options.names)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dualfocus.stack import Camera, FocalStack
 
 
-@dataclass
+@dataclass(eq=False)  # maps have no one truth value
 class DepthResult:
     """Depth and what belongs to it, for every pixel of the input.
 
