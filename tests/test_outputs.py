@@ -248,5 +248,5 @@ def test_a_pixel_size_of_numpy_is_a_number(size, tmp_path):
     result = load_model("classical").predict(stack)
     result.save(tmp_path / "out", also=["tiff", "ply", "glb", "html"])
     assert json.loads((tmp_path / "out" / "result.json").read_text())["points"]["pixel_size"] == size
-    with pytest.raises(ValueError, match=r"also must be a list of outputs, such as \['tiff'\]"):
-        result.save(tmp_path / "again", also="tiff")
+    result.save(tmp_path / "one", also="tiff")
+    assert (tmp_path / "one" / "depth.tiff").exists()

@@ -27,8 +27,6 @@ def check_formats(also: Collection[str], unit: str, pixel_size_um: float | None,
     Raises:
         ValueError: an unknown format, or one that needs what is not known, naming the remedy.
     """
-    if isinstance(also, str):
-        raise ValueError(f"also must be a list of outputs, such as [{also!r}], not the text {also!r}")
     unknown = sorted(set(also) - set(FORMATS))
     if unknown:
         raise ValueError(f"unknown output {unknown[0]!r}: choose from {', '.join(FORMATS)}")

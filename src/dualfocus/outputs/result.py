@@ -70,7 +70,7 @@ class DepthResult:
         overwrite: bool = False,
         points: bool = False,
         *,
-        also: Collection[str] = (),
+        also: str | Collection[str] = (),
         fov: float | None = None,
         stack: FocalStack | None = None,
     ) -> Path:
@@ -82,7 +82,8 @@ class DepthResult:
             folder: where to; made when it does not exist.
             overwrite: write into a folder that holds other files too; those are left alone.
             points: also write a point cloud; short for `also=["ply"]`.
-            also: further files: "tiff", "exr", "ply" (point cloud), "glb" (mesh), "html" (a page to look at).
+            also: one or several further files: "tiff", "exr", "ply" (point cloud), "glb" (mesh), "html" (a page to look
+                at).
             fov: field of view in degrees over the longer side of the image, for what is in 3-D; wins over what is known
                 of the camera.
             stack: what the result was made of; its planes are then shown in "html".
@@ -95,5 +96,5 @@ class DepthResult:
         """
         from dualfocus.outputs.files import write_result
 
-        also = [*also, *(["ply"] if points else [])]
-        return write_result(self, folder, overwrite=overwrite, also=also, fov=fov, stack=stack)
+        formats = [*([also] if isinstance(also, str) else also), *(["ply"] if points else [])]
+        return write_result(self, folder, overwrite=overwrite, also=formats, fov=fov, stack=stack)
