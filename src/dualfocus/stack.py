@@ -29,6 +29,9 @@ _WHAT_A_STACK_IS = (
 class Camera:
     """What is known of the camera; every field may be None.
 
+    Attributes:
+        sensor_width_mm: along the longer side of the photographs, also of those taken upright.
+
     Raises:
         ValueError: a number that is not finite and above zero.
     """

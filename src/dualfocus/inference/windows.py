@@ -42,7 +42,8 @@ def cut_windows(planes: int, stride: int = 1) -> list[list[int]]:
     """Windows of ``WINDOW`` planes that cover a long stack, first to last.
 
     Windows of neighbours overlap. Of a wider stride each takes the planes that the one before it left out, and the
-    first has plane 0 besides.
+    first has plane 0 besides; near the two ends, where no window follows, every second plane is in none, and is seen
+    in the coarse answer alone.
     """
     last = planes - 1 - (WINDOW - 1) * stride
     count = -(-last // (WINDOW_STEP if stride == 1 else WINDOW)) + 1
