@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.srgb import to_display, to_linear
+
 _WIDTH = 48  # of a thumbnail: blur leaves its pixels as they are
 _DARKEST, _BRIGHTEST = 0.003, 0.95  # linear light that is compared: neither noise nor clipped
 _LEAST_PIXELS = 20
@@ -65,16 +67,6 @@ def _brighten(values: NDArray[Any], factor: np.float32) -> NDArray[Any]:
     top = np.iinfo(values.dtype).max
     light = to_linear(np.arange(top + 1, dtype=np.float32) / top) * factor
     return np.rint(np.minimum(to_display(light), 1) * top).astype(values.dtype)[values]
-
-
-def to_linear(display: NDArray[Any]) -> NDArray[Any]:
-    """SRGB values in [0, 1] as linear light."""
-    return np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def to_display(light: NDArray[Any]) -> NDArray[Any]:
-    """Linear light, 0 or more, as sRGB values."""
-    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
 def _unit(image: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dualfocus.outputs.numbers import on_a_scale
 from dualfocus.outputs.result import DepthResult
+from dualfocus.srgb import to_display
 
 INVALID_GREY = 128
 _COUNTED = 1_000_000  # pixels at least, for the ends of the scale
@@ -51,8 +52,7 @@ def colour_map() -> NDArray[np.uint8]:
     position = np.linspace(0, 1, 256)
     smooth = np.stack([_smooth_curve(position, _STOPS[:, 0], lab[:, c]) for c in range(3)], axis=1)
     linear = np.clip((smooth @ _OKLAB_TO_LMS.T) ** 3 @ _LMS_TO_RGB.T, 0, 1)
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(255 * encoded).astype(np.uint8)
+    return np.round(255 * to_display(linear)).astype(np.uint8)
 
 
 def _smooth_curve(x: NDArray[Any], knots: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from dualfocus.srgb import to_display
+
 _ROWS = 256  # converted at once: a large photograph in float would be several times its own size
 _STEPS = 65536
 # How far a profile that is called sRGB may be from it, of 1: rounded tables are 0.0005 off, a gamma of 2.2 is 0.03.
@@ -40,7 +42,7 @@ def _maps_like_srgb(profile: bytes) -> bool:
         curves, matrix = _matrix_profile(profile, 1 if profile[16:20] == b"GRAY" else 3)
     except (struct.error, ValueError, KeyError, IndexError):
         return True
-    off = np.abs(_encode(np.clip(curves, 0, 1)) - np.linspace(0, 1, _STEPS)).max()
+    off = np.abs(to_display(np.clip(curves, 0, 1)) - np.linspace(0, 1, _STEPS)).max()
     return bool(off < _CURVE_SLACK and np.abs(matrix - np.eye(len(matrix))).max() < _MATRIX_SLACK)
 
 
@@ -91,13 +93,8 @@ def _convert(pixels: NDArray[Any], curves: NDArray[np.float32], matrix: NDArray[
     steps = np.clip(pixels / top * (_STEPS - 1) + 0.5, 0, _STEPS - 1).astype(np.uint16)
     linear = np.stack([curve[steps[..., c]] for c, curve in enumerate(curves)], axis=-1)
     linear = np.clip(linear @ matrix.T.astype(np.float32) if len(curves) == 3 else linear, 0, 1)
-    encoded = _encode(linear)
+    encoded = to_display(linear)
     return encoded.astype(pixels.dtype) if top == 1.0 else np.round(encoded * top).astype(pixels.dtype)
-
-
-def _encode(linear: NDArray[Any]) -> NDArray[Any]:
-    """Linear values in [0, 1] by the tone curve of sRGB."""
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def _matrix_profile(profile: bytes, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

@@ -2,20 +2,13 @@
 
 import numpy as np
 
+from dualfocus.srgb import to_display, to_linear
+
 _DECODE_STEPS = 4095
 _ENCODE_STEPS = 65535
 
-
-def _decode(value: np.ndarray) -> np.ndarray:
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-
-
-def _encode(value: np.ndarray) -> np.ndarray:
-    return np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
-
-
-_DECODE_TABLE = _decode(np.linspace(0.0, 1.0, _DECODE_STEPS + 1)).astype(np.float32)
-_ENCODE_TABLE = np.rint(_encode(np.linspace(0.0, 1.0, _ENCODE_STEPS + 1)) * 255.0).astype(np.uint8)
+_DECODE_TABLE = to_linear(np.linspace(0.0, 1.0, _DECODE_STEPS + 1)).astype(np.float32)
+_ENCODE_TABLE = np.rint(to_display(np.linspace(0.0, 1.0, _ENCODE_STEPS + 1)) * 255.0).astype(np.uint8)
 
 
 def srgb_to_linear(image: np.ndarray) -> np.ndarray:
