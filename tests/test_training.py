@@ -80,6 +80,7 @@ def test_the_record_says_how_the_weights_were_made(trained):
     assert record["hardware"] and record["minutes"] >= 0 and record["preprocessing"]
     assert str(trained.parent.parent) not in json.dumps(record)  # no paths of the machine
     assert json.loads(trained.with_suffix(".json").read_text()) == record
+    assert trained.stat().st_mode == trained.with_suffix(".json").stat().st_mode  # whoever reads one reads both
 
 
 def test_a_mean_of_weights_is_weighted_and_has_no_figures_of_its_own(trained, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from dualfocus.models import build_network, network_options
@@ -44,7 +44,8 @@ def save_weights(path: Path, name: str, network: nn.Module, record: dict[str, An
     full = {"format": FORMAT, "model": name, "options": network_options(network), **record}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata={"dualfocus": json.dumps(full)})
+    # `save_file` would let nobody but the owner read the file
+    temporary.write_bytes(save(tensors, metadata={"dualfocus": json.dumps(full)}))
     beside = path.with_suffix(".json.part")
     beside.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, path)
