@@ -19,7 +19,7 @@ _INTRODUCTION = """# DualFocus
 Depth from a focal stack: photographs of one scene from one position, each focused at another distance.
 Everything is computed on this machine."""
 _IDLE = "Drop photographs or take the example, then compute."
-_ADVANCED = "Advanced: order, alignment, microscope, video"
+_ADVANCED = "Advanced"
 _SHOWN_SECONDS = 30  # of an error
 
 
