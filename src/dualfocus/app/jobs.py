@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from dualfocus.alignment import align
 from dualfocus.app.words import on_page
-from dualfocus.commands.single import Settings, summary
+from dualfocus.commands.single import Settings, align_and_predict, summary
 from dualfocus.ordering import settle_order
 from dualfocus.outputs.projection import check_projection
 from dualfocus.readers import load_stack
@@ -23,7 +22,6 @@ from dualfocus.readers.files import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from dualfocus.inference.prediction import Predictor, Progress
-    from dualfocus.outputs import DepthResult
     from dualfocus.stack import FocalStack
 
 KEPT_SECONDS = 3600  # how long a ZIP can be downloaded
@@ -89,7 +87,8 @@ def answer(
         reword = partial(on_page, folders=folders, workplace=workplace)
         try:
             stack = _load(_gather(files, Path(folder) / _STACK, limits), settings, limits)
-            result, seen = _predict(stack, settings, model, progress)
+            ordered = settle_order(stack, settings.order)
+            result, seen = align_and_predict(ordered, settings.align, model, progress)
             result.warnings = [reword(text) for text in result.warnings]  # as they are written, too
             out = Path(folder) / "result"
             result.save(out, also=_formats(result.unit, result.pixel_size_um), stack=seen)
@@ -112,17 +111,6 @@ def _load(source: Path, settings: Settings, limits: Limits) -> FocalStack:
             "make them smaller, or use `dualfocus predict`"
         )
     return stack
-
-
-def _predict(
-    stack: FocalStack, settings: Settings, model: Predictor, progress: Progress | None
-) -> tuple[DepthResult, FocalStack]:
-    """The result with all that was warned of, and the stack as the model saw it."""
-    stack = settle_order(stack, settings.order)
-    aligned = align(stack, settings.align)
-    result = model.predict(aligned, progress=progress)
-    result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
-    return result, aligned
 
 
 def remove_old(workplace: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,27 +72,15 @@ def _distances() -> dict[str, gr.components.Component]:
             placeholder="0.3, 0.5, 1 (empty: found in the files, else relative)",
             elem_id="focus",
         ),
-        "unit": gr.Dropdown(list(UNIT_CHOICES), value=UNKNOWN_UNIT, label=LABELS["unit"], elem_id="unit"),
+        "unit": _choice("unit", UNIT_CHOICES, UNKNOWN_UNIT),
     }
 
 
 def _advanced() -> dict[str, gr.components.Component]:
     with gr.Accordion(_ADVANCED, open=False, elem_id="advanced"):
         with gr.Row():
-            order = gr.Dropdown(
-                list(ORDER_CHOICES),
-                value="given",
-                label=LABELS["order"],
-                info="where distances are unknown",
-                elem_id="order",
-            )
-            align = gr.Dropdown(
-                list(ALIGN_CHOICES),
-                value="auto",
-                label=LABELS["align"],
-                info="none: frames as they are",
-                elem_id="align",
-            )
+            order = _choice("order", ORDER_CHOICES, "given", "where distances are unknown")
+            align = _choice("align", ALIGN_CHOICES, "auto", "none: frames as they are")
         with gr.Row():
             channel = _number("channel", "of a microscope's TIFF, from 0")
             time = _number("time", "of a microscope's TIFF, from 0")
@@ -100,6 +88,10 @@ def _advanced() -> dict[str, gr.components.Component]:
             step = _number("z-step", "micrometres, in place of distances")
             frames = _number("frames", "of a video, to use (10)")
     return {"order": order, "align": align, "z-step": step, "channel": channel, "time": time, "frames": frames}
+
+
+def _choice(name: str, choices: Sequence[Any], value: str, info: str | None = None) -> gr.Dropdown:
+    return gr.Dropdown(list(choices), value=value, label=LABELS[name], info=info, elem_id=name)
 
 
 def _number(name: str, info: str) -> gr.Textbox:

@@ -93,7 +93,6 @@ def predict_stack(
     Raises:
         ValueError: one line that names what is wrong.
     """
-    from dualfocus.alignment import align
     from dualfocus.calibration import calibrate, metric_stack
     from dualfocus.ordering import UNKNOWN_END, settle_order
     from dualfocus.outputs import check_output
@@ -114,9 +113,7 @@ def predict_stack(
         except BaseException:
             stack.forget()
             raise
-    aligned = align(stack, settings.align)
-    result = model.predict(aligned, progress=progress)
-    result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
+    result, aligned = align_and_predict(stack, settings.align, model, progress)
     if settings.points:
         answered = (UNKNOWN_DISTANCES, UNKNOWN_END)
         result.warnings = [text for text in result.warnings if text not in answered]
@@ -124,6 +121,18 @@ def predict_stack(
         aligned = metric_stack(aligned, result)
     result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=aligned)
     return result
+
+
+def align_and_predict(
+    stack: FocalStack, alignment: str, model: Predictor, progress: Progress | None
+) -> tuple[DepthResult, FocalStack]:
+    """The result with all that was warned of, and the stack as the model saw it."""
+    from dualfocus.alignment import align
+
+    aligned = align(stack, alignment)
+    result = model.predict(aligned, progress=progress)
+    result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
+    return result, aligned
 
 
 def check_settings(settings: Settings) -> None:
