@@ -12,7 +12,7 @@ _PIXELS = 1_000_000  # of a plane, at most
 _SCALES = (1, 2, 4, 8, 16)  # where noise hides what is fine, and blur takes it away, what is coarse may still be seen
 _TILE = 32  # pixels of a side of the parts that are compared
 _LEAST = 8  # of the sides of a reduced picture: with fewer pixels noise is alike by chance
-_ALIKE = 0.6  # noise reaches 0.45, scenes under strong noise have 0.9 and more
+_ALIKE = 0.6  # noise reaches 0.47, scenes under strong noise have 0.9 and more
 _DETAIL = 1e-4  # of the brightness: less is no detail but rounding
 
 Map = NDArray[np.float32]
