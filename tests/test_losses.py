@@ -88,7 +88,8 @@ class TestSpatial:
         total = 0.0
         for b, n, y, x in np.ndindex(2, 3, 4, 5):
             for component, (dy, dx) in enumerate(((0, baseline), (baseline, 0))):
-                if y + dy < 4 and x + dx < 5 and valid[b, y, x] and valid[b, y + dy, x + dx]:
+                between = valid[b, y : y + dy + 1, x : x + dx + 1]
+                if y + dy < 4 and x + dx < 5 and between.all():
                     difference = depth[b, y + dy, x + dx] - depth[b, y, x]
                     row, column = slice(y, max(y + 1, y + dy)), slice(x, max(x + 1, x + dx))
                     walked = predicted[b, n, component, row, column].sum()
@@ -233,11 +234,24 @@ def test_invalid_pixels_change_nothing_in_value_and_gradient(bad):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_predictions_at_invalid_pixels_change_nothing():
-    inputs, depth, valid = scene()
-    clean = losses(*inputs, depth, valid)
-    with torch.no_grad():
-        outside = ~valid
-        other = [torch.where(outside.view(1, *[1] * (t.ndim - 3), 4, 5), t + 3, t) for t in inputs]
-    for one, two in zip(clean, losses(*other, depth, valid), strict=True):
+@pytest.mark.parametrize("bad", [3.0, float("nan"), float("inf")])
+def test_predictions_at_invalid_pixels_change_nothing(bad):
+    (prediction, gradient, score, logit), depth, valid = scene()
+    q = sharpness_weights(depth, torch.linspace(0, 3, 4, dtype=torch.float64)[None])
+    inputs = [prediction, gradient, score.detach().softmax(dim=1).requires_grad_(), logit]
+
+    def of(prediction, gradient, probability, logit):
+        return (
+            depth_loss(prediction, depth, valid, 0.5),
+            spatial_variational_loss(gradient, depth, q, valid),
+            spatial_variational_loss(gradient, depth, q, valid, baseline=2),
+            focal_variational_loss(probability, valid),
+            confidence_loss(logit, (prediction - depth).abs(), 0.5, valid),
+        )
+
+    spoilt = [torch.where(valid.view(1, *[1] * (t.ndim - 3), 4, 5), t, bad) for t in inputs]
+    clean, other = of(*inputs), of(*spoilt)
+    for one, two in zip(clean, other, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+    for one, two in zip(torch.autograd.grad(sum(clean), inputs), torch.autograd.grad(sum(other), inputs), strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=0)

@@ -46,8 +46,8 @@ def spatial_variational_loss(
 ) -> Tensor:
     """L_sv: the decoded gradient of every surface follows the true depth gradient where its plane is sharp.
 
-    ``mean_x sum_n q_n(x) ||grad D*(x) - theta_grad(z*_n)(x)||_1``. A difference counts only where both of
-    its pixels are valid and inside the image.
+    ``mean_x sum_n q_n(x) ||grad D*(x) - theta_grad(z*_n)(x)||_1``. A difference counts only where its two ends
+    and all pixels between them are valid and inside the image.
 
     A longer ``baseline`` d is not in the paper: it compares the mean gradient of d pixels in a row with
     ``(D*(x + d) - D*(x)) / d``. From one pixel to the next depth hardly changes but at edges, which no
@@ -71,10 +71,11 @@ def spatial_variational_loss(
         if rest <= 0:
             continue
         start, end = (torch.narrow(known, axis, offset, rest) for offset in (0, baseline))
-        both = valid.narrow(axis, 0, rest) & valid.narrow(axis, baseline, rest)
-        walked = _window_sum(predicted_gradient[:, :, component], axis, baseline).narrow(axis, 0, rest)
+        counts = valid.unfold(axis, baseline + 1, 1).all(dim=-1)
+        gradient = torch.where(valid[:, None], predicted_gradient[:, :, component], 0.0)
+        walked = _window_sum(gradient, axis, baseline).narrow(axis, 0, rest)
         error = ((end - start)[:, None] - walked).abs() / baseline
-        counted = (q.narrow(axis, 0, rest) * torch.where(both[:, None], error, torch.zeros_like(error))).sum(dim=1)
+        counted = (q.narrow(axis, 0, rest) * torch.where(counts[:, None], error, torch.zeros_like(error))).sum(dim=1)
         per_pixel = per_pixel + F.pad(counted, (0, baseline) if axis == -1 else (0, 0, 0, baseline))
     return masked_mean(per_pixel, valid)
 
@@ -97,6 +98,8 @@ def focal_variational_loss(probability: Tensor, valid: Tensor | None = None) -> 
     Returns:
         a scalar.
     """
+    if valid is not None:
+        probability = torch.where(valid[:, None], probability, 0.0)  # before what is not linear: 0 times NaN is NaN
     peak = probability.argmax(dim=1, keepdim=True)
     step = probability[:, 1:] - probability[:, :-1]
     index = torch.arange(step.shape[1], device=step.device)[None, :, None, None]
@@ -129,6 +132,7 @@ def confidence_loss(logit: Tensor, error: Tensor, threshold: Tensor | float, kno
         threshold: half a plane spacing, broadcastable to (B, H, W).
         known: bool, where the truth is known, also outside the focus range.
     """
+    logit = torch.where(known, logit, 0.0)  # before what is not linear: 0 times NaN is NaN
     target = (error.detach() < threshold).to(logit.dtype)
     return masked_mean(F.binary_cross_entropy_with_logits(logit, target, reduction="none"), known)
 
