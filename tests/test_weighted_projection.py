@@ -85,6 +85,22 @@ def test_the_number_of_iterations_depends_on_the_weights_and_hardly_on_the_size(
     assert max(counts) < 40 and counts[2] < 1.5 * counts[0]
 
 
+@pytest.mark.parametrize(("ratio", "dtype", "error"), [(1e-1, torch.float32, 5e-4), (1e-2, torch.float64, 1e-8)])
+def test_weights_far_apart_still_give_the_dense_solution(ratio, dtype, error):
+    gradient, weight = random(2, 12, 16), ratio ** torch.rand(2, 12, 16, generator=torch.Generator().manual_seed(2))
+    rows, places = dense_rows(12, 16)
+    w, g = weight.double().numpy().ravel()[places], gradient.numpy().ravel()[places]
+    dense = np.linalg.lstsq(w[:, None] * rows, w * g, rcond=None)[0]
+    found = weighted_projection(gradient.to(dtype), weight.to(dtype)).double().numpy().ravel()
+    assert np.abs(found - (dense - dense.mean())).max() < error * np.abs(dense - dense.mean()).max()
+
+
+def test_an_answer_that_is_not_exact_says_so():
+    weight = 1e-6 ** torch.rand(2, 30, 30, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    with pytest.warns(UserWarning, match="weights span a ratio of .*e\\+0[56], bound them from below"):
+        weighted_projection(random(2, 30, 30), weight)
+
+
 def test_every_problem_of_a_batch_is_its_own():
     gradient = torch.stack((random(2, 9, 11), 100 * random(2, 9, 11, seed=5), torch.zeros(2, 9, 11).double()))
     weight = torch.stack((weights(2, 9, 11), torch.ones(2, 9, 11).double(), weights(2, 9, 11, seed=7)))

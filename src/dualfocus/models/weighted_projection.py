@@ -10,6 +10,7 @@ unknown, and as published they link the last column of a row to the next row.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from dualfocus.models.precision import full_precision
 from dualfocus.models.projection import adjoint_differences, forward_differences, solve_laplacian
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}  # of the residual, relative to the right-hand side
-MOST_ITERATIONS = 200
+MOST_ITERATIONS = 2000
 
 
 def weighted_projection(gradient: Tensor, weight: Tensor) -> Tensor:
@@ -32,10 +33,15 @@ def weighted_projection(gradient: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         gradient: G, (..., 2, H, W), component 0 along x, 1 along y; entries past the last column or row have no effect.
-        weight: diagonal of W, of the same shape, above 0; the answer takes longer the further its values lie apart.
+        weight: diagonal of W, of the same shape, above 0. Time and error grow with the ratio of its largest value to
+            its smallest: for 10 about 40 iterations and an error of 1e-4 of the answer in float32 (100 and 1e-11 in
+            float64), for 100 about 200 and 4e-3 (600 and 1e-10). Bound weights from below.
 
     Returns:
         (..., H, W) surface of zero mean.
+
+    Warns:
+        UserWarning: the iterations ended before the answer was exact, here or in the backward pass.
 
     Raises:
         ValueError: shapes that differ.
@@ -77,7 +83,7 @@ def conjugate_gradients(squared: Tensor, right: Tensor) -> tuple[Tensor, int]:
 
     Returns:
         z, (..., H, W), and the number of iterations: until every residual is below ``TOLERANCE`` of b, or
-        ``MOST_ITERATIONS``.
+        ``MOST_ITERATIONS``, after a warning.
     """
     goal = TOLERANCE[right.dtype] ** 2 * _dot(right, right)
     solution, residual = torch.zeros_like(right), right
@@ -95,6 +101,13 @@ def conjugate_gradients(squared: Tensor, right: Tensor) -> tuple[Tensor, int]:
         following = _dot(residual, preconditioned)
         direction = torch.where(running, preconditioned + following / height * direction, direction)
         height = torch.where(running, following, height)
+    left = (_dot(residual, residual) / _dot(right, right))[running].max().sqrt()
+    span = (squared.amax() / squared.amin()).sqrt()
+    warnings.warn(
+        f"weighted projection: stopped after {MOST_ITERATIONS} iterations with {left:.1g} of the right-hand side left;"
+        f" the weights span a ratio of {span:.2g}, bound them from below",
+        stacklevel=2,
+    )
     return solution, MOST_ITERATIONS
 
 
