@@ -9,7 +9,7 @@ from PIL import Image
 
 from dualfocus.benchmarks.evaluate import evaluate
 from dualfocus.benchmarks.files import NOTE, Files
-from dualfocus.benchmarks.protocols import find_protocol
+from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.cli import main
 from dualfocus.commands.options import DEMO_STACK
 from dualfocus.datasets import Sample
@@ -96,6 +96,37 @@ def test_another_reading_is_another_system(tmp_path):
     scaled = Files(folder, find_protocol("stacks"), NAMES)
     assert scaled.fingerprint() != plain
     np.testing.assert_allclose(scaled.predict_sample(sample()).depth, 2 * TRUTH)
+
+
+@pytest.mark.parametrize(("unit", "distances"), [("um", [-3, -2, -1, 0]), ("index", None)])
+def test_on_a_stage_and_in_planes_zero_and_less_is_depth(unit, distances, tmp_path):
+    images = np.random.default_rng(2).integers(0, 255, (4, 12, 16, 3), np.uint8)
+    truth = np.tile(np.arange(16, dtype=np.float32) % 4, (12, 1)) - (3 if unit == "um" else 0)
+    data, mine = tmp_path / "data" / "one", tmp_path / "mine"
+    data.mkdir(parents=True)
+    mine.mkdir()
+    for n, image in enumerate(images):
+        Image.fromarray(image).save(data / f"{n}.png")
+    np.save(data / "truth.npy", truth)
+    np.save(mine / "one.npy", truth)
+    note = {"images": [f"{n}.png" for n in range(4)], "unit": unit, "ground_truth": "truth.npy"}
+    (data / "stack.json").write_text(json.dumps(note | ({"focus_distances": distances} if distances else {})))
+    found = evaluate([f"files:{mine}"], "stacks", data.parent, tmp_path / "out")["models"]["files:mine"]["mean"]
+    assert found["rmse"] == found["filled"] == 0
+
+
+def test_a_run_over_some_samples_goes_on_over_all(benchmark_data, tmp_path):
+    data, mine = benchmark_data("fod500"), tmp_path / "mine"
+    mine.mkdir()
+    dataset = open_dataset(find_protocol("fod500/dfv"), data)
+    for index in range(len(dataset)):
+        np.save(mine / f"{dataset.names[index]}.npy", dataset[index].truth)
+    for limit, count in ((1, 1), (None, len(dataset))):
+        figures = evaluate([f"files:{mine}"], "fod500/dfv", data, tmp_path / "out", limit)
+        assert figures["models"]["files:mine"]["images"] == count
+    np.save(mine / f"{dataset.names[-1]}.npy", dataset[0].truth)
+    with pytest.raises(ValueError, match="figures of other weights"):
+        evaluate([f"files:{mine}"], "fod500/dfv", data, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

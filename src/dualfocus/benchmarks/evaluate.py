@@ -159,7 +159,7 @@ def _systems(
     if not names:
         raise ValueError("name at least one model to evaluate")
     loaded: dict[str, System] = {}
-    return [load_models(names, device, job.rules, job.names, loaded) for job in jobs]
+    return [load_models(names, device, job.rules, job.names, loaded, job.dataset.names) for job in jobs]
 
 
 def load_models(
@@ -168,6 +168,7 @@ def load_models(
     rules: Protocol,
     samples: Sequence[str],
     loaded: dict[str, System] | None = None,
+    everything: Sequence[str] | None = None,
 ) -> dict[str, System]:
     """Load models by the names that `evaluate` takes; each keeps its own name in the tables.
 
@@ -177,6 +178,7 @@ def load_models(
         rules: the protocol, which says what predictions from files mean.
         samples: names of the samples that will be measured, of which every file must be there.
         loaded: models by name that need not be loaded again; those that are loaded join it.
+        everything: names of all samples of the data set; default ``samples``.
     """
     loaded = {} if loaded is None else loaded
     found: dict[str, System] = {}
@@ -188,7 +190,7 @@ def load_models(
         if label in found:
             raise ValueError(f"two models are called {label!r}: their rows would mix")
         if name.startswith(PREFIX):
-            found[label] = Files(path, rules, samples)
+            found[label] = Files(path, rules, samples, everything)
         else:
             from dualfocus.inference.loading import load_model
 

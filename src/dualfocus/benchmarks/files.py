@@ -45,19 +45,24 @@ class Files:
     networks of that protocol's authors write it. A `predictions.json` in the folder may say otherwise:
     `{"scale": 0.001, "unit": "m"}`, a number times `scale` being depth in `unit` (m, mm, or "protocol": its space);
     images need one. H x W is the size of the sample, not of a padded stack. A sample name with a `/` is a file in a
-    folder. Values that make no finite depth above 0 count as missing. There is no confidence: its columns stay empty.
+    folder. Values that make no finite depth (of a camera: above 0) count as missing. There is no confidence: its
+    columns stay empty.
 
     Args:
         folder: the predictions.
         protocol: what they are predictions for.
-        names: of the samples that will be asked for.
+        names: of the samples that will be asked for, which must be there.
+        everything: names of all samples of the data set, of which there may be fewer; default ``names``.
 
     Raises:
         ValueError: no such folder, a bad `predictions.json`, images without a scale, or samples without their files.
     """
 
-    def __init__(self, folder: Path, protocol: Protocol, names: Sequence[str]) -> None:
-        self.folder, self.protocol, self.names = folder, protocol, list(names)
+    def __init__(
+        self, folder: Path, protocol: Protocol, names: Sequence[str], everything: Sequence[str] | None = None
+    ) -> None:
+        self.folder, self.protocol = folder, protocol
+        self.everything = list(names if everything is None else everything)
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder of predictions")
         self.reading = _read_note(folder / NOTE)
@@ -79,11 +84,12 @@ class Files:
             raise ValueError(f"{path}: is {values.shape} {values.dtype}, not numbers of the sample's {stack.size}")
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = self._depth(values.astype(np.float64) * (self.reading.scale or 1.0), stack).astype(np.float32)
-        depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
+        known = np.isfinite(depth) & ((depth > 0) | (not stack.is_camera))  # a stage has any sign, an index begins at 0
+        depth[~known] = np.nan
         unknown = np.full(stack.size, np.nan, np.float32)
         return DepthResult(
             depth=depth,
-            valid=np.isfinite(depth),
+            valid=known,
             confidence=unknown,
             std=unknown,
             all_in_focus=stack[0],
@@ -92,10 +98,14 @@ class Files:
         )
 
     def fingerprint(self) -> str:
-        """Short hash of the predictions, so that a resumed run notices other ones."""
+        """Short hash of the predictions, so that a resumed run notices other ones.
+
+        Of all there are, not of those asked for, so that a run over some samples can be continued over all.
+        """
         digest = hashlib.sha256(repr(self.reading).encode())
-        for name in self.names:
-            digest.update(name.encode() + self._path(name).read_bytes())
+        for name in self.everything:
+            if self._path(name).is_file():
+                digest.update(name.encode() + self._path(name).read_bytes())
         return digest.hexdigest()[:16]
 
     def _depth(self, values: NDArray[np.float64], stack: FocalStack) -> NDArray[np.float64]:
