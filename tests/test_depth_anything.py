@@ -107,7 +107,21 @@ def test_a_stack_alone_is_composed_first(relative, tiny_stack_folder):
     np.testing.assert_array_equal(result.all_in_focus, load_model("classical").predict(stack).all_in_focus)
     again = model.predict(stack)
     np.testing.assert_array_equal(result.depth, again.depth)
+    assert result.images == stack.names
     assert any("`classical` composes" in warning for warning in result.warnings)
+
+
+def test_what_a_stack_knows_of_itself_is_kept(relative, tiny_stack_folder):
+    from dualfocus import FocalStack, align, load_stack
+
+    stack = load_stack(tiny_stack_folder)
+    shifted = [np.roll(image.astype(np.uint16) * 257, 3 * n, axis=1) for n, image in enumerate(stack)]
+    aligned = align(FocalStack(shifted, range(1, len(shifted) + 1), "m"), motion="translation")
+    result = load_model(f"depth-anything:{relative}", device="cpu").predict(aligned)
+    assert aligned.common_region is not None and not aligned.common_region.all()
+    assert not (result.valid & ~aligned.common_region).any()
+    assert result.alignment == aligned.alignment and result.alignment
+    assert result.all_in_focus.dtype == np.uint16
 
 
 def test_alignment_to_the_truth_finds_a_line_in_inverse_depth(relative):

@@ -22,15 +22,20 @@ class Scene(NamedTuple):
 
     Attributes:
         stack: the focal stack, H x W.
-        picture: (H, W, 3) uint8, the one image that a single-image model sees.
+        all_in_focus: the one image that a single-image model sees, of any kind a stack knows.
         source: where that comes from, in words.
         sample: with the truth, where there is one.
     """
 
     stack: FocalStack
-    picture: NDArray[np.uint8]
+    all_in_focus: NDArray[Any]
     source: str
     sample: Sample | None = None
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """The image as most models take it, (H, W, 3) uint8."""
+        return to_bytes(self.all_in_focus)
 
 
 class Baseline(ABC):
@@ -74,17 +79,17 @@ def scene_of(sample: Sample) -> Scene:
     """A sample with its true all-in-focus image, or the composed one where it has none."""
     if sample.all_in_focus is None:
         return Scene(sample.stack, *composed_picture(sample.stack), sample)
-    return Scene(sample.stack, to_bytes(sample.all_in_focus), "the all-in-focus image of the data set", sample)
+    return Scene(sample.stack, sample.all_in_focus, "the all-in-focus image of the data set", sample)
 
 
 def composed_picture(
     stack: FocalStack, progress: Callable[[int, int, str], None] | None = None
-) -> tuple[NDArray[np.uint8], str]:
-    """The all-in-focus image of a stack by ``classical``, (H, W, 3) uint8, and its source in words."""
+) -> tuple[NDArray[Any], str]:
+    """The all-in-focus image of a stack by ``classical``, of the stack's own kind, and its source in words."""
     from dualfocus.inference.torch_model import load_model
 
     image = load_model("classical", device="cpu").predict(stack, progress).all_in_focus
-    return to_bytes(image), "the all-in-focus image that `classical` composes of the stack"
+    return image, "the all-in-focus image that `classical` composes of the stack"
 
 
 def to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -107,19 +112,22 @@ def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings:
 
     Args:
         scene: what was asked.
-        depth: (H, W) in the result unit; anything not finite and above 0 is invalid.
+        depth: (H, W) in the result unit; anything not finite and above 0 is invalid, as is what not all planes show.
         model: name of the system.
         warnings: what a reader of the depth must know.
     """
     stack = scene.stack
     depth = np.asarray(depth, np.float32)
     unknown = np.full(depth.shape, np.nan, np.float32)
+    valid = np.isfinite(depth) & (depth > 0)
+    if stack.common_region is not None:
+        valid &= stack.common_region
     return DepthResult(
         depth=depth,
-        valid=np.isfinite(depth) & (depth > 0),
+        valid=valid,
         confidence=unknown,
         std=unknown.copy(),
-        all_in_focus=scene.picture,
+        all_in_focus=scene.all_in_focus,
         unit=stack.result_unit,
         focus_distances=stack.focus_distances,
         model=model,
@@ -128,4 +136,6 @@ def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings:
         camera=stack.camera,
         order=stack.order,
         pixel_size_um=stack.pixel_size_um,
+        alignment=stack.alignment,
+        images=list(stack.index_names if stack.unit == "index" else stack.names),
     )
