@@ -153,13 +153,15 @@ def test_what_is_missing_is_said(tmp_path):
 
 
 def test_constraints_are_read_from_records_and_compared_with_none(tmp_path):
-    def record(spatial, focal, model="dualfocus-paper"):
-        return {"model": model, "options": {"spatial": spatial}, "training": {"loss": {"focal": focal}}}
+    def record(spatial, focal, model="dualfocus-paper", weight=0.05):
+        loss = {"spatial": weight, "focal": focal}
+        return {"model": model, "options": {"spatial": spatial}, "training": {"loss": loss}}
 
     assert constraints.switches({}) is None and constraints.switches(record("off", 0, "dfv")) is None
     rows = {"both": record("full", 1.0), "spatial": record("full", 0), "none": record("off", 0), "dfv": {}}
     models = {name: {"switches": constraints.switches(content)} for name, content in rows.items()}
     assert models["both"]["switches"] == {"spatial": "full", "focal": "on"}
+    assert constraints.switches(record("full", 1.0, weight=0))["spatial"] == "no_loss"  # as a loss of 0 is trained
     rmse = {"both": (0.1, 0.2), "spatial": (0.4, 0.1), "none": (0.2, 0.2), "dfv": (9, 9)}
     answer = {"name": "a", "rows": [{"model": m, "level": k, "rmse": v[k]} for m, v in rmse.items() for k in (0, 1)]}
     both, spatial = constraints.changes([answer], models)

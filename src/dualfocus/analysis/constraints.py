@@ -25,7 +25,10 @@ def switches(record: Mapping[str, Any]) -> dict[str, str] | None:
     loss = record.get("training", {}).get("loss")
     if loss is None or record.get("model") == "dfv":
         return None
-    return {"spatial": record["options"].get("spatial", "full"), "focal": "on" if loss["focal"] > 0 else "off"}
+    spatial = record["options"].get("spatial", "full")
+    if spatial == "full" and loss["spatial"] == 0:
+        spatial = "no_loss"
+    return {"spatial": spatial, "focal": "on" if loss["focal"] > 0 else "off"}
 
 
 def changes(answers: Sequence[Mapping[str, Any]], models: Mapping[str, Mapping[str, Any]]) -> list[Change]:
