@@ -11,6 +11,7 @@ from test_benchmark_data import cut
 
 from dualfocus import cli
 from dualfocus.datasets import Hammer, LightField4d, SyntheticFs, Uniformat, checks
+from dualfocus.datasets.adaptive import adaptive_sample
 from dualfocus.datasets.synthetic_fs import FLYINGTHINGS3D, MIDDLEBURY
 from dualfocus.datasets.uniformat import DIODE, IBIMS1
 
@@ -158,3 +159,11 @@ def test_check_data(benchmark_data, tmp_path, capsys, name):
     assert error.count("\n") == 1 and "nowhere" in error and "http" in error  # what is missing, and where it is from
     found, problems = checks.check_data(name, benchmark_data(name))
     assert found and all("samples, not" in problem for problem in problems) and (not problems) == (name == "hammer")
+
+
+def test_a_picture_taken_upright_has_the_sensor_of_the_others():
+    rng = np.random.default_rng(0)
+    rgb, depth = rng.integers(0, 255, (64, 48, 3), np.uint8), rng.uniform(1, 4, (64, 48))
+    camera = adaptive_sample("one", rgb, depth, depth > 0, 60.0, "a test").stack.camera
+    assert camera.sensor_width_mm == pytest.approx(36)  # along the longer side
+    assert camera.focal_length_mm == pytest.approx(36 / 64 * 60)

@@ -49,5 +49,5 @@ def adaptive_sample(
     pitch = SENSOR_M / max(depth.shape)
     lens = Lens(pitch * focal_px, F_NUMBER, pitch)
     images = render_gather_stack(rgb, depth, distances, lens, WINDOW)
-    camera = Camera("thin lens", lens.focal_length * 1e3, F_NUMBER, depth.shape[1] * pitch * 1e3)
+    camera = Camera("thin lens", lens.focal_length * 1e3, F_NUMBER, SENSOR_M * 1e3)
     return Sample(name, FocalStack(images, distances, "m", camera), depth.astype(np.float32), mask, rgb)
