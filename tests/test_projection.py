@@ -108,6 +108,11 @@ def test_batch_and_channels_are_independent():
     torch.testing.assert_close(integrable_projection(changed)[0], together[0], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("size", [(4, 5), (200, 200)])
+def test_an_empty_batch_gives_an_empty_batch(size):
+    assert integrable_projection(torch.zeros(0, 2, *size)).shape == (0, *size)
+
+
 def test_entries_beyond_the_last_column_and_row_have_no_effect():
     gradient = random(2, 5, 6)
     changed = gradient.clone()

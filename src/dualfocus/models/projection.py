@@ -110,6 +110,8 @@ def solve_laplacian(right: Tensor) -> Tensor:
     Returns:
         (..., H, W) of zero mean.
     """
+    if right.numel() == 0:
+        return torch.zeros_like(right)
     height, width = right.shape[-2:]
     inverse = _inverse_eigenvalues(height, width, right.dtype, right.device)
     if right.device.type == "cpu" and height * width > _FFT_PIXELS:
