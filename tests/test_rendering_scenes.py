@@ -71,8 +71,9 @@ def test_planes_may_be_fixed_and_many():
     assert len(render_stack(1, size=32, planes=2).images) == 2
     stack = render_stack(1, size=32, planes=40)
     assert len(stack.images) == 40 and stack.spacing_px.sum() <= MAX_COC * 1.001
-    with pytest.raises(ValueError, match="at least 2 planes"):
-        render_stack(1, size=32, planes=1)
+    for planes in (0, 1):
+        with pytest.raises(ValueError, match="at least 2 planes"):
+            render_stack(1, size=32, planes=planes)
 
 
 def _flat_scene(w: float, size: int = 96) -> LayeredScene:

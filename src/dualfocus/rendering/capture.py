@@ -192,7 +192,7 @@ def render_stack(
     height, width = (size, size) if isinstance(size, int) else size
     scene = make_scene(rng, pool, (height, width), MARGIN)
     inside = scene.visible_w()[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    plan = plan_focus(rng, inside, planes or PLANE_RANGE)
+    plan = plan_focus(rng, inside, PLANE_RANGE if planes is None else planes)
     shape = float(rng.choice(PSF_SHAPES)) if psf is None else psf_shape(psf)
     sensor = sample_sensor(rng, len(plan.coordinates), (height, width))
     if clean:

@@ -106,7 +106,8 @@ def render_rgbd(
     rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
     scene = layered_scene(rgb, depth, slices=slices)
     if plan is None:
-        plan = plan_focus(rng, scene.visible_w()[MARGIN:-MARGIN, MARGIN:-MARGIN], planes or PLANE_RANGE)
+        inside = scene.visible_w()[MARGIN:-MARGIN, MARGIN:-MARGIN]
+        plan = plan_focus(rng, inside, PLANE_RANGE if planes is None else planes)
     count = len(plan.coordinates)
     shape = float(rng.choice(PSF_SHAPES)) if psf is None else psf_shape(psf)
     sensor = Sensor.ideal(count) if clean else sample_sensor(rng, count, depth.shape)
