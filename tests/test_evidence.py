@@ -71,6 +71,9 @@ def test_of_nothing_but_noise_nothing_is_valid(model):
         result = model.predict(dualfocus.FocalStack(images, np.arange(1, len(images) + 1)))
         assert not result.valid.any()
         assert [w for w in result.warnings if "no detail in common" in w]
+    scene = render_stack(4, size=96, planes=3, clean=True)
+    result = model.predict(dualfocus.FocalStack(scene.images[[1, 1, 1]], [1, 2, 3]))
+    assert not result.valid.any() and [w for w in result.warnings if "all planes are the same picture" in w]
     scene = render_stack(3, size=96, planes=3, clean=True)
     result = model.predict(dualfocus.FocalStack(scene.images, scene.focus_distances))
     assert result.valid.any() and not [w for w in result.warnings if "in common" in w]

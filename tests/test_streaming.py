@@ -86,6 +86,15 @@ def test_a_stream_looks_twice_as_predict_does(model, monkeypatch):
         assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[:2], DISTANCES[:2], "m")))
 
 
+def test_a_plane_that_comes_twice_is_said_as_predict_does(model):
+    stream = model.stream(window=3, unit="m")
+    for n, distance in zip((0, 1, 1), DISTANCES[:3], strict=True):
+        result = stream.push(IMAGES[n], distance)
+    assert_same(result, model.predict(dualfocus.FocalStack(IMAGES[[0, 1, 1]], DISTANCES[:3], "m")))
+    assert any("is the same picture as another plane" in warning for warning in result.warnings)
+    assert set(result.timings) == {"estimate", "all_in_focus"} and min(result.timings.values()) > 0
+
+
 def test_large_images_are_worked_smaller(model, monkeypatch):
     monkeypatch.setattr("dualfocus.inference.staged.WORKING_PIXELS", 48 * 64)
     stream = model.stream(window=2, unit="m")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.stack import FocalStack
@@ -33,29 +31,18 @@ class PlaneReader:
         self.stack, self.order = stack, stack.near_to_far
         self.total, self.done, self.progress = times * len(stack), 0, progress
         self._kept: dict[int, NDArray[Any]] = {}
-        self._pictures: dict[int, list[int]] = {}  # planes by a checksum of some of their rows
 
     def read(self, n: int, purpose: str) -> NDArray[Any]:
         """Plane n, near to far; not to be changed."""
         again = self.total - self.done > len(self.stack)
         plane = self._kept[n] if n in self._kept else self.stack[int(self.order[n])]
         self.done += 1
-        if self.done <= len(self.stack):
-            self._pictures.setdefault(_checksum(plane), []).append(n)
         if self.stack.from_files:
             self._keep(n, plane, again)
             self._decode_ahead((n + 1) % len(self.stack))
         if self.progress is not None:
             self.progress(self.done, self.total, purpose)
         return plane
-
-    def repeated(self) -> list[str]:
-        """A warning when planes read so far are the same picture: what is in focus cannot be told between them."""
-        same = [self.stack.names[int(self.order[n])] for group in self._pictures.values() for n in group[1:]]
-        if not same:
-            return []
-        more = f" and {len(same) - 1} more" if len(same) > 1 else ""
-        return [f"{same[0]}{more} of the same picture as another plane: no depth can be told between such planes"]
 
     def _keep(self, n: int, plane: NDArray[Any], again: bool) -> None:
         if not again:
@@ -66,11 +53,6 @@ class PlaneReader:
     def _decode_ahead(self, n: int) -> None:
         if n not in self._kept and self.done < self.total:
             self.stack.decode_ahead(int(self.order[n]))
-
-
-def _checksum(plane: NDArray[Any]) -> int:
-    """Of a few hundred rows, which costs next to nothing and tells photographs apart by their noise."""
-    return zlib.crc32(np.ascontiguousarray(plane[:: max(1, len(plane) // 256)]).tobytes())
 
 
 def decode_first(stack: FocalStack) -> None:

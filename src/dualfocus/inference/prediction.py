@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dualfocus.inference.all_in_focus import Place, compose, spread
 from dualfocus.inference.axis import FocusAxis
 from dualfocus.inference.confidence_map import measured_confidence
-from dualfocus.inference.evidence import SharedDetail
+from dualfocus.inference.evidence import Repetition, SharedDetail
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.looks import look_sizes, merge
 from dualfocus.inference.plane_reader import PlaneReader, Progress
@@ -26,7 +26,10 @@ from dualfocus.stack import FocalStack
 LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
 _STRIP = 32  # rows worked on at once
-_NOTHING = "the planes have no detail in common, so that they show nothing but noise; no depth is valid"
+_NOTHING = (
+    "the planes have no detail in common: they show nothing but noise, or are not registered (--align auto; in Python"
+    " dualfocus.align); no depth is valid"
+)
 
 Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
 
@@ -94,7 +97,6 @@ class Predictor(ABC):
             result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
         finally:
             stack.forget()
-        result.warnings += planes.repeated()
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 
@@ -132,12 +134,13 @@ class Predictor(ABC):
         Returns:
             the result, without timings.
         """
-        stack, shared = axis.stack, SharedDetail()
+        stack, shared, repetition = axis.stack, SharedDetail(), Repetition()
         found = self._even_out(found._replace(confidence=self.calibrate(found.confidence, len(stack))), len(stack))
 
         def look(n: int) -> NDArray:
             plane = read(n)
             shared.add(plane)
+            repetition.add(n, plane)
             return plane
 
         image = compose(look, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
@@ -145,6 +148,11 @@ class Predictor(ABC):
         if not shared.found:
             result.valid[:] = False
             result.warnings.append(_NOTHING)
+        if repetition.one_picture:
+            result.valid[:] = False
+        if repetition.repeats:
+            names = [stack.names[int(stack.near_to_far[n])] for n in repetition.repeats]
+            result.warnings.append(_repeated(names, repetition.one_picture))
         return result
 
     def _even_out(self, found: Maps, planes: int) -> Maps:
@@ -195,6 +203,14 @@ class Predictor(ABC):
         if work != size:
             warnings.append(f"worked at {work[1]}x{work[0]} and enlarged to {size[1]}x{size[0]}")
         return warnings
+
+
+def _repeated(names: Sequence[str], all_planes: bool) -> str:
+    """What is wrong with planes that show the picture of another one."""
+    if all_planes:
+        return "all planes are the same picture: nothing tells depth, and none is valid"
+    which = f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more are"
+    return f"{which} the same picture as another plane: no depth can be told between such planes"
 
 
 def _place(found: Maps, u: NDArray[np.float64], size: Size) -> Place:

@@ -6,6 +6,7 @@ all planes of the window, runs again for every plane.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,7 @@ class FocusStream:
         kept = kept[max(0, len(kept) - self.window + 1) :]
         taken = {plane.slot for plane in kept}
         slot = next(number for number in range(self.window) if number not in taken)
+        started = time.perf_counter()
         own = np.array(image)  # a copy: cameras fill one buffer again and again
         planes = [*kept, _Plane(slot, own, focus_distance)]
         stack = self._stack(planes)
@@ -76,9 +78,9 @@ class FocusStream:
             for encoded in self._encoded:
                 working = shrink(working, encoded.size)
                 encoded.add(slot, to_tensor(working).to(self.model.device))
-        return None if len(planes) < 2 else self._fuse(stack)
+        return None if len(planes) < 2 else self._fuse(stack, started)
 
-    def _fuse(self, stack: FocalStack) -> DepthResult:
+    def _fuse(self, stack: FocalStack, started: float) -> DepthResult:
         axis, order = FocusAxis(stack, self.model.record.get("coordinate", "focus")), stack.near_to_far
         chosen = [self._planes[int(n)].slot for n in order]
         answers = []
@@ -87,7 +89,10 @@ class FocusStream:
             encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
             with computing(self.model.precision, self.model.device):
                 answers.append(from_output(encoded.run(chosen)))
-        return self.model.finish(self.model.merge(answers, len(chosen)), axis, lambda n: stack[int(order[n])])
+        found, estimated = self.model.merge(answers, len(chosen)), time.perf_counter()
+        result = self.model.finish(found, axis, lambda n: stack[int(order[n])])
+        result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
+        return result
 
     def _caches(self, size: tuple[int, int]) -> list[_CachedPlanes]:
         network = self.model.network
