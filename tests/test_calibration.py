@@ -11,8 +11,8 @@ from test_ordering import sweep
 
 from dualfocus.alignment import align
 from dualfocus.calibration import calibrate, metric_stack, parse_points
-from dualfocus.commands.single import residuals as residuals_line
 from dualfocus.outputs import DepthResult
+from dualfocus.outputs.summary import residuals as residuals_line
 from dualfocus.stack import FocalStack
 
 H, W, N = 30, 40, 9

@@ -14,9 +14,9 @@ import pytest
 
 from dualfocus import load_model
 from dualfocus.alignment import align
-from dualfocus.commands.single import Settings, predict_stack
 from dualfocus.inference import plane_reader
 from dualfocus.inference.plane_reader import PlaneReader, decode_first
+from dualfocus.pipeline import Settings, predict_to_folder
 from dualfocus.readers import load_stack
 from dualfocus.readers.ahead import LazyPlanes
 from dualfocus.readers.frames import LazyFrames, naming
@@ -214,7 +214,7 @@ def test_what_was_begun_is_dropped_when_a_prediction_ends_or_fails(stack):
 def test_a_command_whose_model_fails_says_one_line_and_leaves_no_thread(stack, tmp_path):
     before = set(threading.enumerate())
     with pytest.raises(ValueError, match="no-such-model"):
-        predict_stack(tmp_path, tmp_path / "out", Settings("no-such-model", load={"focus": DISTANCES}))
+        predict_to_folder(tmp_path, tmp_path / "out", Settings("no-such-model", load={"focus": DISTANCES}))
     assert not [thread for thread in threading.enumerate() if thread not in before]
     assert not (tmp_path / "out").exists()
 

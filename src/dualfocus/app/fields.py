@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dualfocus.commands.single import Settings
+from dualfocus.pipeline import Settings
 from dualfocus.stack import UNITS
 
 # What each is called, by the option of `dualfocus predict` that it stands for: messages name them, see `words`.

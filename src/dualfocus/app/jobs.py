@@ -14,9 +14,9 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from dualfocus.app.words import on_page
-from dualfocus.commands.single import Settings, align_and_predict, summary
-from dualfocus.ordering import settle_order
 from dualfocus.outputs.projection import check_projection
+from dualfocus.outputs.summary import summary
+from dualfocus.pipeline import Settings, predict_stack
 from dualfocus.readers import load_stack
 from dualfocus.readers.files import VIDEO_SUFFIXES
 
@@ -87,8 +87,7 @@ def answer(
         reword = partial(on_page, folders=folders, workplace=workplace)
         try:
             stack = _load(_gather(files, Path(folder) / _STACK, limits), settings, limits)
-            ordered = settle_order(stack, settings.order)
-            result, seen = align_and_predict(ordered, settings.align, model, progress)
+            result, seen = predict_stack(stack, settings, model, progress)
             result.warnings = [reword(text) for text in result.warnings]  # as they are written, too
             out = Path(folder) / "result"
             result.save(out, also=_formats(result.unit, result.pixel_size_um), stack=seen)

@@ -12,7 +12,7 @@ from pathlib import Path
 from dualfocus.app.address import check_address, in_url
 from dualfocus.app.fields import settings_of
 from dualfocus.app.jobs import Answer, Limits, answer
-from dualfocus.commands.single import Settings
+from dualfocus.pipeline import Settings
 
 _QUEUE = 20  # visitors that may wait
 

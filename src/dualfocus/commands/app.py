@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from dualfocus.commands.options import DEFAULT_MODEL, DEMO_STACK, DeviceOption, ModelOption
-from dualfocus.commands.single import Settings
 
 
 def app(
@@ -22,5 +21,6 @@ def app(
     """Serve a local web page: drop photographs, look at depth."""
     from dualfocus.app import serve
     from dualfocus.app.jobs import Limits
+    from dualfocus.pipeline import Settings
 
     serve(host, port, Settings(model, device), Limits(most_files, most_megabytes), DEMO_STACK, browser)

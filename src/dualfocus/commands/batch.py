@@ -18,7 +18,8 @@ from rich.text import Text
 
 from dualfocus.commands.batch_folder import open_batch
 from dualfocus.commands.console import progress_bar, warn
-from dualfocus.commands.single import Settings, check_settings, open_stack, predict_stack, summary
+from dualfocus.outputs.summary import summary
+from dualfocus.pipeline import Settings, check_settings, open_stack, predict_to_folder
 
 if TYPE_CHECKING:
     from dualfocus.inference.prediction import Predictor
@@ -92,7 +93,7 @@ def run_job(source: Path, out: Path, settings: Settings, overwrite: bool) -> Out
     started = time.perf_counter()
     try:
         model = load_cached(settings.model, settings.device, settings.precision)
-        result = predict_stack(source, out, settings, overwrite, model)
+        result = predict_to_folder(source, out, settings, overwrite, model)
         outcome: Outcome = {"status": "done", "summary": summary(result), "warnings": result.warnings}
     except (ValueError, OSError) as error:
         outcome = {"status": "failed", "error": " ".join(str(error).split())}

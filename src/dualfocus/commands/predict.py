@@ -19,7 +19,7 @@ from dualfocus.commands.options import (
     PointsOption,
     PrecisionOption,
 )
-from dualfocus.commands.single import Settings, calibration_settings, parse_formats, predict_one
+from dualfocus.commands.single import calibration_settings, parse_formats, predict_one
 
 _INPUT, _FOCUS, _BATCH = "Input", "Focus distances", "Several stacks"  # headings in the help
 
@@ -36,6 +36,8 @@ def demo(
 ) -> None:
     """Depth of the focal stack that comes with the program."""
     keep_freed_memory()
+    from dualfocus.pipeline import Settings
+
     predict_one(DEMO_STACK, out, Settings(model, device, precision, {}, parse_formats(also, points), fov), overwrite)
 
 
@@ -128,6 +130,7 @@ def predict(
     keep_freed_memory()
     from dualfocus.commands.batch import predict_batch
     from dualfocus.commands.stacks import find_batch
+    from dualfocus.pipeline import Settings
 
     calibration = calibration_settings(calibrate, unit, calibrate_in, (focus, z_step))
     reading = {

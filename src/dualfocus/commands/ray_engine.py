@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dualfocus.commands.batch import Outcome, run_job
-from dualfocus.commands.single import Settings
+from dualfocus.pipeline import Settings
 
 _RETRIES = 2  # of a stack whose worker died
 
