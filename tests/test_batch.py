@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image
 
 import dualfocus
+from dualfocus.batch.stacks import find_batch, name_stacks
 from dualfocus.cli import main
-from dualfocus.commands.stacks import find_batch, name_stacks
 from dualfocus.outputs.files import RESULT_FILES
 
 MODEL = ("--model", "classical")

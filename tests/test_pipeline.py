@@ -103,7 +103,7 @@ def test_what_can_be_refused_is_before_anything_is_computed(shuffled: Path, tmp_
 
 def test_the_library_knows_no_command_line_and_imports_no_torch() -> None:
     code = (
-        "import sys, dualfocus.pipeline, dualfocus.app.jobs\n"
+        "import sys, dualfocus.pipeline, dualfocus.app.jobs, dualfocus.batch.folder, dualfocus.batch.ray_engine\n"
         "sys.exit(' '.join({'typer', 'rich', 'torch', 'dualfocus.commands'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

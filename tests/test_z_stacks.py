@@ -9,7 +9,7 @@ from camera_files import H, W, smooth
 from PIL import Image
 from test_cli import assert_refused, run
 
-from dualfocus.commands.stacks import find_batch
+from dualfocus.batch.stacks import find_batch
 from dualfocus.readers import load_stack
 
 

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from dualfocus.commands.batch_folder import open_batch
+from dualfocus.batch.folder import open_batch
+from dualfocus.batch.jobs import Outcome, Run, check_any, load_cached, run_here
 from dualfocus.commands.console import progress_bar, warn
-from dualfocus.outputs.summary import summary
-from dualfocus.pipeline import Settings, check_settings, open_stack, predict_to_folder
-
-if TYPE_CHECKING:
-    from dualfocus.inference.prediction import Predictor
+from dualfocus.pipeline import Settings, check_settings
 
 ENGINES = ("local", "ray")
-
-Outcome = dict[str, Any]
-_Run = Callable[[Mapping[str, Path], Path, Settings, bool], Iterator[tuple[str, Outcome]]]
 
 
 def predict_batch(
@@ -64,11 +56,11 @@ def predict_batch(
     here = "cpu" if engine == "ray" else settings.device  # Ray's machines have the device
     load_cached(settings.model, here, settings.precision)
     if not resume:
-        _check_any(stacks, settings)
+        check_any(stacks, settings)
     with contextlib.ExitStack() as held:
-        run: _Run = _run_here
+        run: Run = run_here
         if engine == "ray":
-            from dualfocus.commands.ray_engine import connected
+            from dualfocus.batch.ray_engine import connected
 
             run = held.enter_context(connected(settings.device, cluster, workers))
         batch = held.enter_context(open_batch(out, stacks, _plain(settings), resume, overwrite))
@@ -86,48 +78,6 @@ def predict_batch(
     failed = sum(entry["status"] != "done" for entry in entries.values())
     typer.echo(f"{len(jobs) - failed} done, {failed} failed, {kept} kept from an earlier run; written to {out}")
     return failed
-
-
-def run_job(source: Path, out: Path, settings: Settings, overwrite: bool) -> Outcome:
-    """Predict one stack of a batch; an error becomes part of the outcome, because others may be fine."""
-    started = time.perf_counter()
-    try:
-        model = load_cached(settings.model, settings.device, settings.precision)
-        result = predict_to_folder(source, out, settings, overwrite, model)
-        outcome: Outcome = {"status": "done", "summary": summary(result), "warnings": result.warnings}
-    except (ValueError, OSError) as error:
-        outcome = {"status": "failed", "error": " ".join(str(error).split())}
-    except Exception as error:  # a fault of ours: the type says more than the text
-        outcome = {"status": "failed", "error": " ".join(f"{type(error).__name__}: {error}".split())}
-    return {**outcome, "seconds": round(time.perf_counter() - started, 3)}
-
-
-@lru_cache(maxsize=1)
-def load_cached(model: str, device: str, precision: str) -> Predictor:
-    """The model, loaded once in a process."""
-    from dualfocus.inference.loading import load_model
-
-    return load_model(model, device=device, precision=precision)
-
-
-def _check_any(stacks: Sequence[Path], settings: Settings) -> None:
-    """Refuse a batch of which no stack can be predicted; the first that can ends the search."""
-    refusals = []
-    for path in stacks:
-        try:
-            open_stack(path, settings)
-        except (ValueError, OSError) as error:
-            refusals.append(f"{path.name}: {' '.join(str(error).split())}")
-        else:
-            return
-    raise ValueError(f"none of the {len(stacks)} stacks can be predicted, so nothing was changed: {refusals[0]}")
-
-
-def _run_here(
-    jobs: Mapping[str, Path], out: Path, settings: Settings, overwrite: bool
-) -> Iterator[tuple[str, Outcome]]:
-    for name, source in jobs.items():
-        yield name, run_job(source, out / name, settings, overwrite)
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

@@ -128,8 +128,8 @@ def predict(
 ) -> None:
     """Depth, confidence and an all-in-focus image of a focal stack, or of several."""
     keep_freed_memory()
+    from dualfocus.batch.stacks import find_batch
     from dualfocus.commands.batch import predict_batch
-    from dualfocus.commands.stacks import find_batch
     from dualfocus.pipeline import Settings
 
     calibration = calibration_settings(calibrate, unit, calibrate_in, (focus, z_step))

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dualfocus.commands.batch import Outcome, run_job
+from dualfocus.batch.jobs import Outcome, Run, run_job
 from dualfocus.pipeline import Settings
 
 _RETRIES = 2  # of a stack whose worker died
 
 
 @contextlib.contextmanager
-def connected(
-    device: str, cluster: str | None, workers: int | None
-) -> Iterator[Callable[[Mapping[str, Path], Path, Settings, bool], Iterator[tuple[str, Outcome]]]]:
+def connected(device: str, cluster: str | None, workers: int | None) -> Iterator[Run]:
     """Connect to Ray; gives the function that runs jobs there, see `run_on_ray`.
 
     Args:

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dualfocus import __version__
-from dualfocus.commands.stacks import name_stacks
+from dualfocus.batch.stacks import name_stacks
 from dualfocus.outputs.files import check_output, foreign_names, plain_errors, remove_result
 from dualfocus.result_mark import BATCH_RECORD, is_ours
 
