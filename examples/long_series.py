@@ -14,7 +14,7 @@ import numpy as np
 
 import dualfocus
 from dualfocus.benchmarks.reliability import ConfidenceHistogram
-from dualfocus.inference.prediction import Predictor
+from dualfocus.inference.predictor import Predictor
 from dualfocus.rendering.capture import RenderedStack, render_stack
 from dualfocus.rendering.textures import TexturePool
 

@@ -14,7 +14,7 @@ import numpy as np
 import dualfocus
 from dualfocus.inference import export
 from dualfocus.inference.axis import FocusAxis
-from dualfocus.inference.prediction import Predictor
+from dualfocus.inference.prediction import FocusModel
 from dualfocus.inference.resizing import shrink, working_size
 
 PRECISIONS = ("bf16", *export.PRECISIONS)
@@ -22,7 +22,7 @@ PIXELS = 480 * 640
 PLANES = (2, 5, 9)  # taken in turn, so that few and many planes are compared
 
 
-def coordinate(model: Predictor, stack: dualfocus.FocalStack) -> np.ndarray:
+def coordinate(model: FocusModel, stack: dualfocus.FocalStack) -> np.ndarray:
     """Normalised focus coordinate, (h, w): errors in it are shares of the focus range."""
     order = stack.near_to_far
     maps = model.estimate(
@@ -31,7 +31,7 @@ def coordinate(model: Predictor, stack: dualfocus.FocalStack) -> np.ndarray:
     return maps.coordinate
 
 
-def load(precision: str, folder: Path) -> Predictor:
+def load(precision: str, folder: Path) -> FocusModel:
     """``dualfocus-s`` in a precision; an exported one is written into ``folder``."""
     if precision == "bf16":
         return dualfocus.load_model("dualfocus-s", device="cpu", precision="bf16")

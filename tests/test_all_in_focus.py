@@ -10,7 +10,7 @@ import dualfocus
 from dualfocus.benchmarks.pictures import enfuse, psnr, ssim
 from dualfocus.inference import all_in_focus
 from dualfocus.inference.all_in_focus import Place, compose, spread
-from dualfocus.inference.torch_model import load_model
+from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.readers import load_stack
 
 SIZE = (150, 210)
@@ -114,7 +114,7 @@ def test_every_plane_is_read_once_in_order(halves):
 def test_planes_too_near_each_other_for_float32_give_a_picture(halves):
     planes, _ = halves
     stack = dualfocus.FocalStack(np.stack(planes[:4]), [0.1, 1, 1e8, 1e9], "m")
-    image = load_model("classical", device="cpu").predict(stack).all_in_focus
+    image = load_torch_model("classical", device="cpu").predict(stack).all_in_focus
     assert image.min() < image.mean() and abs(image.mean() - stack[0].mean()) < 3
 
 
@@ -135,7 +135,7 @@ def test_picture_measures(picture):
 @pytest.mark.skipif(shutil.which("enfuse") is None, reason="enfuse is not installed")
 @pytest.mark.parametrize("name", ["dualfocus-s", "classical"])
 def test_nearer_to_the_sharp_picture_than_enfuse(name, shared_data):
-    model = load_model(name, device="cpu")
+    model = load_torch_model(name, device="cpu")
     gains = []
     for folder in ("000", "014", "027"):
         stack = load_stack(shared_data / "pathtraced" / folder)

@@ -18,7 +18,7 @@ from dualfocus.analysis.runner import MIDDLE, measure
 from dualfocus.analysis.setup import FAR_M, NEAR_M, Setup
 from dualfocus.analysis.walls import BEHIND, bare_card, patched_wall
 from dualfocus.cli import main
-from dualfocus.inference.torch_model import load_model
+from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.rendering.textures import TexturePool
 
 SIZE = (40, 48)
@@ -38,7 +38,7 @@ class Counting:
     """`classical`, and how often it was asked."""
 
     def __init__(self):
-        self.model, self.calls = load_model("classical"), 0
+        self.model, self.calls = load_torch_model("classical"), 0
 
     def predict(self, stack):
         self.calls += 1

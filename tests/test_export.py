@@ -15,12 +15,12 @@ import torch
 import dualfocus
 from dualfocus.inference.export import export_onnx
 from dualfocus.inference.resizing import shrink
-from dualfocus.inference.torch_model import load_model, to_tensor
+from dualfocus.inference.torch_model import load_torch_model, to_tensor
 from dualfocus.models.graph import _basis, project
 from dualfocus.models.projection import integrable_projection
 
 DESK = Path(dualfocus.__file__).parent / "samples" / "desk"
-NETWORK = load_model("dualfocus-s", device="cpu").network
+NETWORK = load_torch_model("dualfocus-s", device="cpu").network
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_projection_made_in_the_graph(size):
 def test_the_record_travels_in_the_file(files):
     metadata = {entry.key: entry.value for entry in onnx.load(files["int8"]).metadata_props}
     record = json.loads(metadata["dualfocus"])
-    expected = load_model("dualfocus-s").record
+    expected = load_torch_model("dualfocus-s").record
     assert record == {**expected, "precision": "int8"} and "confidence_map" in record and record["preprocessing"]
     assert not list(files["int8"].parent.glob("*.part"))
 

@@ -6,7 +6,7 @@ import torch
 
 import dualfocus
 from dualfocus.inference.confidence_map import measured_confidence
-from dualfocus.inference.torch_model import DepthModel, load_model
+from dualfocus.inference.torch_model import DepthModel, load_torch_model
 from dualfocus.models.output import FocusOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
@@ -77,27 +77,27 @@ def test_all_in_focus_is_sharper_than_every_plane(name, models):
 @pytest.mark.parametrize("stack", [None, "photos/", np.zeros((3, 8, 8), np.uint8)])
 def test_predict_takes_a_focal_stack_alone(stack):
     with pytest.raises(ValueError, match="takes a focal stack, not .*load_stack"):
-        load_model("classical", device="cpu").predict(stack)
+        load_torch_model("classical", device="cpu").predict(stack)
 
 
 @pytest.mark.parametrize("name", [None, 5, "nonsense", "Classical"])
 def test_unknown_models_are_named(name):
     with pytest.raises(ValueError, match=f"{name!r} is unknown; choose dualfocus-s"):
-        load_model(name)
+        load_torch_model(name)
 
 
 def test_models_without_weights():
     with pytest.raises(ValueError, match="train"):
-        load_model("dfv")
+        load_torch_model("dfv")
     with pytest.raises(ValueError, match="no-such"):
-        load_model("no-such")
+        load_torch_model("no-such")
     with pytest.raises(ValueError, match="tpu"):
-        load_model("classical", device="tpu")
+        load_torch_model("classical", device="tpu")
     with pytest.raises(ValueError, match="missing.safetensors"):
-        load_model("missing.safetensors")
+        load_torch_model("missing.safetensors")
     with pytest.raises(ValueError, match="weights must be.*mine.safetensors"):
-        load_model("dualfocus-s", weights="mine.safetensors")
-    model = load_model("dfv", device="cpu", weights=None)
+        load_torch_model("dualfocus-s", weights="mine.safetensors")
+    model = load_torch_model("dfv", device="cpu", weights=None)
     images = np.random.default_rng(0).integers(0, 255, (2, 40, 50, 3), dtype=np.uint8)
     result = model.predict(dualfocus.FocalStack(images, [1, 2]))
     assert any("untrained" in warning for warning in result.warnings) and result.depth.shape == (40, 50)
@@ -108,7 +108,7 @@ def test_confidence_map_is_fitted_and_applied():
     fitted = smooth_map(np.full(200, 1000.0), 1000 * said**2)
     assert np.abs(np.interp(said, fitted["said"], fitted["measured"]) - said**2).max() < 0.03
     assert (np.diff(fitted["measured"]) > 0).all()
-    network = load_model("dualfocus-s").network
+    network = load_torch_model("dualfocus-s").network
     model = DepthModel("dualfocus-s", network, torch.device("cpu"), {"confidence_map": fitted})
     assert abs(float(model.calibrate(np.array([0.5]), 5)[0]) - 0.25) < 0.03
 

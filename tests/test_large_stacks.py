@@ -8,7 +8,7 @@ import pytest
 
 from dualfocus.benchmarks import large
 from dualfocus.inference import long_stack, staged, windows
-from dualfocus.inference.torch_model import load_model
+from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.readers import load_stack
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
@@ -51,7 +51,7 @@ class CountingStack(FocalStack):
 
 @pytest.fixture(scope="module")
 def models():
-    return {name: load_model(name, device="cpu") for name in MODELS}
+    return {name: load_torch_model(name, device="cpu") for name in MODELS}
 
 
 @pytest.mark.parametrize("planes", [5, 27])

@@ -1,5 +1,6 @@
 """Prediction with ONNX Runtime: the same result as with torch, without importing it; where the file comes from."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import onnx
 import pytest
 
 import dualfocus
+from dualfocus.baselines.baseline import Baseline
 from dualfocus.benchmarks.records import fingerprint
 from dualfocus.inference import windows
 from dualfocus.inference.export import export_onnx
 from dualfocus.inference.onnx_model import OnnxModel
+from dualfocus.inference.predictor import Predictor
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 
@@ -184,6 +187,13 @@ for options in ({"precision": "bf16"}, {"precision": "half"}, {"device": "tpu"})
 def test_an_evaluation_knows_which_file_it_measured(path, tmp_path):
     other = export_onnx("dualfocus-s", tmp_path / "other.onnx", "fp16")
     assert len({fingerprint(OnnxModel(file)) for file in (path, path, other)}) == 2
+
+
+def test_whatever_is_loaded_is_a_predictor(models):
+    assert inspect.signature(dualfocus.load_model).return_annotation == Predictor.__name__
+    assert all(isinstance(model, Predictor) for model in models) and issubclass(Baseline, Predictor)
+    with pytest.raises(ValueError, match="dualfocus-s cannot stream; only .* on torch"):
+        models[0].stream()
 
 
 def test_the_same_answer_twice(path):

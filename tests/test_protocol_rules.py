@@ -14,7 +14,7 @@ from dualfocus.benchmarks.measure import measure
 from dualfocus.benchmarks.protocol import Range
 from dualfocus.benchmarks.protocols import FIXED_DISTANCES_M, PROTOCOLS, open_dataset
 from dualfocus.datasets import Ddff12, Sample
-from dualfocus.inference.torch_model import load_model
+from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.stack import FocalStack
 
 
@@ -50,7 +50,7 @@ def test_a_model_under_a_padding_protocol(benchmark_data, tmp_path):
     assert cli.main([*command, "-o", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "summary.json").read_text())["models"]["classical"]["mean"]
     protocol, sample = PROTOCOLS["ddff12/dfv-n5"], Ddff12(data, planes=5)[0]
-    result = load_model("classical").predict(protocol.padded(sample.stack))
+    result = load_torch_model("classical").predict(protocol.padded(sample.stack))
     disparity = BF / result.depth.astype(np.float64)
     truth = np.divide(BF, sample.truth, out=np.zeros(sample.truth.shape), where=sample.mask)
     error = (disparity[:383, :552] - truth)[sample.mask]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dualfocus
-from dualfocus.inference.torch_model import load_model
+from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 
@@ -14,7 +14,7 @@ IMAGES, DISTANCES = SCENE.images, SCENE.focus_distances
 
 @pytest.fixture(scope="module")
 def model():
-    return load_model("dualfocus-s", device="cpu")
+    return load_torch_model("dualfocus-s", device="cpu")
 
 
 def assert_same(streamed, batch):
@@ -132,7 +132,7 @@ def test_a_refused_plane_in_place_of_the_only_one_leaves_it(model):
 
 def test_refusals(model):
     with pytest.raises(ValueError, match="classical cannot stream"):
-        load_model("classical", device="cpu").stream()
+        load_torch_model("classical", device="cpu").stream()
     for window in (1, 25):
         with pytest.raises(ValueError, match=f"window must be 2 to 24 planes, not {window}"):
             model.stream(window=window)

@@ -11,7 +11,7 @@ from dualfocus.inference import staged, windows
 from dualfocus.inference.confidence_map import measured_confidence
 from dualfocus.inference.resizing import guided_upsample, working_size
 from dualfocus.inference.smoothing import smooth_within_surfaces
-from dualfocus.inference.torch_model import DepthModel, load_model
+from dualfocus.inference.torch_model import DepthModel, load_torch_model
 from dualfocus.models import build_network
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
@@ -126,7 +126,7 @@ def test_large_photographs_are_looked_at_twice(models):
     (height, width), second = model.sizes((6000, 8000), 5)  # memory and time
     assert height * width == pytest.approx(windows.WORKING_PIXELS, rel=1e-3)
     assert second == pytest.approx((height / 2, width / 2), abs=1)
-    for other in (models["classical"], models["dualfocus-xs"], load_model("dfv", "cpu", weights=None)):
+    for other in (models["classical"], models["dualfocus-xs"], load_torch_model("dfv", "cpu", weights=None)):
         assert other.sizes((480, 640), 5) == [(480, 640)]
 
 
@@ -174,7 +174,7 @@ def test_long_stacks_are_looked_at_twice(models):
 
 
 def test_photographs_too_large_to_work_at(scene, stack, monkeypatch):
-    model = load_model("classical", device="cpu")
+    model = load_torch_model("classical", device="cpu")
     whole = model.predict(stack)
     monkeypatch.setattr("dualfocus.inference.looks.working_size", lambda size, pixels: (64, 64))
     result = model.predict(stack)

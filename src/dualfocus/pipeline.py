@@ -24,7 +24,7 @@ from dualfocus.readers.load import UNKNOWN_DISTANCES, check_reading
 from dualfocus.readers.source import Source, paths_of
 
 if TYPE_CHECKING:
-    from dualfocus.inference.prediction import Predictor
+    from dualfocus.inference.predictor import Predictor
     from dualfocus.stack import FocalStack
 
 

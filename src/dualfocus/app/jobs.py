@@ -21,7 +21,8 @@ from dualfocus.readers import load_stack
 from dualfocus.readers.files import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
-    from dualfocus.inference.prediction import Predictor, Progress
+    from dualfocus.inference.plane_reader import Progress
+    from dualfocus.inference.predictor import Predictor
     from dualfocus.stack import FocalStack
 
 KEPT_SECONDS = 3600  # how long a ZIP can be downloaded

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.datasets import Sample
+from dualfocus.inference.plane_reader import Progress
+from dualfocus.inference.predictor import Predictor
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
 
@@ -38,21 +40,15 @@ class Scene(NamedTuple):
         return to_bytes(self.all_in_focus)
 
 
-class Baseline(ABC):
-    """A system with the ``predict`` of every other model; the evaluator gives it whole samples.
+class Baseline(Predictor):
+    """A system with the ``predict`` of every other model; the evaluator gives it whole samples."""
 
-    Attributes:
-        name: as it was asked for.
-    """
-
-    name: str
-
-    def predict(self, stack: FocalStack, progress: Callable[[int, int, str], None] | None = None) -> DepthResult:
+    def predict(self, stack: FocalStack, progress: Progress | None = None) -> DepthResult:
         """Depth of a stack; a single-image model sees the all-in-focus image that ``classical`` composes of it.
 
         Args:
             stack: at least two planes, in any order.
-            progress: see `DepthModel.predict`.
+            progress: see `Predictor.predict`.
 
         Raises:
             ValueError: no focal stack, or one whose unit the system cannot answer in.
@@ -82,13 +78,11 @@ def scene_of(sample: Sample) -> Scene:
     return Scene(sample.stack, sample.all_in_focus, "the all-in-focus image of the data set", sample)
 
 
-def composed_picture(
-    stack: FocalStack, progress: Callable[[int, int, str], None] | None = None
-) -> tuple[NDArray[Any], str]:
+def composed_picture(stack: FocalStack, progress: Progress | None = None) -> tuple[NDArray[Any], str]:
     """The all-in-focus image of a stack by ``classical``, of the stack's own kind, and its source in words."""
-    from dualfocus.inference.torch_model import load_model
+    from dualfocus.inference.torch_model import load_torch_model
 
-    image = load_model("classical", device="cpu").predict(stack, progress).all_in_focus
+    image = load_torch_model("classical", device="cpu").predict(stack, progress).all_in_focus
     return image, "the all-in-focus image that `classical` composes of the stack"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,11 +54,11 @@ class HybridDepthStyle(Baseline):
         device: torch.device,
         relative: RelativeModel | None = None,
     ) -> None:
-        from dualfocus.inference.torch_model import load_model
+        from dualfocus.inference.torch_model import load_torch_model
 
         self.name, self.config, self.device = name, config, device
         self.relative = open_relative(config.relative, device) if relative is None else relative
-        self.focus: Any = load_model(config.focus, device=device.type)
+        self.focus = load_torch_model(config.focus, device=device.type)
         if isinstance(self.focus, Baseline):
             raise ValueError(f"{name}: {config.focus} is no model of depth from focus; use dualfocus-s, say")
         self.refinement = None if refinement is None else refinement.eval().to(device)

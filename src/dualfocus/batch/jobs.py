@@ -13,7 +13,7 @@ from dualfocus.outputs.summary import summary
 from dualfocus.pipeline import Settings, open_stack, predict_to_folder
 
 if TYPE_CHECKING:
-    from dualfocus.inference.prediction import Predictor
+    from dualfocus.inference.predictor import Predictor
 
 Outcome = dict[str, Any]
 Run = Callable[[Mapping[str, Path], Path, Settings, bool], Iterator[tuple[str, Outcome]]]

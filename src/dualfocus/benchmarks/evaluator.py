@@ -15,6 +15,7 @@ from dualfocus.benchmarks.processes import ALONE, Processes
 from dualfocus.benchmarks.protocol import Protocol as Rules
 from dualfocus.benchmarks.records import ModelRecord, safe_name
 from dualfocus.datasets import Dataset, Sample
+from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
 
 ALL_COLUMNS = (*COLUMNS, "seconds")
@@ -22,10 +23,10 @@ _TIE = 1e-9  # rounding between bins whose pixels all have one confidence
 Progress = Callable[[int, int, str], None]
 
 
-class Predictor(Protocol):
-    """Anything that turns a focal stack into a `DepthResult`."""
+class StackPredictor(Protocol):
+    """All that is asked of a model to measure it: what `load_model` gives has it, and so may an object of your own."""
 
-    def predict(self, stack: FocalStack) -> Any:
+    def predict(self, stack: FocalStack) -> DepthResult:
         """Depth, validity, confidence of the stack."""
         ...
 
@@ -33,12 +34,12 @@ class Predictor(Protocol):
 class SamplePredictor(Protocol):
     """A system that needs more than the stack: its name, say, or the all-in-focus image. It never sees padding."""
 
-    def predict_sample(self, sample: Sample) -> Any:
+    def predict_sample(self, sample: Sample) -> DepthResult:
         """The `DepthResult` of a sample, at its size."""
         ...
 
 
-System = Predictor | SamplePredictor
+System = StackPredictor | SamplePredictor
 
 
 def run(
@@ -107,7 +108,7 @@ def _measure_sample(
             record.add(sample.name, figures, measured.histogram, measured.slices)
 
 
-def answer(system: System, sample: Sample, rules: Rules | None = None) -> Any:
+def answer(system: System, sample: Sample, rules: Rules | None = None) -> DepthResult:
     """What a system makes of a sample; a model that takes a stack gets it as the protocol pads it."""
     if hasattr(system, "predict_sample"):
         return system.predict_sample(sample)

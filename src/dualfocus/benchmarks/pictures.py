@@ -24,7 +24,7 @@ from dualfocus.stack import FocalStack
 
 if TYPE_CHECKING:
     from dualfocus.datasets import Dataset
-    from dualfocus.inference.torch_model import DepthModel
+    from dualfocus.inference.predictor import Predictor
 
 _PROCEDURAL = 40  # scenes
 _ENFUSE = ("--exposure-weight=0", "--saturation-weight=0", "--contrast-weight=1")
@@ -79,7 +79,7 @@ def enfuse(stack: FocalStack, mask: str) -> NDArray[np.uint8]:
         return np.asarray(cv2.imread(out, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
 
-def _composed(model: DepthModel, stack: FocalStack) -> NDArray[Any]:
+def _composed(model: Predictor, stack: FocalStack) -> NDArray[Any]:
     return model.predict(stack).all_in_focus
 
 
@@ -89,9 +89,9 @@ def compare(samples: Dataset, names: Sequence[str] = ()) -> Iterator[tuple[str, 
     Raises:
         ValueError: a name that no sample has.
     """
-    from dualfocus.inference.torch_model import load_model
+    from dualfocus.inference.torch_model import load_torch_model
 
-    models = [load_model(name, device="cpu") for name in ("dualfocus-s", "classical")]
+    models = [load_torch_model(name, device="cpu") for name in ("dualfocus-s", "classical")]
     if missing := sorted(set(names) - set(samples.names)):
         raise ValueError(f"no stack with truth is called {missing[0]!r}")
     for number, name in enumerate(samples.names):

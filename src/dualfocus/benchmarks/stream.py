@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.benchmarks.machine import describe_machine
 from dualfocus.benchmarks.speed import make_stack
-from dualfocus.inference.torch_model import load_model
+from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.stack import FocalStack
 
 
@@ -35,7 +35,7 @@ def measure(
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, not {repeats}")
-    model = load_model("dualfocus-s", device=device)
+    model = load_torch_model("dualfocus-s", device=device)
     stream = model.stream(window=window, unit="m")
     sweep = make_stack(window + repeats, height, width)
     assert sweep.focus_distances is not None

@@ -22,7 +22,7 @@ import torch
 from torch.onnx import symbolic_helper
 
 from dualfocus.inference.onnx_model import METADATA
-from dualfocus.inference.torch_model import load_model, to_tensor
+from dualfocus.inference.torch_model import DepthModel, load_torch_model, to_tensor
 from dualfocus.models.graph import OUTPUTS, ExportGraph
 from dualfocus.models.small import DualFocusSmall
 
@@ -59,8 +59,8 @@ def export_onnx(model: str, out: str | Path, precision: str = "fp32") -> Path:
         raise ValueError(f"{path}: a folder; give the name of a file")
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    loaded = load_model(model, device="cpu")
-    if not isinstance(loaded.network, DualFocusSmall):
+    loaded = load_torch_model(model, device="cpu")
+    if not isinstance(loaded, DepthModel) or not isinstance(loaded.network, DualFocusSmall):
         raise ValueError(f"{loaded.name} cannot be exported; only dualfocus-s and -xs can")
     graph = _trace(ExportGraph(loaded.network))
     if precision == "fp16":

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dualfocus.inference.predictor import Predictor
 
 BACKENDS = ("auto", "torch", "onnx")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -16,7 +19,7 @@ def load_model(
     weights: str | None = "default",
     backend: str = "auto",
     precision: str = "fp32",
-) -> Any:
+) -> Predictor:
     """Load a model.
 
     Args:
@@ -30,6 +33,9 @@ def load_model(
             faster on processors and GPUs that have instructions for it, and slower on others; depth differs by 0.02 %
             to 0.22 % of the focus range in the mean (docs/deploy.md). ``auto``, what `dualfocus predict` uses: bf16
             where the device has the instructions.
+
+    Returns:
+        The model: its ``predict`` takes a focal stack; on torch ``dualfocus-s`` and ``-xs`` also ``stream``.
 
     Raises:
         ValueError: an unknown name, device, backend, precision or kind of weights, a bad file, or a network for which
@@ -58,7 +64,7 @@ def load_model(
         raise ValueError(
             f"{name} needs torch, which is not installed; without it, load a file written by `dualfocus export`"
         ) from None
-    return torch_model.load_model(name, device, weights, precision)
+    return torch_model.load_torch_model(name, device, weights, precision)
 
 
 def check_precision(precision: str) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dualfocus import __version__
 from dualfocus.inference.long_stack import Box, Maps, estimate_long
-from dualfocus.inference.prediction import Planes, Predictor, to_array
+from dualfocus.inference.prediction import FocusModel, Planes, to_array
 from dualfocus.inference.windows import LONGEST, WINDOW, WORKING_PIXELS, Size
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
@@ -25,7 +25,7 @@ PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which know
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-class OnnxModel(Predictor):
+class OnnxModel(FocusModel):
     """An exported network; make one with :func:`dualfocus.load_model`.
 
     A graph sees whole images: large ones are worked at a smaller size than the network, which has tiles, would. Long
@@ -61,7 +61,7 @@ class OnnxModel(Predictor):
         return 1 if planes <= LONGEST else 2
 
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
-        """See :meth:`Predictor.estimate`."""
+        """See :meth:`FocusModel.estimate`."""
         if len(u) <= LONGEST:
             return self._run([to_array(planes(n, size)) for n in range(len(u))], u)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +17,7 @@ from dualfocus.inference.evidence import Repetition, SharedDetail
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.looks import look_sizes, merge
 from dualfocus.inference.plane_reader import PlaneReader, Progress
+from dualfocus.inference.predictor import Predictor
 from dualfocus.inference.resizing import enlarge, guided_upsample, shrink
 from dualfocus.inference.smoothing import blend_cells, smooth_within_surfaces
 from dualfocus.inference.windows import Size, expected_error, plane_position
@@ -34,8 +35,8 @@ _NOTHING = (
 Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
 
 
-class Predictor(ABC):
-    """A model ready to use: ``predict`` and what every kind of model shares.
+class FocusModel(Predictor):
+    """A model that estimates depth from focus: ``predict`` and what every kind of network shares.
 
     Args:
         name: of the model.
@@ -69,19 +70,7 @@ class Predictor(ABC):
         """Estimate the focus of every pixel from planes at coordinates u, (N,), increasing from 0 to 1."""
 
     def predict(self, stack: FocalStack, progress: Progress | None = None) -> DepthResult:
-        """Estimate depth; the same answer every time.
-
-        Args:
-            stack: at least two planes, in any order.
-            progress: called after each plane read, with the number read, the number that will be read in all (planes
-                are read two to three times, so that few are in memory) and what they are read for.
-
-        Returns:
-            maps of the size of the photographs, depth in ``stack.result_unit``.
-
-        Raises:
-            ValueError: no focal stack, or a plane that cannot be decoded, named.
-        """
+        """See :meth:`Predictor.predict`."""
         if not isinstance(stack, FocalStack):
             raise ValueError(
                 f"predict takes a focal stack, not {type(stack).__name__}: make one with load_stack(files) or"

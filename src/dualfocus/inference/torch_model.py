@@ -1,4 +1,4 @@
-"""From a focal stack to depth: ``load_model(name).predict(stack)``."""
+"""From a focal stack to depth: ``load_torch_model(name).predict(stack)``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dualfocus.baselines import find_baseline
 from dualfocus.inference.arithmetic import choose_precision, computing
 from dualfocus.inference.long_stack import Maps
-from dualfocus.inference.prediction import Planes, Predictor, to_array
+from dualfocus.inference.prediction import FocusModel, Planes, to_array
 from dualfocus.inference.staged import estimate, reads, working_pixels
 from dualfocus.inference.windows import Size
 from dualfocus.models import NETWORKS, build_network
@@ -25,6 +25,7 @@ from dualfocus.models.weights import load_weights
 from dualfocus.stack import Camera
 
 if TYPE_CHECKING:
+    from dualfocus.baselines.baseline import Baseline
     from dualfocus.inference.streaming import FocusStream
 
 MODELS = ("dualfocus-s", "dualfocus-xs", "classical", "dualfocus-paper", "dfv")
@@ -32,8 +33,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
-class DepthModel(Predictor):
-    """A model ready to use; make one with :func:`load_model`."""
+class DepthModel(FocusModel):
+    """A model ready to use; make one with :func:`load_torch_model`."""
 
     def __init__(
         self,
@@ -53,40 +54,31 @@ class DepthModel(Predictor):
         use_channels_last(self.network)
 
     def working_pixels(self, planes: int) -> int:
-        """See :meth:`Predictor.working_pixels`."""
+        """See :meth:`FocusModel.working_pixels`."""
         return working_pixels(self.network, planes)
 
     def reads(self, planes: int) -> int:
-        """See :meth:`Predictor.reads`."""
+        """See :meth:`FocusModel.reads`."""
         return reads(self.network, planes)
 
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
-        """See :meth:`Predictor.estimate`."""
+        """See :meth:`FocusModel.estimate`."""
         with computing(self.precision, self.device):
             return estimate(self.network, lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
-        """Predict while planes arrive one by one; see :class:`dualfocus.inference.streaming.FocusStream`.
-
-        Args:
-            window: planes that are fused, the last ones to arrive; 2 to 24.
-            unit: of the focus distances, as for a focal stack.
-            camera: as for a focal stack.
-
-        Raises:
-            ValueError: a model other than ``dualfocus-s``, or another window.
-        """
+        """See :meth:`Predictor.stream`."""
         from dualfocus.inference.streaming import FocusStream
 
         return FocusStream(self, window, unit, camera)
 
 
-def load_model(
+def load_torch_model(
     name: str | os.PathLike[str] = "dualfocus-s",
     device: str = "auto",
     weights: str | None = "default",
     precision: str = "fp32",
-) -> Any:
+) -> DepthModel | Baseline:
     """Load a model to run on torch; :func:`dualfocus.load_model` knows other backends, too.
 
     Args:
