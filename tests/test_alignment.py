@@ -198,12 +198,26 @@ def test_gain_of_integers_is_that_of_light():
 
 def test_auto_leaves_a_still_stack_alone():
     stack = moving_stack([np.eye(3)] * 5, gains=[1, 0.99, 1, 0.98, 1])
-    assert align(stack) is stack
-    assert stack.alignment["motion"] == "none" and stack.common_region is None
+    found = align(stack)
+    assert found.alignment["motion"] == "none" and found.common_region is None and found._planes is stack._planes
     moved = moving_stack(wandering(3))
     moved.aligned = True
-    assert align(moved) is moved and "says" in moved.alignment["reason"]
-    assert align(moved, "similarity") is not moved
+    left = align(moved)
+    assert left._planes is moved._planes and "says" in left.alignment["reason"]
+    assert align(moved, "similarity")._planes is not moved._planes
+
+
+@pytest.mark.parametrize("motion", ["none", "auto", "similarity"])
+@pytest.mark.parametrize("moves", [False, True])
+def test_the_stack_given_stays_as_it_is(moves, motion):
+    stack = moving_stack(wandering(3) if moves else [np.eye(3)] * 3)
+    stack.extra = {"licence": "none"}
+    before = dict(vars(stack))
+    found = align(stack, motion)
+    found.warnings.append("of the new stack")
+    found.extra["notes"] = "of the new stack"
+    assert found is not stack and found.alignment is not None and stack.alignment is None
+    assert vars(stack) == before and stack.warnings == [] and stack.extra == {"licence": "none"}
 
 
 def test_exposure_of_frames_that_do_not_move_is_evened_out():
@@ -262,8 +276,11 @@ def test_frames_that_opencv_cannot_warp_are_refused_or_left_alone(size):
     stack = FocalStack(np.random.default_rng(0).integers(0, 255, (3, *size)).astype(np.uint8))
     with pytest.raises(ValueError, match=f"{size[1]} x {size[0]} pixels cannot be registered.*--align none"):
         align(stack, "translation")
-    assert align(stack) is stack and stack.alignment["motion"] == "none"
-    assert f"{size[1]} x {size[0]}" in stack.alignment["reason"] and "as they are" in stack.warnings[-1]
+    left = align(align(stack))
+    assert stack.alignment is None and stack.warnings == []
+    assert left._planes is stack._planes and left.alignment["motion"] == "none"
+    assert f"{size[1]} x {size[0]}" in left.alignment["reason"]
+    assert len(left.warnings) == 1 and "as they are" in left.warnings[0]
 
 
 @pytest.mark.parametrize("size", [(5, 32766), (32766, 5)])
@@ -283,7 +300,7 @@ def test_order_of_planes_does_not_matter():
 
 def test_featureless_frames_stay_as_they_are():
     flat = FocalStack(np.full((4, 60, 80), 120, np.uint8))
-    assert align(flat) is flat
+    assert align(flat)._planes is flat._planes
 
 
 @pytest.mark.parametrize("kind", ["breathing", "hand", "both", "pan"])

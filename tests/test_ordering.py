@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from test_cli import assert_refused, run
 
-from dualfocus.ordering import find_order, order_of, reorder, settle_order, sharpness_pattern
+from dualfocus.ordering import CHOICES, find_order, order_of, reorder, settle_order, sharpness_pattern
 from dualfocus.readers import load_stack
 from dualfocus.stack import FocalStack
 
@@ -71,7 +71,7 @@ def test_the_order_given_is_kept_and_the_found_one_told():
     assert [text[:30] for text in stack.warnings] == ["which end of the stack is near"]
     shuffled = FocalStack(planes[[2, 0, 5, 1, 4, 3]], names=list("cafbed"))
     stack = settle_order(shuffled)
-    assert stack is shuffled and stack.names == list("cafbed")
+    assert stack._planes is shuffled._planes and stack.names == list("cafbed")
     assert "found was" in stack.warnings[0] and "--order auto" in stack.warnings[0]
     assert "a, b, c, d, e, f" in stack.warnings[0] or "f, e, d, c, b, a" in stack.warnings[0]
 
@@ -107,13 +107,24 @@ def test_a_stated_order_and_distances_are_believed():
     assert moved.focus_distances.tolist() == [1, 3, 2, 4] and moved.unit == "dioptre"
 
 
+@pytest.mark.parametrize("wanted", CHOICES)
+@pytest.mark.parametrize("distances", [None, [3, 1, 4, 2]])
+def test_the_stack_given_stays_as_it_is(wanted, distances):
+    stack = FocalStack(sweep(4)[[2, 0, 3, 1]], distances)
+    before = dict(vars(stack))
+    found = settle_order(stack, wanted)
+    found.warnings.append("of the new stack")
+    assert found is not stack and vars(stack) == before and stack.warnings == []
+
+
 def test_registered_frames_are_not_reordered():
     from dualfocus.alignment import align
 
     order = [2, 0, 5, 1, 4, 3]
     planes = np.stack([np.roll(plane, 3 * (n == 2), axis=1) for n, plane in enumerate(sweep(6)[order])])
     aligned = align(FocalStack(planes), "translation")
-    assert aligned.common_region is not None and settle_order(aligned) is aligned
+    settled = settle_order(aligned)
+    assert settled.common_region is aligned.common_region is not None and settled.names == aligned.names
     with pytest.raises(ValueError, match="order it first, then align"):
         settle_order(aligned, "auto")
     untouched = align(FocalStack(sweep(6)[order]), "none")

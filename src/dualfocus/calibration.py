@@ -7,7 +7,6 @@ distance itself in equal steps. So depth follows from the fractional plane index
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.derived import same_planes
 from dualfocus.outputs.result import DepthResult
 from dualfocus.stack import FocalStack
 
@@ -137,7 +137,7 @@ def calibrate(
 
 def metric_stack(stack: FocalStack, result: DepthResult) -> FocalStack:
     """The stack with the distances that a calibration gave its planes, for showing them; still lazy."""
-    found = copy.copy(stack)
+    found = same_planes(stack)
     if result.focus_distances is None:
         return found
     distances = result.focus_distances[stack.coordinates.astype(int)]  # of the planes that alignment left

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.derived import said_of, same_planes
 from dualfocus.stack import ORDERS, FocalStack
 
 UNKNOWN_END = (
@@ -144,17 +145,18 @@ def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
     """The stack in the order that is wanted, with warnings for what cannot be known; only for one without distances.
 
     Args:
-        stack: gets the warnings. One with distances stays as it is: they state the order.
+        stack: stays as it is. One with distances keeps its order: they state it.
         wanted: "given" looks whether focus moves one way through the images, and warns when it does not; "auto" puts
             them in the order found; "near_to_far" and "far_to_near" say what the order given is.
 
     Returns:
-        The stack, or one with the same planes in another order. A result counts its planes in that order.
+        A stack of the same planes, still lazy, with the warnings. A result counts its planes in the order of that one.
 
     Raises:
         ValueError: another word, or a registered stack that is to be put in another order.
     """
     check_order(wanted)
+    stack = same_planes(stack)
     if stack.focus_distances is not None:
         if wanted != "given":
             stack.warnings.append(f"the order {wanted} is not used: the focus distances state the order")
@@ -188,17 +190,8 @@ def reorder(stack: FocalStack, planes: Sequence[int] | NDArray[np.intp]) -> Foca
     if stack.common_region is not None or "planes" in (stack.alignment or {}):
         raise ValueError("the stack is aligned, and its order can no longer be changed: order it first, then align")
     order = [int(n) for n in planes]
-    found = FocalStack(
-        _Reordered(stack, order),
-        None if stack.focus_distances is None else stack.focus_distances[order],
-        stack.unit,
-        stack.camera,
-        names=[stack.names[n] for n in order],
-        order=stack.order,
-        aligned=stack.aligned,
-        pixel_size_um=stack.pixel_size_um,
-    )
-    found.extra, found.warnings, found.alignment = stack.extra, list(stack.warnings), stack.alignment
+    found = FocalStack(_Reordered(stack, order), **said_of(stack, order))
+    found.extra, found.warnings, found.alignment = dict(stack.extra), list(stack.warnings), stack.alignment
     return found
 
 

@@ -130,7 +130,7 @@ def predict_stack(
     """Order, align, predict and calibrate a stack that is open.
 
     Args:
-        stack: N planes of H x W.
+        stack: N planes of H x W; stays as it is.
         settings: of which `load`, `also` and `fov` are not looked at.
         model: see `predict`.
         progress: see `predict`.

@@ -13,6 +13,7 @@ from dualfocus.alignment.estimate import Estimate, Placed, estimate
 from dualfocus.alignment.exposure import apply_gain
 from dualfocus.alignment.motion import MOTIONS
 from dualfocus.alignment.region import common_region
+from dualfocus.derived import said_of, same_planes
 from dualfocus.readers.ahead import LazyPlanes
 from dualfocus.stack import FocalStack
 
@@ -37,13 +38,14 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
     by 6 % of the light.
 
     Args:
-        stack: the photographs, which stay as they are; what was found is noted in ``alignment`` and ``warnings``.
+        stack: the photographs, which stay as they are; what was found is noted in ``alignment`` and ``warnings`` of
+            the stack returned.
         motion: "translation", "similarity" (shift, turn, scale), "affine" or "homography"; "auto" finds out which is
             needed, if any, and leaves a stack alone that says it is aligned; "none" does nothing.
         progress: called after each plane read.
 
     Returns:
-        `stack` itself when nothing is to be done (so also an `AlignedStack`, for "auto" and "none"), else an
+        A stack of the same planes when nothing is to be done (an `AlignedStack` itself, for "auto" and "none"), else an
         `AlignedStack`, without the frames that could not be aligned (its ``warnings`` name them).
         ``alignment`` of either is what `result.json` says of it.
 
@@ -53,8 +55,8 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
             can be aligned.
 
     >>> stack = FocalStack(np.zeros((3, 48, 64), np.uint8), [1, 2, 3])
-    >>> align(stack, "none") is stack
-    True
+    >>> align(stack, "none").alignment["reason"], stack.alignment
+    ('not asked for', None)
     """
     check_choice(motion)
     if isinstance(stack, AlignedStack):
@@ -63,21 +65,19 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
         return stack
     if motion == "none" or (motion == "auto" and stack.aligned):
         reason = "not asked for" if motion == "none" else "the stack says that it is aligned"
-        stack.alignment = {"requested": motion, "motion": "none", "reason": reason}
-        return stack
+        return _noting(stack, {"requested": motion, "motion": "none", "reason": reason})
     refusal = _unfit_size(stack.size)
     if refusal and motion != "auto":
         raise ValueError(f'{refusal}: leave them as they are with --align none (motion="none")')
     if refusal:
-        stack.alignment = {"requested": motion, "motion": "none", "reason": refusal}
+        left = _noting(stack, {"requested": motion, "motion": "none", "reason": refusal})
         warning = f"{refusal}; they are used as they are"
-        stack.warnings += [] if warning in stack.warnings else [warning]
-        return stack
+        left.warnings += [] if warning in stack.warnings else [warning]
+        return left
     found = estimate(stack, motion, progress or (lambda: None))
     even = all(np.array_equal(place.gain, np.ones(3)) for place in found.placed.values())
     if found.motion == "none" and even and len(found.placed) == len(stack):
-        stack.alignment = _record(stack, motion, found)
-        return stack
+        return _noting(stack, _record(stack, motion, found))
     return AlignedStack(stack, motion, found)
 
 
@@ -98,18 +98,8 @@ class AlignedStack(FocalStack):
         self.source = source
         self.kept = sorted(found.placed)
         self.transforms = [found.placed[n].pixels for n in self.kept]
-        distances = source.focus_distances
-        super().__init__(
-            _WarpedFrames(source, found),
-            None if distances is None else distances[self.kept],
-            source.unit,
-            source.camera,
-            names=[source.names[n] for n in self.kept],
-            order=source.order,
-            aligned=True,
-            pixel_size_um=source.pixel_size_um,
-        )
-        self.extra, self.index_names = source.extra, source.index_names
+        super().__init__(_WarpedFrames(source, found), **{**said_of(source, self.kept), "aligned": True})
+        self.extra, self.index_names = dict(source.extra), source.index_names
         self.common_region = common_region(self.transforms, self.size)
         self.alignment = _record(source, requested, found)
         self.warnings += [*source.warnings, *_left_out(source, found)]
@@ -161,6 +151,13 @@ class _WarpedFrames(LazyPlanes):
         outside = ~common_region([place.pixels], self.shape)
         moved[outside] = self._background[outside]
         return moved
+
+
+def _noting(stack: FocalStack, alignment: dict[str, Any]) -> FocalStack:
+    """The planes as they are, and why."""
+    found = same_planes(stack)
+    found.alignment = alignment
+    return found
 
 
 def _unfit_size(size: tuple[int, int]) -> str | None:
