@@ -147,6 +147,34 @@ def test_bench_compares_models() -> None:
     assert "| classical |" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kind", "unused"),
+    [
+        (["bench", "--projection", "--precision", "fp32"], "bench --projection", "--precision"),
+        (["bench", "dfv", "--stream", "--repeats", 1], "bench --stream", "MODELS"),
+        (["bench", "--stream", "-o", "out", "--stages"], "bench --stream", "--out, --stages"),
+        (["bench", "--training", "c.yaml", "--stream", "--device", "cpu"], "bench --training", "--device, --stream"),
+        (["render", "pathtraced", "-o", "out", "--split", "train"], "render pathtraced", "--split"),
+        (
+            ["render", "pathtraced", "-o", "out", "--workers", 8, "--textures", "t"],
+            "pathtraced",
+            "--textures, --workers",
+        ),
+        (["render", "rooms", "-o", "out", "--planes", 3, 5], "render rooms", "--planes"),
+        (["render", "fod", "-o", "out", "--size", 512], "render fod", "--size"),
+        (["render", "-o", "out", "--samples", 8], "render procedural", "--samples"),
+        (["render", "rooms", "nyu-bts", "-o", "out"], "render rooms", "NAME"),
+        (["render", "fixture", "stacks", "-o", "out", "--count", 2], "render fixture", "--count"),
+    ],
+)
+def test_an_option_that_the_kind_does_not_use_is_refused(
+    arguments: list[object], kind: str, unused: str, tmp_path: Path
+) -> None:
+    """Also one that says the default: it would have no effect."""
+    assert_refused(run(*arguments, cwd=tmp_path), f"{kind} does not use {unused};")
+    assert not names(tmp_path)
+
+
 def empty(folder: Path) -> list[str]:
     for path in folder.iterdir():
         path.unlink()

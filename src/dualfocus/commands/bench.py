@@ -9,10 +9,20 @@ from typing import Annotated
 import typer
 
 from dualfocus.commands.console import status
+from dualfocus.commands.kinds import refuse_unused
 from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption
+
+# The parameters that each kind of timing reads: of models without one of the options that name another.
+_KINDS = {
+    "bench": ("models", "planes", "size", "backend", "precision", "repeats", "device", "out", "stages"),
+    "bench --training": ("training",),
+    "bench --projection": ("projection", "out"),
+    "bench --stream": ("stream", "planes", "size", "repeats", "device"),
+}
 
 
 def bench(
+    context: typer.Context,
     models: Annotated[list[str] | None, typer.Argument(help="Models (dualfocus-s and dfv when none is named).")] = None,
     planes: Annotated[str, typer.Option(help="Numbers of planes.", metavar="5,10,...")] = "5",
     size: Annotated[str, typer.Option(help="Heights and widths.", metavar="480x640,...")] = "480x640",
@@ -27,7 +37,9 @@ def bench(
     stream: Annotated[bool, typer.Option("--stream", help="Time streaming instead.")] = False,
 ) -> None:
     """Time and peak memory of models, interleaved (needs no weights), or the pace of a training."""
-    models = models or [DEFAULT_MODEL, "dfv"]
+    chosen = [name for name, given in (("training", training), ("projection", projection), ("stream", stream)) if given]
+    kind = f"bench --{chosen[0]}" if chosen else "bench"
+    refuse_unused(context, kind, _KINDS[kind])
     with status("timing"):
         if training is not None:
             text = training_pace(training)
@@ -36,7 +48,8 @@ def bench(
         elif stream:
             text = streaming_gain(planes, size, repeats, device)
         else:
-            text = speed(models, planes, size, backend, precision, repeats, device, out, stages)
+            named = models or [DEFAULT_MODEL, "dfv"]
+            text = speed(named, planes, size, backend, precision, repeats, device, out, stages)
     typer.echo(text)
 
 

@@ -8,11 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from dualfocus.commands.console import progress_bar
+from dualfocus.commands.kinds import refuse_unused
 
-KINDS = ("procedural", "rooms", "fod", "pathtraced", "fixture")
+# The parameters that each kind of scene reads, beside `out` and `kind`.
+_KINDS = {
+    "procedural": ("count", "seed", "textures", "split", "size", "planes", "workers"),
+    "rooms": ("count", "seed", "textures", "split", "size", "meshes", "samples"),
+    "fod": ("count", "seed", "textures", "split", "meshes", "samples"),
+    "pathtraced": ("count", "seed", "size", "meshes", "samples"),
+    "fixture": ("name",),
+}
 
 
 def render(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
     kind: Annotated[
         str,
@@ -27,8 +36,12 @@ def render(
         typer.Option(min=1, help="Stacks: 40 of pathtraced, else 1024; procedural: rounded up to whole shards."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the data set.")] = 0,
-    textures: Annotated[Path | None, typer.Option(help="Folder of images; noise textures without.")] = None,
-    split: Annotated[str, typer.Option(help="Which textures and meshes: train, held_out or all.")] = "train",
+    textures: Annotated[
+        Path | None, typer.Option(help="procedural, rooms, fod: folder of images; noise textures without.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="procedural, rooms, fod: which textures and meshes: train, held_out or all.")
+    ] = "train",
     size: Annotated[
         int | None, typer.Option(min=16, help="Side of procedural pictures, 160; width of rooms and pathtraced, 256.")
     ] = None,
@@ -45,15 +58,14 @@ def render(
     """Render focal stacks, to train on or to measure with."""
     from dualfocus.outputs import check_output
 
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+    if kind not in _KINDS:
+        raise ValueError(f"kind {kind!r} is not one of {', '.join(_KINDS)}")
+    refuse_unused(context, f"render {kind}", ("out", "kind", *_KINDS[kind]))
     if kind == "fixture":
         from dualfocus.datasets.fixtures import write_fixture
 
         write_fixture(name or "", out)
         return typer.echo(f"fixture of {name} in {out}")
-    if name is not None:
-        raise ValueError(f"{name!r}: only fixture takes a name")
     check_output(out, overwrite=True)
     stacks = count or (40 if kind == "pathtraced" else 1024)
     with progress_bar("rendering") as report:
@@ -61,7 +73,12 @@ def render(
             from dualfocus.rendering.pathtraced_benchmark import write_pathtraced
 
             write_pathtraced(
-                *(out, stacks, seed, meshes, size or 256, samples),
+                out,
+                stacks,
+                seed,
+                mesh_folder=meshes,
+                width=size or 256,
+                samples=samples,
                 progress=lambda done, total: report(done, total, ""),
             )
         elif kind in ("rooms", "fod"):
@@ -71,7 +88,12 @@ def render(
 
             options: dict[str, Any] = {"width": size or 256} if kind == "rooms" else {}
             write_drawn_set(
-                *(out, stacks, seed, make_room if kind == "rooms" else make_fod, _catalogues(kind, meshes), textures),
+                out,
+                stacks,
+                seed,
+                make=make_room if kind == "rooms" else make_fod,
+                mesh_folder=_catalogues(kind, meshes),
+                texture_folder=textures,
                 split=split,
                 samples=samples,
                 progress=lambda done, total: report(done, total, ""),
