@@ -30,7 +30,7 @@ def test_ray_gives_the_same_and_retries_the_stack_of_a_killed_worker(tmp_path: P
     (tmp_path / "shelf" / "1" / "2.png").write_text("no picture")
     here, out = tmp_path / "here", tmp_path / "ray"
     with started(
-        *("predict", tmp_path / "shelf", "-o", out, "--engine", "ray", "--workers", 2, *MODEL, "--also", "tiff")
+        "predict", tmp_path / "shelf", "-o", out, "--engine", "ray", "--workers", 2, *MODEL, "--also", "tiff"
     ) as run:
         kill_one_worker(run.pid)
         said, errors = run.communicate(timeout=300)

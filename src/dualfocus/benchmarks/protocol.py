@@ -16,8 +16,19 @@ from dualfocus.stack import FocalStack
 
 _ROUNDING = 1e-6
 _STATED = (
-    *("name", "summary", "space", "mask", "focus_range", "planes", "crop", "lens"),
-    *("clipping", "averaging", "metric_set", "delta", "log_base"),
+    "name",
+    "summary",
+    "space",
+    "mask",
+    "focus_range",
+    "planes",
+    "crop",
+    "lens",
+    "clipping",
+    "averaging",
+    "metric_set",
+    "delta",
+    "log_base",
 )
 
 

@@ -10,8 +10,17 @@ from dualfocus.datasets.sample import Sample
 from dualfocus.readers import load_stack
 
 SCENES = (
-    *("balls", "bottles", "fruits", "keyboard", "largemotion", "metals"),
-    *("plants", "smallmotion", "telephone", "window", "zeromotion"),
+    "balls",
+    "bottles",
+    "fruits",
+    "keyboard",
+    "largemotion",
+    "metals",
+    "plants",
+    "smallmotion",
+    "telephone",
+    "window",
+    "zeromotion",
 )
 PLANES = 5
 HOW = "get the aligned focus stacks (depth_from_focus_data3) from https://www.supasorn.com/dffdownload.html"

@@ -12,11 +12,8 @@ from dualfocus.readers import heic, raw
 from dualfocus.readers.archive import File, ZipPath
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"),
-    *heic.SUFFIXES,
-    *raw.SUFFIXES,
-)
+_PLAIN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+SUFFIXES = (*_PLAIN_SUFFIXES, *heic.SUFFIXES, *raw.SUFFIXES)
 
 
 def natural_key(name: str) -> list[str | int]:
