@@ -19,7 +19,7 @@ _PART = 16_000_000  # planes x pixels of the volume worked on at once
 class ConfidenceCoefficients(NamedTuple):
     """Logistic regression of "error below half a plane spacing" on the evidence of :func:`_evidence`.
 
-    Fitted by ``tests/fit_classical_confidence.py`` on path-traced and relief stacks (whole, and thinned to fewer
+    Fitted by ``tools/fit_classical_confidence.py`` on path-traced and relief stacks (whole, and thinned to fewer
     planes); refit there whenever the score or its smoothing changes.
     """
 

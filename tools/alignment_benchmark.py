@@ -1,6 +1,6 @@
 """Measures alignment on rendered stacks with known motion: where frames are put, and what that does to depth.
 
-``python examples/alignment_benchmark.py [--pathtraced FOLDER] [--textures FOLDER] [--scenes 8] [--model dualfocus-s]``
+``python tools/alignment_benchmark.py [--pathtraced FOLDER] [--textures FOLDER] [--scenes 8] [--model dualfocus-s]``
 
 Prints one line a kind of motion. ``residual`` is the distance in pixels between estimated and true place over the
 common region, every plane to the reference plane, pooled over all planes and scenes; ``worst`` the largest 95th

@@ -1,4 +1,4 @@
-"""The examples run on what the commands of this package write."""
+"""The maintainers' scripts run on what the commands of this package write."""
 
 import re
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from alignment_benchmark import pathtraced_stacks
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,15 +24,12 @@ ROOT = Path(__file__).parents[1]
 )
 def test_alignment_is_measured_on_rendered_path_traced_stacks(name, arguments, words):
     folder = str(ROOT / "tests" / "data" / "pathtraced")
-    command = [sys.executable, str(ROOT / "examples" / name), *(text.format(folder) for text in arguments)]
+    command = [sys.executable, str(ROOT / "tools" / name), *(text.format(folder) for text in arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and words in done.stdout, done.stderr
 
 
-def test_a_folder_named_by_a_number_keeps_it_as_its_seed(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    from alignment_benchmark import pathtraced_stacks
-
+def test_a_folder_named_by_a_number_keeps_it_as_its_seed(tmp_path):
     for name in ("0003", "0001", "general/007", "thin/lamp"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "stack.json").touch()
@@ -43,9 +41,9 @@ def test_a_folder_named_by_a_number_keeps_it_as_its_seed(tmp_path, monkeypatch):
 
 
 def test_flat_faces_of_a_phone_stack_come_out_flat(shared_data):
-    command = [sys.executable, str(ROOT / "examples" / "flat_faces.py"), str(shared_data / "stacks")]
+    command = [sys.executable, str(ROOT / "tools" / "flat_faces.py"), str(shared_data / "stacks")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = re.findall(r"1/z +([0-9.]+) %, +([0-9.]+) % valid", done.stdout)
     residuals, valid = zip(*((float(residual), float(share)) for residual, share in found), strict=True)
-    assert len(found) == 6 and max(residuals) < 3.05 and min(valid) > 80  # per cent; the aim is 3
+    assert len(found) == 6 and max(residuals) < 2.8 and min(valid) > 80  # per cent; 2.6 at most in docs/alignment.md

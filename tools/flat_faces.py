@@ -1,6 +1,6 @@
 """Measures how flat the flat faces of a real scene come out: 1/z = a x + b y + c is fitted in hand-marked polygons.
 
-``python examples/flat_faces.py FOLDER_OF_STACKS [--faces tests/data/samsung_faces.json] [--align auto] [--every 1]``
+``python tools/flat_faces.py FOLDER_OF_STACKS [--faces tests/data/samsung_faces.json] [--align auto] [--every 1]``
 
 Prints, for each face, the root mean square residual over the median of 1/z, of all valid pixels; then which share of
 them lies within half a plane spacing of the plane, and which the confidence promises.

@@ -1,6 +1,6 @@
 """How well the order of focus is found: every stack below a folder is shuffled, and the order found is compared.
 
-    python examples/found_order.py data/stacks
+    python tools/found_order.py data/stacks
 
 Prints a Markdown table: planes; the rank correlation (Kendall) of the order found with the true one, worst of five
 shuffles; whether the true order is accepted without a warning.

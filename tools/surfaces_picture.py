@@ -5,7 +5,7 @@ of the image; the sharpness weight q_n of the true depth. The paper's idea is th
 is in focus. The table says how wrong the decoded gradients are, in and out of focus, beside a decoder that always says
 "flat", at every level of the network and over several baselines.
 
-Run from the repository's root: ``python examples/surfaces_picture.py [weights.safetensors] [--stacks config.yaml]``.
+Run from the repository's root: ``python tools/surfaces_picture.py [weights.safetensors] [--stacks config.yaml]``.
 Without a training configuration, whose validation stacks are measured, it is the packaged stack.
 """
 

@@ -1,6 +1,6 @@
 """Makes docs/images/overview.png: the packaged stack and what ``dualfocus demo`` computes from it.
 
-Run from the repository's root: ``python examples/overview_picture.py``.
+Run from the repository's root: ``python tools/overview_picture.py``.
 """
 
 import argparse

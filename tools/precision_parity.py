@@ -1,6 +1,6 @@
 """How far other precisions are from the network in float32, on any focal stacks: bf16 of torch, the others exported.
 
-python examples/precision_parity.py data/stacks/*/* --precision bf16 --precision int8
+python tools/precision_parity.py data/stacks/*/* --precision bf16 --precision int8
 """
 
 from __future__ import annotations
