@@ -14,6 +14,9 @@ from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.readers import load_stack
 
 SIZE = (150, 210)
+# PSNR (dB) and SSIM of enfuse 4.2, hard mask, on path-traced stacks that no weights were trained on; a stack at a time:
+# python -m dualfocus.benchmarks.pictures data/pathtraced 008
+ENFUSE = {"008": (29.80, 0.9343), "024": (30.86, 0.9356), "027": (32.16, 0.9204)}
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +135,25 @@ def test_picture_measures(picture):
     assert ssim(255 - picture, picture) < 0
 
 
-@pytest.mark.skipif(shutil.which("enfuse") is None, reason="enfuse is not installed")
+def path_traced(folder):
+    """A path-traced stack and its sharp picture."""
+    return load_stack(folder), cv2.imread(str(folder / "all_in_focus.webp"))[..., ::-1]
+
+
 @pytest.mark.parametrize("name", ["dualfocus-s", "classical"])
 def test_nearer_to_the_sharp_picture_than_enfuse(name, shared_data):
     model = load_torch_model(name, device="cpu")
     gains = []
-    for folder in ("000", "014", "027"):
-        stack = load_stack(shared_data / "pathtraced" / folder)
-        truth = cv2.imread(str(shared_data / "pathtraced" / folder / "all_in_focus.webp"))[..., ::-1]
-        ours, theirs = model.predict(stack).all_in_focus, enfuse(stack, "hard")
-        gains.append((psnr(ours, truth) - psnr(theirs, truth), ssim(ours, truth) - ssim(theirs, truth)))
-    assert (np.mean(gains, axis=0) > (0.5, 0.01)).all()
+    for folder, theirs in ENFUSE.items():
+        stack, truth = path_traced(shared_data / "pathtraced" / folder)
+        ours = model.predict(stack).all_in_focus
+        gains.append(np.subtract((psnr(ours, truth), ssim(ours, truth)), theirs))
+    assert (np.mean(gains, axis=0) > (2, 0.02)).all()  # today 2.36 dB and 0.025 of dualfocus-s, as much of classical
+    assert (np.min(gains, axis=0) > (1, 0.01)).all()  # today 1.34 dB and 0.018, on the second stack
+
+
+@pytest.mark.skipif(shutil.which("enfuse") is None, reason="enfuse is not installed")
+def test_enfuse_is_as_good_as_it_is_said_to_be(shared_data):
+    stack, truth = path_traced(shared_data / "pathtraced" / "008")
+    image = enfuse(stack, "hard")
+    assert (psnr(image, truth), ssim(image, truth)) == pytest.approx(ENFUSE["008"], rel=3e-3)
