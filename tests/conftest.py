@@ -8,15 +8,34 @@ import numpy as np
 import pytest
 from PIL import Image
 
+DATA = Path(os.environ.get("DUALFOCUS_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+NEEDS_DATA = pytest.StashKey[set[str]]()
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of test data that is not in this repository; tests that need it are skipped where it is absent."""
-    default = Path(__file__).parents[1].parent / "shared" / "data"
-    folder = Path(os.environ.get("DUALFOCUS_DATA", default))
-    if not folder.is_dir():
-        pytest.skip(f"no test data at {folder} (set DUALFOCUS_DATA)")
-    return folder
+    if not DATA.is_dir():
+        pytest.skip(f"no test data at {DATA} (set DUALFOCUS_DATA)")
+    return DATA
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by -m
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark whatever uses `shared_data`, so that no test can forget to."""
+    marked = [item for item in items if "shared_data" in getattr(item, "fixturenames", ())]
+    for item in marked:
+        item.add_marker("data")
+    config.stash[NEEDS_DATA] = {item.nodeid for item in marked}
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say that thresholds were not looked at: a run without the data passes as quietly as one with them."""
+    marked = config.stash.get(NEEDS_DATA, set())
+    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if report.nodeid in marked]
+    if skipped:
+        where = "is not there" if not DATA.is_dir() else "has not all of them"
+        terminalreporter.write_line(f"{len(skipped)} skipped for want of data: {DATA} (DUALFOCUS_DATA) {where}")
 
 
 def _blurred(image: np.ndarray, radius: float) -> np.ndarray:
