@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_datasets import make_nyu
+from test_profiles import wide_profile
 from training_runs import write_stack
 
 from dualfocus.baselines.pictures import open_pictures
 from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.datasets import NyuLabelled, StackFolders
 from dualfocus.datasets.pack import pack, unpacked
+from dualfocus.readers import load_stack
+from dualfocus.training.rgbd_source import RgbdSource
 
 
 def test_labelled_nyu(tmp_path):
@@ -165,6 +168,42 @@ def test_grey_photographs_of_sixteen_bits_keep_their_tones(tmp_path):
     assert np.abs(photo - (tones / 257)).mean() < 2
     image, _ = open_pictures(tmp_path / "d", "rgbd").rgbd(0)
     assert np.abs(image[..., 1] - tones / 257).max() < 1 and image.shape == (40, 40, 3)
+
+
+def test_a_colour_profile_is_kept(tmp_path):
+    folder = tmp_path / "s"
+    folder.mkdir()
+    profile = wide_profile(gamma=1.0, name="linear")
+    for n in range(2):
+        Image.fromarray(np.full((20, 30, 3), 90 + n, np.uint8)).save(folder / f"{n}.png", icc_profile=profile)
+    (folder / "stack.json").write_text('{"images": ["0.png", "1.png"], "focus_distances": [1, 2], "unit": "m"}')
+    pack(folder, tmp_path / "s.zip")
+    before, after = load_stack(folder)[0], load_stack(tmp_path / "s.zip")[0]
+    assert before.mean() > 110  # a linear 90 is far brighter in sRGB
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("rgb/a.JPG", "depth/a.PNG", "rgb/b.png"), "b.png: no depth/b.npy or depth/b.png beside it"),
+        (("rgb/a.JPG", "depth/a.PNG", "depth/b.PNG"), "depth: b has no picture in rgb"),
+        (("rgb/a.JPG", "rgb/a.png", "depth/a.PNG"), "another picture has this name"),
+        (("rgb/a.JPG", "depth/a.PNG"), None),
+    ],
+)
+def test_pictures_and_depth_go_in_pairs(tmp_path, names, words):
+    for name in names:
+        path = tmp_path / "d" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tones = np.full((20, 30), 900, np.uint16)
+        Image.fromarray(tones if "depth" in name else tones.astype(np.uint8)).save(path)
+    if words is None:
+        pack(tmp_path / "d", tmp_path / "d.zip")
+        assert len(RgbdSource(unpacked(tmp_path / "d.zip")).pairs) == len(RgbdSource(tmp_path / "d").pairs) == 1
+    else:
+        with pytest.raises(ValueError, match=words):
+            pack(tmp_path / "d", tmp_path / "d.zip")
 
 
 def test_command(tmp_path):

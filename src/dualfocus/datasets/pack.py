@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from dualfocus.datasets.files import read_image
+from dualfocus.datasets.rgbd import depth_maps, rgbd_pairs
 from dualfocus.readers.sidecar import read_sidecar
 
 if TYPE_CHECKING:
     from dualfocus.datasets.nyu import NyuLabelled
 
 QUALITY = 90
-_PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class Entry(NamedTuple):
@@ -157,12 +157,13 @@ def _nyu_depth(images: NyuLabelled, index: int) -> bytes:
 
 
 def _rgbd(root: Path, quality: int) -> Iterator[Entry]:
-    for path in sorted((root / "rgb").iterdir()):
-        if path.suffix.lower() in _PHOTOS:
-            yield Entry(f"rgb/{path.stem}.webp", partial(_photo, path, quality))
-    for path in sorted((root / "depth").iterdir()):
-        if path.suffix in (".npy", ".png"):
-            yield Entry(f"depth/{path.name}", path.read_bytes)
+    pairs = rgbd_pairs(root)
+    lone = {path.stem for path in depth_maps(root)} - {image.stem for image, _ in pairs}
+    if lone:
+        raise ValueError(f"{root / 'depth'}: {min(lone)} has no picture in rgb; remove it, or add the picture")
+    for image, depth in pairs:
+        yield Entry(f"rgb/{image.stem}.webp", partial(_photo, image, quality))
+        yield Entry(f"depth/{depth.stem}{depth.suffix.lower()}", depth.read_bytes)
 
 
 def _stacks(root: Path, sidecars: list[Path], quality: int) -> Iterator[Entry]:
@@ -205,6 +206,7 @@ def _packed_name(folder: Path, name: str) -> str:
         with Image.open(path) as image:
             bits = path.read_bytes()[24]  # of a channel, in the header; Pillow calls 16-bit colour RGB too
             plain = bits == 8 and image.mode in ("L", "RGB") and not image.getexif()
+            plain = plain and not image.info.get("icc_profile")  # which WebP would be written without
     except (OSError, SyntaxError) as error:  # the latter from Pillow's reader of PNG
         raise ValueError(f"{path}: cannot be read as an image ({error})") from None
     return str(PurePosixPath(name).with_suffix(".webp")) if plain else name

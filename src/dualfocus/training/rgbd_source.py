@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dualfocus.datasets.files import read_image
+from dualfocus.datasets.rgbd import rgbd_pairs
 from dualfocus.rendering.rgbd import render_rgbd
 from dualfocus.training.sources import TrainingStack, from_rendered
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _TRIES = 8
 
 
@@ -24,17 +24,11 @@ class RgbdSource:
     truth.
 
     Raises:
-        ValueError: a missing folder, no pictures, or a picture without depth.
+        ValueError: a missing folder, no pictures, or a picture without depth; see `rgbd_pairs`.
     """
 
     def __init__(self, folder: Path) -> None:
-        pictures = folder / "rgb"
-        if not pictures.is_dir() or not (folder / "depth").is_dir():
-            raise ValueError(f"{folder}: RGB-D data needs the folders rgb and depth in it")
-        images = sorted(path for path in pictures.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
-        if not images:
-            raise ValueError(f"{pictures}: no .jpg, .png or .webp pictures")
-        self.pairs = [(path, _depth_file(folder / "depth", path)) for path in images]
+        self.pairs = rgbd_pairs(folder)
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """A random square of a random picture, shrunk to ``crop`` pixels, as a stack of ``planes`` planes.
@@ -57,7 +51,7 @@ class RgbdSource:
 def read_depth(path: Path) -> np.ndarray:
     """Depth in metres, (H, W) float32, anything not finite and positive being unknown (ValueError naming the file)."""
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             depth, scale = np.load(path, allow_pickle=False), 1.0
         else:
             with Image.open(path) as opened:
@@ -85,14 +79,6 @@ def random_square(
     pick = ((np.arange(crop) + 0.5) * side / crop).astype(int)
     shrunk = part if side == crop else part.resize((crop, crop), Image.Resampling.LANCZOS)
     return np.array(shrunk), depth[top + pick[:, None], left + pick[None, :]]
-
-
-def _depth_file(folder: Path, image: Path) -> Path:
-    for suffix in (".npy", ".png"):
-        path = folder / f"{image.stem}{suffix}"
-        if path.is_file():
-            return path
-    raise ValueError(f"{image}: no depth/{image.stem}.npy or depth/{image.stem}.png beside it")
 
 
 def _size(array: np.ndarray) -> str:

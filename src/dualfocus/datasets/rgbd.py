@@ -1,0 +1,43 @@
+"""A folder of photographs with dense depth: ``rgb/NAME.jpg`` beside ``depth/NAME.npy`` or ``depth/NAME.png``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp")
+_DEPTH = (".npy", ".png")  # in metres, and 16-bit millimetres; where there are both the first counts
+
+
+def rgbd_pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """Pictures and their depth, by name.
+
+    Raises:
+        ValueError: a missing folder, no pictures, two of one name, or a picture without depth.
+    """
+    pictures = folder / "rgb"
+    if not pictures.is_dir() or not (folder / "depth").is_dir():
+        raise ValueError(f"{folder}: RGB-D data needs the folders rgb and depth in it")
+    images = _files(pictures, _IMAGES)
+    if not images:
+        raise ValueError(f"{pictures}: no .jpg, .png or .webp pictures")
+    names = [path.stem for path in images]
+    twice = next((image for image, name in zip(images, names, strict=True) if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice}: another picture has this name, and both would have one depth; rename one")
+    depth = {path.stem: path for path in reversed(depth_maps(folder))}
+    return [(image, _depth_of(image, depth)) for image in images]
+
+
+def depth_maps(folder: Path) -> list[Path]:
+    """The files of depth, those that count first."""
+    return sorted(_files(folder / "depth", _DEPTH), key=lambda path: _DEPTH.index(path.suffix.lower()))
+
+
+def _depth_of(image: Path, depth: dict[str, Path]) -> Path:
+    if image.stem not in depth:
+        raise ValueError(f"{image}: no depth/{image.stem}.npy or depth/{image.stem}.png beside it")
+    return depth[image.stem]
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
