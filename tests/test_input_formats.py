@@ -4,10 +4,12 @@ import io
 import os
 import sys
 import threading
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from camera_files import H, W, smooth, write_dng, write_packed_tiff, write_video
 from PIL import Image, features
 
@@ -153,3 +155,39 @@ def test_silence_of_several_threads_ends():
     first_has_left.set()
     other.join()
     assert os.path.samestat(os.fstat(2), before)
+
+
+def test_exif_behind_the_pixels_of_a_png_is_read(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769)[0x9206] = 0.75
+    for name in ("a.png", "b.png"):
+        Image.fromarray(smooth()).save(tmp_path / name)
+        data, block = (tmp_path / name).read_bytes(), exif.tobytes().removeprefix(b"Exif\0\0")
+        chunk = len(block).to_bytes(4, "big") + b"eXIf" + block + zlib.crc32(b"eXIf" + block).to_bytes(4, "big")
+        (tmp_path / name).write_bytes(data[:-12] + chunk + data[-12:])  # before the end mark
+        exif.get_ifd(0x8769)[0x9206] = 1.5
+    stack = load_stack(tmp_path)
+    assert stack.size == (W, H) and stack.focus_distances.tolist() == [0.75, 1.5]
+    np.testing.assert_array_equal(stack[0], np.rot90(smooth(), -1))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_planes_in_one_page_are_turned(tmp_path, orientation):
+    planes = np.stack([smooth(n)[..., 0] for n in range(3)])
+    tag = (274, "H", 1, orientation, False)
+    tifffile.imwrite(tmp_path / "s.tif", planes, photometric="minisblack", metadata={"axes": "ZYX"}, extratags=[tag])
+    stack = load_stack(tmp_path / "s.tif")
+    turned = {1: planes[1], 3: planes[1][::-1, ::-1], 6: np.rot90(planes[1], -1)}[orientation]
+    assert len(stack) == 3
+    np.testing.assert_array_equal(stack[1][..., 0], turned)
+
+
+def test_half_precision_beside_sixteen_bits(tmp_path):
+    pixels = np.linspace(0, 1, H * W, dtype=np.float32).reshape(H, W)
+    tifffile.imwrite(tmp_path / "0.tif", pixels.astype(np.float16))
+    tifffile.imwrite(tmp_path / "1.tif", np.rint(pixels * 65535).astype(np.uint16))
+    stack = load_stack(tmp_path)
+    assert stack.dtype == stack[0].dtype == stack[1].dtype == np.float32
+    np.testing.assert_allclose(stack[1][..., 0], pixels, atol=1e-5)
+    np.testing.assert_allclose(stack[0], stack[1], atol=1e-3)

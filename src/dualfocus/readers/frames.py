@@ -82,6 +82,8 @@ class LazyFrames(LazyPlanes):
         self.frames = list(frames)
         self.shape = first.size
         self.dtype = max((frame.dtype for frame in frames), key=lambda dtype: (dtype.kind == "f", dtype.itemsize))
+        if self.dtype.kind == "f":  # half precision ends at 65504, below the white of 16 bits
+            self.dtype = np.promote_types(self.dtype, np.float32)
 
     def __len__(self) -> int:
         """The number of frames."""
@@ -94,8 +96,10 @@ class LazyFrames(LazyPlanes):
 
 def _as_type(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Pixels in a type at least as wide, white staying white."""
-    if pixels.dtype == dtype or pixels.dtype.kind == dtype.kind == "f" or pixels.dtype.kind not in "fu":
+    if pixels.dtype == dtype or pixels.dtype.kind not in "fu":
         return pixels
+    if pixels.dtype.kind == "f":
+        return pixels.astype(dtype)
     if dtype.kind == "f":
         return pixels / dtype.type(np.iinfo(pixels.dtype).max)
     return pixels.astype(np.uint16) * np.uint16(257)

@@ -165,7 +165,9 @@ def _check_z_step(z_step: float, focus: Any, unit: str | None) -> None:
     if unit not in (None, "um"):
         raise ValueError(f"the z step is in micrometres, so unit {unit!r} does not go with it: leave the unit out")
     if not (isinstance(z_step, Real) and 0 < abs(z_step) < _LARGEST_STEP_UM):
-        raise ValueError(f"the z step must be a number of micrometres other than zero, not {z_step!r}")
+        raise ValueError(
+            f"the z step must be a number of micrometres other than zero and below a kilometre, not {z_step!r}"
+        )
 
 
 def _find_sidecar(places: Sequence[File]) -> Sidecar | None:

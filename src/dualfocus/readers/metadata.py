@@ -29,14 +29,25 @@ _FILM_WIDTH_MM = 36.0
 _XMP_NAMES = ("aux:ApproximateFocusDistance", "exif:SubjectDistance", "GFocus:FocalDistance")
 
 
-def load_exif(image: Image.Image) -> Image.Exif:
-    """EXIF data from the header alone: Pillow's own getexif() would decode a PNG that has none."""
+def load_exif(image: Image.Image, file: BinaryIO) -> Image.Exif:
+    """EXIF data without decoding, which Pillow's own getexif() would do to a PNG that has none before its pixels."""
     exif = Image.Exif()
     try:
-        exif.load(image.info.get("exif", b""))
+        exif.load(image.info.get("exif") or (_png_exif(file) if image.format == "PNG" else b""))
     except Exception:  # damaged metadata must not keep good pixels from being used
         return Image.Exif()
     return exif
+
+
+def _png_exif(file: BinaryIO) -> bytes:
+    """The eXIf chunk of a PNG, which may stand behind the pixels; empty where there is none."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] == b"eXIf":
+            return file.read(length)
+        file.seek(length + 4, 1)  # over the checksum, too
+    return b""
 
 
 def exif_details(exif: Image.Exif) -> dict[int, Any]:

@@ -69,7 +69,7 @@ def read_photo_header(path: File) -> PhotoFrame:
         if start[4:12] in (b"ftypavif", b"ftypavis") and not features.check("avif"):
             raise ValueError(f"{path}: AVIF needs Pillow 11.3 or newer: pip install -U pillow")
         with open_image(file, _formats()) as image:
-            exif = metadata.load_exif(image)
+            exif = metadata.load_exif(image, file)
             width, height = image.size
             mode, xmp = image.mode, image.info.get("xmp")
         details = metadata.exif_details(exif)

@@ -74,12 +74,14 @@ class TiffFrame:
 
     def _decode_contiguous(self, tiff: tifffile.TiffFile) -> NDArray[Any]:
         page: Any = tiff.pages[0]
+        profile = page.tags.valueof(_ICC_PROFILE) if page.photometric in _PLAIN else None
         if page.axes == "SYX":
-            return page.asarray()[self.page, ..., None]
+            return orient(pixels_to_srgb(page.asarray()[self.page, ..., None], profile), self.orientation)
         stored, count = page.dtype.newbyteorder(tiff.byteorder), int(np.prod(page.shape))
         tiff.filehandle.seek(page.dataoffsets[0] + self.page * count * stored.itemsize)
         pixels = np.frombuffer(tiff.filehandle.read(count * stored.itemsize), stored)
-        return _as_colour(pixels.astype(self.dtype).reshape(page.shape), page)
+        pixels = _as_colour(pixels.astype(self.dtype).reshape(page.shape), page)
+        return orient(pixels_to_srgb(pixels, profile), self.orientation)
 
     def _decode_page(self, tiff: tifffile.TiffFile) -> NDArray[Any]:
         page: Any = tiff.pages[self.page]
