@@ -153,8 +153,9 @@ def test_a_given_field_of_view_wins(tmp_path: Path) -> None:
     for fov in (0, 180, -3, float("nan")):
         with pytest.raises(ValueError, match="field of view"):
             make_step().save(tmp_path / "new", also=["ply"], fov=fov)
-    with pytest.raises(ValueError, match="field of view"):
-        make_step(unit="um", pixel_size_um=1.0).save(tmp_path / "new", also=["ply"], fov=50)
+    for also in (["ply"], ["html"], []):
+        with pytest.raises(ValueError, match="field of view belongs to distances from a camera"):
+            make_step(unit="um", pixel_size_um=1.0).save(tmp_path / "new", also=also, fov=50)
     assert names(tmp_path) == {"out"}
 
 

@@ -1,5 +1,6 @@
 """The calculator of focal stacks, against the package's own optics and by hand."""
 
+import re
 import subprocess
 import sys
 
@@ -97,3 +98,9 @@ def test_planes_a_hair_apart_are_told_apart():
     printed = [float(value) for value in line.split("--focus ")[1].split()[0].split(",")]
     exact = plan_camera(65, 2.8, 24, 6000, 0.1, 0.102).focus
     assert len(printed) == len(exact) and np.abs(printed - exact).max() < 0.02 * np.diff(exact).min()
+
+
+def test_far_planes_are_told_apart_in_dioptres_too():
+    camera = ["--focal-length", "400", "--f-number", "2.8", "--sensor-width", "36", "--pixels", "6000"]
+    done = run(*camera, "--near", "500", "--far", "2000", "--planes", "3")
+    assert re.findall(r"\b(?:500|800|2000)\W+(0\.\d+)", done.stdout) == ["0.002", "0.00125", "0.0005"]

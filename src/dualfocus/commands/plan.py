@@ -94,10 +94,10 @@ def to_table(plan: Plan) -> Table:
     table = Table(caption=f"error: {plan.error:g} plane spacings; it takes texture")
     for heading in ("plane", f"focus ({plan.unit})", *(["dioptres"] if camera else []), f"depth error ({plan.unit})"):
         table.add_column(heading, justify="right")
-    rows = zip(plan.focus, apart(plan.focus), plan.depth_error, strict=True)
-    for number, (focus, shown, error) in enumerate(rows, start=1):
-        dioptres = [f"{1 / focus:.3f}"] if camera else []
-        table.add_row(str(number), shown, *dioptres, f"{error:.2g}" if math.isfinite(error) else "no limit")
+    columns = [apart(plan.focus), *([apart([1 / focus for focus in plan.focus])] if camera else [])]
+    errors = [f"{error:.2g}" if math.isfinite(error) else "no limit" for error in plan.depth_error]
+    for number, row in enumerate(zip(*columns, errors, strict=True), start=1):
+        table.add_row(str(number), *row)
     return table
 
 
@@ -110,7 +110,8 @@ def advice(plan: Plan) -> list[str]:
         f" {plan.total_px:.3g} px from the first to the last."
     ]
     if plan.total_px < 2 * _FAINT_PX:
-        lines.append("The blur hardly changes over the stack: open the aperture, go nearer or use a longer lens.")
+        remedy = "open the aperture, go nearer or use a longer lens" if plan.unit == "m" else "use a higher aperture"
+        lines.append(f"The blur hardly changes over the stack: {remedy}.")
     elif plan.spacing_px < _FAINT_PX:
         lines.append("Neighbouring planes hardly differ: fewer planes would do.")
     elif plan.spacing_px > _WIDE_PX:

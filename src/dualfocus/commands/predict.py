@@ -147,8 +147,9 @@ def predict(
     )
     batch = find_batch(stack)
     if batch is None:
-        if resume or engine != "local":
-            raise ValueError(f"{'--resume' if resume else '--engine'} is for several stacks, and this is one")
+        given = {"--resume": resume, "--engine": engine != "local", "--cluster": cluster, "--workers": workers}
+        for option in (name for name, value in given.items() if value):
+            raise ValueError(f"{option} is for several stacks, and this is one")
         predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
     elif predict_batch(batch, out, settings, overwrite, resume, engine, cluster, workers):
         raise typer.Exit(1)

@@ -31,6 +31,8 @@ def check_formats(also: Collection[str], unit: str, pixel_size_um: float | None,
     if unknown:
         raise ValueError(f"unknown output {unknown[0]!r}: choose from {', '.join(FORMATS)}")
     check_fov(fov)
+    if fov is not None and unit == "um":
+        raise ValueError("a field of view belongs to distances from a camera, and this depth is in 'um': leave it out")
     if _SPATIAL & set(also):
         check_projection(unit, pixel_size_um, fov)
 

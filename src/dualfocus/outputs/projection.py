@@ -65,8 +65,6 @@ def check_projection(unit: str, pixel_size_um: float | None, fov: float | None =
             "a point cloud or mesh needs distances, and this depth is in 'index': "
             "give the focus distances, or two known points with --calibrate, or leave the point cloud and mesh out"
         )
-    if unit == "um" and fov is not None:
-        raise ValueError("a field of view belongs to distances from a camera, and this depth is in 'um': leave it out")
     if unit == "um" and pixel_size_um is None:
         raise ValueError(
             "a point cloud or mesh of a stack in um needs the size of a pixel in micrometres, which the images do not "
