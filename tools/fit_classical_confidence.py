@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dualfocus.models.classical import CONFIDENCE, Classical, ConfidenceCoefficients
+from dualfocus.models.classical import Classical
+from dualfocus.models.classical_confidence import CONFIDENCE, ConfidenceCoefficients
 
 
 def read_stack(folder: Path) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
@@ -103,10 +104,8 @@ def depth_figures(scenes: list[Path], reliefs: list[Path]) -> None:
     for folder in scenes:
         images, coordinates, truth = read_stack(folder)
         ends = 1 / np.array(json.loads((folder / "stack.json").read_text())["focus_distances"])[[0, -1]]
-        found, valid = (
-            model(images[None], coordinates[None]).coordinate[0].numpy().astype(np.float64),
-            np.isfinite(truth),
-        )
+        found = model.estimate(images.__getitem__, coordinates)[0].numpy().astype(np.float64)
+        valid = np.isfinite(truth)
         ratio = (ends[0] + truth * (ends[1] - ends[0])) / (ends[0] + found * (ends[1] - ends[0]))
         planes = np.abs(found - np.clip(truth, 0, 1))[valid] * (len(images) - 1)
         wrong = np.maximum(ratio, 1 / ratio)[valid]
@@ -116,7 +115,7 @@ def depth_figures(scenes: list[Path], reliefs: list[Path]) -> None:
     )
     for folder in reliefs:
         images, coordinates, truth = read_stack(folder)
-        found, valid = model(images[None], coordinates[None]).coordinate[0].numpy(), np.isfinite(truth)
+        found, valid = model.estimate(images.__getitem__, coordinates)[0].numpy(), np.isfinite(truth)
         error = np.abs(found - truth)[valid].mean() * (len(images) - 1)
         print(
             f"{folder.name}: correlation {np.corrcoef(found[valid], truth[valid])[0, 1]:.5f}, error {error:.3f} planes"

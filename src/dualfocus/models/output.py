@@ -1,4 +1,4 @@
-"""What every depth-from-focus model returns."""
+"""What every network returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class FocusOutput(NamedTuple):
-    """The same structure in training and evaluation, for networks and for ``classical``.
+    """The same structure in training and evaluation.
 
     Attributes:
         probability: focus probability p, (B, N, h, w) at the model's output scale; sums to 1 over planes.
