@@ -11,7 +11,8 @@ from dualfocus.losses import focal_variational_loss
 from dualfocus.models import NETWORKS, build_network, network_options
 from dualfocus.models.encoder import Stem
 from dualfocus.models.layers import double, fold_norms, plane_features, shift_planes
-from dualfocus.models.small import SPATIAL_MODES, EnterLevel, normalise_surfaces
+from dualfocus.models.small import EnterLevel
+from dualfocus.models.surfaces import SPATIAL_MODES, normalise_surfaces
 from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments
 from dualfocus.models.volumetric import difference_volume

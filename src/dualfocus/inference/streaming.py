@@ -22,7 +22,8 @@ from dualfocus.inference.resizing import shrink
 from dualfocus.inference.staged import EncodedPlanes, from_output
 from dualfocus.inference.torch_model import DepthModel, to_tensor
 from dualfocus.inference.windows import LONGEST
-from dualfocus.models.small import DualFocusSmall, normalise_surfaces
+from dualfocus.models.small import DualFocusSmall
+from dualfocus.models.surfaces import normalise_surfaces
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import Camera, FocalStack
 

@@ -212,10 +212,9 @@ class SceneContext(nn.Module):
         """
         planes = coordinates.shape[1]
         p = probability.detach()
-        first, second = focus_moments(p, coordinates)
-        deviation = (second - first.square()).clamp(min=0).sqrt() * (planes - 1)
-        count = torch.full_like(first, 1.0 / planes)
-        known = torch.stack((first, deviation, p.amax(dim=1), count), dim=1)
+        place, deviation, peak = certainty(p, coordinates).unbind(1)
+        count = torch.full_like(place, 1.0 / planes)
+        known = torch.stack((place, deviation * (planes - 1), peak, count), dim=1)
         believed = torch.cat((prior.trust, prior.place, prior.firmness.sqrt()), dim=1).detach()
         logit = self.confidence_head(torch.cat((hidden.detach(), evidence[:, _LOCAL].detach(), believed, known), dim=1))
         return F.pixel_shuffle(logit, _CELL).float()[:, 0]

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from dualfocus.models.context import DETAIL_POWER, certainty
 from dualfocus.models.encoder import LOG_SCALE, sharpness
 from dualfocus.models.projection import adjoint_differences
-from dualfocus.models.small import DualFocusSmall, normalise_surfaces, stack_differences
+from dualfocus.models.small import DualFocusSmall, stack_differences
+from dualfocus.models.surfaces import normalise_surfaces
 
 OUTPUTS = ("coordinate", "std", "confidence", "probability")
 

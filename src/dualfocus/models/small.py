@@ -18,10 +18,9 @@ from dualfocus.models.encoder import PlaneEncoder
 from dualfocus.models.layers import ConvNorm, PlaneResidual, double, pad_to_multiple, plane_features, plus
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.projection import integrable_projection
+from dualfocus.models.surfaces import check_spatial, normalise_surfaces, surface_channels
 from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
-
-SPATIAL_MODES = ("full", "no_loss", "no_projection", "off")
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ class SmallConfig:
 
     def __post_init__(self) -> None:
         """Refuse an unknown ablation mode."""
-        if self.spatial not in SPATIAL_MODES:
-            raise ValueError(f"spatial: {self.spatial!r} is not one of {', '.join(SPATIAL_MODES)}")
+        check_spatial(self.spatial)
 
 
 class GradientHead(nn.Module):
@@ -123,24 +121,6 @@ def _with_next(own: Tensor, following: Tensor) -> Tensor:
     return torch.cat((own[:, :-1] + following[:, 1:], last), dim=1)
 
 
-def normalise_surfaces(surfaces: Tensor, planes: int) -> Tensor:
-    """Divide by one scale per stack and channel, shared by its planes, so that the contrast between planes stays.
-
-    The scale is the root mean square of the surfaces over planes and space, so that what fusion reads does not grow
-    with the image, as surfaces integrated over more pixels do.
-
-    Args:
-        surfaces: z*, (B * N, C, h, w), planes of one stack adjacent.
-        planes: N.
-
-    Returns:
-        the same shape.
-    """
-    stacks = surfaces.unflatten(0, (-1, planes))
-    scale = stacks.square().mean(dim=(1, 3, 4), keepdim=True).sqrt() + 1e-4
-    return (stacks / scale).flatten(0, 1)
-
-
 class DualFocusSmall(nn.Module):
     """The default network; any N >= 2, any image size."""
 
@@ -152,7 +132,7 @@ class DualFocusSmall(nn.Module):
         _, quarter, eighth, sixteenth = config.encoder
         fine, middle, coarse = config.decoder
         self.encoder = PlaneEncoder(config.encoder)
-        extra = {"off": 0, "no_projection": 2 * config.surfaces}.get(config.spatial, config.surfaces)
+        extra = surface_channels(config.spatial, config.surfaces)
         if config.spatial != "off":
             self.gradient_head = GradientHead(2 * sixteenth, config.surfaces, coarse)
             self.gradient_decoder = nn.Conv2d(extra, 2, 3, padding=1)  # theta_grad

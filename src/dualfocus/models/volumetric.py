@@ -17,7 +17,7 @@ from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.projection import project_inside
 from dualfocus.models.resnet_encoder import PyramidPooling, ResNetEncoder, scaled
-from dualfocus.models.small import SPATIAL_MODES, normalise_surfaces
+from dualfocus.models.surfaces import check_spatial, normalise_surfaces, surface_channels
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
 _GRADIENT_WIDTHS = (64, 256, 384, 576)  # hidden channels of the gradient heads at 1/4 ... 1/32: 27 M in all
@@ -40,8 +40,7 @@ class VolumetricConfig:
         """Refuse unknown choices."""
         if self.volume not in ("difference", "both"):
             raise ValueError(f"volume: {self.volume!r} is not one of difference, both")
-        if self.spatial not in SPATIAL_MODES:
-            raise ValueError(f"spatial: {self.spatial!r} is not one of {', '.join(SPATIAL_MODES)}")
+        check_spatial(self.spatial)
         if not self.width > 0:
             raise ValueError(f"width: {self.width!r} must be above 0")
 
@@ -96,7 +95,7 @@ class VolumetricNetwork(nn.Module):
         self.encoder = ResNetEncoder(config.width)
         factor = 2 if config.volume == "both" else 1
         volume_widths = [factor * channels for channels in self.encoder.level_widths]
-        extra = {"off": 0, "no_projection": 2 * config.surfaces}.get(config.spatial, config.surfaces)
+        extra = surface_channels(config.spatial, config.surfaces)
         if extra:
             heads = zip(volume_widths, scaled(_GRADIENT_WIDTHS, config.width), strict=True)
             self.gradient_heads = nn.ModuleList([_gradient_head(w, h, config.surfaces) for w, h in heads])
