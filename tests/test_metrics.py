@@ -214,6 +214,11 @@ def test_correlation_and_simple_errors():
     assert metrics.root_mean_square_error(truth - 2, truth, mask) == pytest.approx(2)
 
 
+def test_right_is_below_half_a_plane_spacing():
+    assert metrics.is_right(np.array([0, 0.12, 0.125, 0.2]), 5).tolist() == [True, True, False, False]
+    assert metrics.is_right(np.array([[0.49, 0.51]]), 2).tolist() == [[True, False]]
+
+
 def test_calibration_error():
     confidence = np.array([0.05] * 10 + [0.95] * 10)
     correct = np.array([False] * 10 + [True] * 10)

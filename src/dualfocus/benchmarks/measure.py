@@ -113,7 +113,7 @@ class Yardstick:
             e, c = error[self.inside], confidence[self.inside]
             slices.add(self.groups, e, c, len(stack))
             if np.isfinite(c).all():  # predictions from files have none
-                histogram.add(c, e, e < 0.5 / (len(stack) - 1))
+                histogram.add(c, e, metrics.is_right(e, len(stack)))
                 figures["ause"] = metrics.sparsification_error(c, e)
         return Measured(figures, histogram, slices)
 
@@ -218,5 +218,5 @@ def _coordinate_figures(error: NDArray[np.float64], planes: int) -> dict[str, fl
         "range_rmse": float(np.sqrt(np.mean(error**2))),
         "range_mae": float(np.mean(error)),
         "plane_mae": float(np.mean(error) * (planes - 1)),
-        "within_half_plane": float(np.mean(error < 0.5 / (planes - 1))),
+        "within_half_plane": float(np.mean(metrics.is_right(error, planes))),
     }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dualfocus import __version__
 from dualfocus.inference.long_stack import Box, Maps, estimate_long
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
+from dualfocus.inference.shipped import shipped_weights
 from dualfocus.inference.windows import LONGEST, WINDOW, WORKING_PIXELS, Size
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
@@ -136,8 +137,8 @@ def cached_export(name: str) -> Path:
     Raises:
         ValueError: no weights ship for the model, or it has to be exported and torch or onnx are missing.
     """
-    weights = Path(__file__).parents[1] / "weights" / f"{name}.safetensors"
-    if not weights.is_file():
+    weights = shipped_weights(name)
+    if weights is None:
         raise ValueError(
             f"no weights ship for {name!r}; with backend='onnx' give dualfocus-s or the path of an .onnx file"
         )

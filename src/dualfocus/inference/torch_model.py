@@ -16,6 +16,7 @@ from dualfocus.baselines import find_baseline
 from dualfocus.inference.arithmetic import choose_precision, computing
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
+from dualfocus.inference.shipped import shipped_weights
 from dualfocus.inference.staged import estimate, reads, working_pixels
 from dualfocus.inference.windows import Size
 from dualfocus.models import NETWORKS, build_network
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 MODELS = ("dualfocus-s", "dualfocus-xs", "classical", "dualfocus-paper", "dfv")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 class DepthModel(FocusModel):
@@ -108,13 +108,13 @@ def load_torch_model(
         return DepthModel(record["model"], network, target, record, precision)
     if weights is None:
         return DepthModel(name, build_network(name), target, None, precision)
-    path = WEIGHTS / f"{name}.safetensors"
-    if not path.exists():
+    shipped = shipped_weights(name)
+    if shipped is None:
         raise ValueError(
             f"no weights ship for {name}: train it with `dualfocus train configs/{name}.yaml` and give the path of the"
             " .safetensors file it writes (in Python, weights=None builds it untrained)"
         )
-    network, record = load_weights(path)
+    network, record = load_weights(shipped)
     return DepthModel(name, network, target, record, precision)
 
 
@@ -143,8 +143,8 @@ def describe_models() -> list[dict[str, Any]]:
     """Name, ``parameters``, ``gflop`` (5 planes of 480x640, 2 per multiply-add) and ``weights`` of every model."""
     rows = []
     for name in MODELS:
-        shipped = "none needed" if name == "classical" else _shipped(name)
-        rows.append({"name": name, **describe_model(name), "weights": shipped})
+        weights = "shipped" if shipped_weights(name) else "none needed" if name == "classical" else "train them"
+        rows.append({"name": name, **describe_model(name), "weights": weights})
     return rows
 
 
@@ -166,7 +166,3 @@ def _count(network: nn.Module, images: Tensor, u: Tensor) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(images, u)
     return round(counter.get_total_flops() / 1e9, 1)
-
-
-def _shipped(name: str) -> str:
-    return "shipped" if (WEIGHTS / f"{name}.safetensors").exists() else "train them"

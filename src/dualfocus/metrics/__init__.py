@@ -1,4 +1,4 @@
-"""Depth and confidence metrics of one image, in float64 numpy; `dualfocus.metrics.batched` has them for torch.
+"""Depth and confidence metrics of one image, in float64 numpy.
 
 Conventions that never share a column: `depth_metrics` counts accuracies as fractions over an explicit mask, as
 HybridDepth does; `dfv_metrics` gives them in percent over the pixels with truth > 0, as DDFF and DFV do;
@@ -11,6 +11,7 @@ from dualfocus.metrics.confidence import (
     error_by_confidence,
     error_by_confidence_level,
     expected_calibration_error,
+    is_right,
     risk_coverage,
     sparsification_error,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "error_by_confidence_level",
     "expected_calibration_error",
     "fossa_metrics",
+    "is_right",
     "mean_absolute_error",
     "risk_coverage",
     "root_mean_square_error",

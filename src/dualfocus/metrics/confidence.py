@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dualfocus.metrics.arrays import Array
+
+
+def is_right(error: NDArray[Any], planes: int) -> NDArray[np.bool_]:
+    """Whether answers are right as the confidence means it: with an error below half a mean plane spacing.
+
+    Args:
+        error: absolute errors in focus ranges, any shape.
+        planes: number of planes of the stack.
+
+    Returns:
+        bool of the same shape.
+    """
+    return error < 0.5 / (planes - 1)
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:

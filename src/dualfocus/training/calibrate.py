@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from dualfocus.inference.confidence_map import ConfidenceMap, plane_group, shifted
 from dualfocus.inference.staged import estimate
 from dualfocus.inference.windows import LONGEST, Size
+from dualfocus.metrics import is_right
 from dualfocus.training.objective import Batch, network_input, to_device
 
 PLANE_STARTS = [2, 3, 4, 6, 9]  # of the ranges of N that have a shift of their own
@@ -83,7 +84,7 @@ def _answers(
         coordinate, confidence = _estimate(network, to_device(batch, device))
         truth = batch["truth"].numpy()
         inside = batch["known"].numpy() & (truth >= 0) & (truth <= 1)
-        yield planes, confidence[inside], (np.abs(coordinate - truth) < 0.5 / (planes - 1))[inside]
+        yield planes, confidence[inside], is_right(np.abs(coordinate - truth), planes)[inside]
 
 
 def _estimate(network: nn.Module, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
