@@ -11,7 +11,7 @@ from dualfocus.models.output import FocusOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.textures import TexturePool
 from dualfocus.stack import FocalStack
-from dualfocus.training.calibrate import fit_shifts, smooth_map, with_range
+from dualfocus.training.fit_confidence import fit_shifts, smooth_map, with_range
 
 MODELS = ("dualfocus-s", "dualfocus-xs", "classical")
 
@@ -110,7 +110,7 @@ def test_confidence_map_is_fitted_and_applied():
     assert (np.diff(fitted["measured"]) > 0).all()
     network = load_torch_model("dualfocus-s").network
     model = DepthModel("dualfocus-s", network, torch.device("cpu"), {"confidence_map": fitted})
-    assert abs(float(model.calibrate(np.array([0.5]), 5)[0]) - 0.25) < 0.03
+    assert abs(float(model.map_confidence(np.array([0.5]), 5)[0]) - 0.25) < 0.03
 
 
 def test_confidence_map_knows_the_number_of_planes():

@@ -133,7 +133,7 @@ def test_shares_of_a_mean_are_measured_on_each_source_by_itself(trained, rendere
 
 def test_confidence_is_fitted_anew_for_the_stacks_of_a_configuration(trained, tmp_path):
     config, out = trained.parent.parent / "config.yaml", tmp_path / "again.safetensors"
-    command = [sys.executable, "-m", "dualfocus.training.recalibrate", str(trained), str(config), "-o", str(out)]
+    command = [sys.executable, "-m", "dualfocus.training.refit_confidence", str(trained), str(config), "-o", str(out)]
     subprocess.run(command, check=True, capture_output=True)
     before, after = load_weights(trained), load_weights(out)
     for key, value in before[1]["validation"].items():  # the same sources and seed; training had the weights in fp32

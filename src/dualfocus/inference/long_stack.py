@@ -39,7 +39,7 @@ class Maps(NamedTuple):
     Attributes:
         coordinate: normalised focus coordinate.
         std: same unit.
-        confidence: in [0, 1], before calibration.
+        confidence: in [0, 1], before the confidence map.
     """
 
     coordinate: NDArray[np.float32]

@@ -44,7 +44,7 @@ def merge(fine: Maps, coarse: Maps, confidence: tuple[NDArray, NDArray], planes:
     Args:
         fine: of the first look, (h, w) each.
         coarse: of the second one.
-        confidence: of both, calibrated, at their own sizes.
+        confidence: of both, after the confidence map, at their own sizes.
         planes: N.
 
     Returns:

@@ -109,7 +109,7 @@ class FocusModel(Predictor):
         if len(answers) == 1:
             return answers[0]
         fine, coarse = answers
-        said = self.calibrate(fine.confidence, planes), self.calibrate(coarse.confidence, planes)
+        said = self.map_confidence(fine.confidence, planes), self.map_confidence(coarse.confidence, planes)
         return merge(fine, coarse, said, planes)
 
     def finish(self, found: Maps, axis: FocusAxis, read: Callable[[int], NDArray]) -> DepthResult:
@@ -124,7 +124,7 @@ class FocusModel(Predictor):
             the result, without timings.
         """
         stack, shared, repetition = axis.stack, SharedDetail(), Repetition()
-        found = self._even_out(found._replace(confidence=self.calibrate(found.confidence, len(stack))), len(stack))
+        found = self._even_out(found._replace(confidence=self.map_confidence(found.confidence, len(stack))), len(stack))
 
         def look(n: int) -> NDArray:
             plane = read(n)
@@ -180,7 +180,7 @@ class FocusModel(Predictor):
             images=list(stack.index_names if stack.unit == "index" else stack.names),
         )
 
-    def calibrate(self, confidence: NDArray, planes: int) -> NDArray[np.float32]:
+    def map_confidence(self, confidence: NDArray, planes: int) -> NDArray[np.float32]:
         """Carry the network's confidence for a stack of ``planes`` to the measured share of right answers."""
         fitted = self.record.get("confidence_map")
         return confidence.astype(np.float32) if fitted is None else measured_confidence(confidence, fitted, planes)

@@ -117,7 +117,7 @@ class VolumetricNetwork(nn.Module):
 
         Returns:
             :class:`FocusOutput` with ``probability`` at full size and a confidence that is the probability mass
-            within half a mean plane spacing of the answer (training fits the map that calibrates it).
+            within half a mean plane spacing of the answer (training fits a confidence map to it).
         """
         batch, planes, _, height, width = images.shape
         padded = pad_to_multiple(images.flatten(0, 1), self.stride)

@@ -2,7 +2,7 @@
 
 A network that is trained on gets better on the scenes it sees and may get worse on others; between the weights before
 and after lie some that are nearly as good on both. Which, held-out stacks have to say. The mean has neither validation
-figures nor a confidence map: `dualfocus.training.recalibrate` finds them.
+figures nor a confidence map: `dualfocus.training.refit_confidence` finds them.
 """
 
 from __future__ import annotations

@@ -160,7 +160,8 @@ class ValidationConfig(_Strict):
     sources: list[SourceConfig] = []
     stacks: int = Field(default=24, ge=1)
     planes: PlaneRange = (3, 10)
-    calibration_stacks: int = Field(default=120, ge=1)  # others, once at the end, to fit the confidence map
+    # the next two keep the names that they have in people's files: they fit the confidence map, and no distances
+    calibration_stacks: int = Field(default=120, ge=1)  # others, once at the end
     calibration_planes: PlaneRange = (2, 12)  # of those; longer stacks are used in part
     every_steps: int = Field(default=500, ge=1)
     crop: int = Field(default=256, ge=32, multiple_of=32)

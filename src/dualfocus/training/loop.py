@@ -17,9 +17,9 @@ from dualfocus.models import build_network, network_options
 from dualfocus.models.layers import use_channels_last
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.batches import batch_loader
-from dualfocus.training.calibrate import fit_confidence_map
 from dualfocus.training.checkpoint import NAME, check_new_run, load_checkpoint, save_checkpoint
 from dualfocus.training.config import TrainConfig, read_config
+from dualfocus.training.fit_confidence import fit_confidence_map
 from dualfocus.training.log import TrainingLog
 from dualfocus.training.objective import Batch, depth_beta, network_input, objective
 from dualfocus.training.sources import open_source
@@ -160,7 +160,7 @@ class Trainer:
         """Write the averaged weights with their record."""
         path = self.config.output / f"{self.config.model.name}.safetensors"
         record = self._record(figures)
-        held_out = self.validation.draw_for_calibration()
+        held_out = self.validation.draw_for_confidence()
         record["confidence_map"] = fit_confidence_map(self.average.module, held_out, self.accelerator.device)
         save_weights(path, self.config.model.name, self.average.module, record)
         return path

@@ -45,7 +45,7 @@ class Validation:
                 stack = choose_planes(stack, rng, planes)
             yield collate([centre_crop(stack, self.config.crop)])
 
-    def draw_for_calibration(self) -> Iterator[Batch]:
+    def draw_for_confidence(self) -> Iterator[Batch]:
         """Other held-out stacks than those validated on, of all numbers of planes, to fit the confidence map."""
         return self.draw(self.config.calibration_stacks, 1, self.config.calibration_planes)
 

@@ -12,7 +12,7 @@ from training_runs import SMALL, settings, write, write_stack
 from dualfocus.models import build_network
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.config import read_config
-from dualfocus.training.recalibrate import recalibrate
+from dualfocus.training.refit_confidence import refit_confidence
 from dualfocus.training.validate import Validation
 
 
@@ -37,7 +37,7 @@ def test_truth_is_in_the_coordinate_of_the_weights(weights, tmp_path):
     path = configuration(tmp_path)
     config = read_config(path)
     assert config.data.coordinate == "focus"
-    network, record = load_weights(recalibrate(weights, path, tmp_path / "out.safetensors"))
+    network, record = load_weights(refit_confidence(weights, path, tmp_path / "out.safetensors"))
     figures = {
         coordinate: Validation(config.validation, config.seed, coordinate)(network, torch.device("cpu"))["rmse"]
         for coordinate in ("depth", "focus")

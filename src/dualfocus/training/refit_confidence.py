@@ -1,8 +1,9 @@
-"""Fit the confidence map of existing weights anew: ``python -m dualfocus.training.recalibrate WEIGHTS CONFIG -o OUT``.
+"""Fit the confidence map of existing weights anew.
 
-For weights made by hand (a mean of several), and for people whose photographs are unlike the stacks that the
-shipped map was fitted on: the validation sources of the configuration say what "right" means. ``--range N`` keeps the
-map that is there and adds a range to it, of stacks with N planes and more.
+``python -m dualfocus.training.refit_confidence WEIGHTS CONFIG -o OUT`` is for weights made by hand (a mean of several),
+and for people whose photographs are unlike the stacks that the shipped map was fitted on: the validation sources of the
+configuration say what "right" means. ``--range N`` keeps the map that is there and adds a range to it, of stacks with N
+planes and more.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import torch
 
 from dualfocus.inference.confidence_map import ConfidenceMap
 from dualfocus.models.weights import load_weights, save_weights
-from dualfocus.training.calibrate import fit_confidence_map, with_range
 from dualfocus.training.config import read_config
+from dualfocus.training.fit_confidence import fit_confidence_map, with_range
 from dualfocus.training.validate import Validation
 
 
-def recalibrate(weights: Path, config_path: Path, out: Path, start: int | None = None) -> Path:
+def refit_confidence(weights: Path, config_path: Path, out: Path, start: int | None = None) -> Path:
     """Write ``weights`` to ``out`` with a confidence map fitted on the validation sources of a training configuration.
 
     The record keeps everything else, the ``coordinate`` that the weights answer in among it; its ``validation`` figures
@@ -37,7 +38,7 @@ def recalibrate(weights: Path, config_path: Path, out: Path, start: int | None =
     validation = Validation(config.validation, config.seed, record.get("coordinate", "focus"))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
-    held_out = validation.draw_for_calibration()
+    held_out = validation.draw_for_confidence()
     if start is None:
         record["validation"] = {key: round(value, 5) for key, value in validation(network, device).items()}
         record["confidence_map"] = fit_confidence_map(network, held_out, device)
@@ -50,14 +51,14 @@ def recalibrate(weights: Path, config_path: Path, out: Path, start: int | None =
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m dualfocus.training.recalibrate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dualfocus.training.refit_confidence", description=__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("config", type=Path, help="a training configuration; its validation sources are used")
     parser.add_argument("-o", "--out", type=Path, required=True, help="where to write the new .safetensors")
     parser.add_argument("--range", type=int, help="add a range of stacks with this many planes and more")
     arguments = parser.parse_args()
     try:
-        written = recalibrate(arguments.weights, arguments.config, arguments.out, arguments.range)
+        written = refit_confidence(arguments.weights, arguments.config, arguments.out, arguments.range)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"weights written to {written}")
