@@ -66,6 +66,10 @@ def test_runs_goes_on_and_reports(tmp_path, content):
     assert "| both | " in first and "not run" in first
     weights = run_folder(out, "dfv", 1) / "dfv.safetensors"
     before = weights.stat().st_mtime_ns
+    kept = run_folder(out, "dfv", 1) / "settings.json"
+    earlier = json.loads(kept.read_text())
+    del earlier["train"]["loss"]["confidence"]  # as a version that did not know it left it
+    kept.write_text(json.dumps(earlier))
     text = compare(path, out)
     assert weights.stat().st_mtime_ns == before  # what is there is not trained again
     assert "not run" not in text and (out / "comparison.md").read_text() == text

@@ -37,6 +37,16 @@ class TestObjective:
             for one, two in zip(results[0], other, strict=True):
                 torch.testing.assert_close(one, two, rtol=0, atol=0)
 
+    def test_the_confidence_counts_with_its_weight(self):
+        batch = self.batch()
+        torch.manual_seed(0)
+        output = build_network("dualfocus-s", SMALL).train()(network_input(batch), batch["coordinates"])
+        plain, double, none = (objective(output, batch, LossConfig(confidence=w)) for w in (0.1, 0.2, 0))
+        assert plain.confidence > 0 and torch.equal(plain.total, objective(output, batch, LossConfig()).total)
+        torch.testing.assert_close(double.confidence, 2 * plain.confidence)
+        assert none.confidence == 0
+        torch.testing.assert_close(plain.total - none.total, plain.confidence)
+
     def test_a_perfect_answer_costs_nothing(self):
         batch = self.batch()
         p = torch.tensor([0.2, 0.5, 0.3])[None, :, None, None].expand(2, 3, 8, 8)

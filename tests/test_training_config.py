@@ -9,8 +9,8 @@ from training_runs import settings, write
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
 from dualfocus.models import NETWORKS, build_network
-from dualfocus.training.config import read_config
-from dualfocus.training.loop import train
+from dualfocus.training.config import LossConfig, TrainConfig, read_config
+from dualfocus.training.loop import Trainer, train
 
 
 class TestConfiguration:
@@ -62,6 +62,22 @@ class TestConfiguration:
         assert (loss.spatial, loss.focal) == (0, 0)
         loss = read_config(write(tmp_path / "asked.yaml", content | {"loss": {"focal": 0.5}})).loss
         assert (loss.spatial, loss.focal) == (0, 0.5)
+
+    def test_a_given_loss_is_left_as_it_is(self, tmp_path):
+        for model in ({"name": "dfv"}, {"options": {"spatial": "no_loss"}}):
+            loss = LossConfig()
+            content = settings(tmp_path, {"kind": "procedural"}, validation={}) | {"model": model, "loss": loss}
+            config = TrainConfig.model_validate(content)
+            assert config.loss.spatial == 0 and loss == LossConfig()
+        before = config.model_dump()
+        Trainer(config)
+        assert config.model_dump() == before
+
+    def test_no_loss_has_no_spatial_loss_even_if_asked_for(self, tmp_path):
+        model = {"name": "dualfocus-s", "options": {"spatial": "no_loss"}}
+        content = settings(tmp_path, {"kind": "procedural"}, model=model, loss={"spatial": 0.5})
+        loss = read_config(write(tmp_path / "config.yaml", content)).loss
+        assert (loss.spatial, loss.focal) == (0, 1)
 
     @pytest.mark.parametrize("content", ["", "just text", "a: [1", "- 1"])
     def test_not_a_mapping(self, tmp_path, content):

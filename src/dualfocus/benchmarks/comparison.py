@@ -148,12 +148,26 @@ def _run(comparison: Comparison, row: str, seed: int, out: Path) -> None:
 
 def _remember(path: Path, config: TrainConfig, rules: Measurement) -> None:
     """Keep what a run was made with; a run made with anything else must not get into the table."""
-    settings = {"train": config.model_dump(mode="json", exclude={"output"}), "evaluate": rules.model_dump(mode="json")}
+    settings = {"train": _dump(config), "evaluate": rules.model_dump(mode="json")}
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
-    elif json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
+        return
+    earlier = json.loads(path.read_text(encoding="utf-8"))
+    if _completed(earlier["train"], config.output) != settings["train"] or earlier["evaluate"] != settings["evaluate"]:
         raise ValueError(f"{path.parent}: was made with other settings; give another folder, or remove this one")
+
+
+def _dump(config: TrainConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude={"output"})
+
+
+def _completed(train: dict[str, Any], output: Path) -> dict[str, Any] | None:
+    """Kept settings with the defaults of those that came later; None where they can no longer be read."""
+    try:
+        return _dump(TrainConfig.model_validate(train | {"output": output}))
+    except ValidationError:
+        return None
 
 
 def table(comparison: Comparison, out: Path) -> str:

@@ -24,7 +24,9 @@ from dualfocus.inference.windows import Size, expected_error, plane_position
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
 
-LEAST_CONFIDENCE = 0.2  # below it a pixel counts as nowhere in focus: what a guess among five planes would get
+# Below it a pixel counts as nowhere in focus. A guess is within half a plane spacing of the truth with probability
+# 1 / (N - 1): this is what a guess among six planes gets.
+LEAST_CONFIDENCE = 0.2
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
 _STRIP = 32  # rows worked on at once
 _NOTHING = (

@@ -26,9 +26,9 @@ from dualfocus.models.small import DualFocusSmall
 
 PLANE_CELLS = 190_000  # planes x cells of a level fused at once, else in tiles: about 200 MB
 HALO = 6  # cells around a tile: two blocks of two 3x3 kernels, the scores' and the enlargement see no further
-CLASSICAL_PIXELS = 2_100_000  # of one plane
-SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels that ``classical`` holds, 4 bytes each
-WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once
+CLASSICAL_PIXELS = 2_100_000  # of one plane, bounds the time of ``classical``: three to four seconds a plane
+SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels of the scores that ``classical`` holds, bounds them to 1.7 GB
+WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels, bounds the memory of a network that takes the whole stack at once
 
 Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
 

@@ -42,6 +42,8 @@ class LossConfig(_Strict):
 
     spatial: float = Field(default=0.1, ge=0)
     focal: float = Field(default=1.0, ge=0)
+    # cross-entropy of the confidence head, which reads detached features: but for clipping it moves nothing else
+    confidence: float = Field(default=0.1, ge=0)
     beta: float = Field(default=1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in units of `beta_unit`
     beta_unit: Literal["spacing", "range"] = "spacing"  # the mean plane spacing, or the whole focus range
     side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of further outputs, beside 1 for the answer
@@ -194,10 +196,11 @@ class TrainConfig(_Strict):
 
     @model_validator(mode="after")
     def _without_constraints(self) -> TrainConfig:
-        """Train `dfv` as it is, unless a loss of the two constraints is asked for."""
-        if self.model.name == "dfv":
-            for part in {"spatial", "focal"} - self.loss.model_fields_set:
-                setattr(self.loss, part, 0.0)
+        """Train `dfv` as it is, unless a loss of the two constraints is asked for, and `no_loss` without L_sv."""
+        without = {"spatial", "focal"} - self.loss.model_fields_set if self.model.name == "dfv" else set()
+        if self.model.options.get("spatial") == "no_loss":
+            without.add("spatial")
+        self.loss = self.loss.model_copy(update=dict.fromkeys(without, 0.0))  # the given one may serve others, too
         return self
 
     @model_validator(mode="after")

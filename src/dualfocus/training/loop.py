@@ -13,12 +13,12 @@ from accelerate import Accelerator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dualfocus.models import build_network, network_options
+from dualfocus.models import build_network
 from dualfocus.models.layers import use_channels_last
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.batches import batch_loader
 from dualfocus.training.checkpoint import NAME, check_new_run, load_checkpoint, save_checkpoint
-from dualfocus.training.config import TrainConfig, read_config
+from dualfocus.training.config import LossConfig, TrainConfig, read_config
 from dualfocus.training.fit_confidence import fit_confidence_map
 from dualfocus.training.log import TrainingLog
 from dualfocus.training.objective import Batch, depth_beta, network_input, objective
@@ -66,8 +66,6 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.accelerator = Accelerator(mixed_precision=config.precision)
         network = build_network(config.model.name, config.model.options)
-        if network_options(network)["spatial"] == "no_loss":
-            config.loss.spatial = 0.0
         self.initial: dict[str, Any] | None = None
         if config.initial_weights is not None:
             trained, record = load_weights(config.initial_weights)
@@ -240,9 +238,13 @@ def _origin(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings without those that may change; checkpoints of earlier versions hold all of them."""
+    """Settings without those that may change; checkpoints of earlier versions hold all of them.
+
+    A weight of the loss that they lack was a constant then, its default.
+    """
     optimiser = {key: value for key, value in settings["optimiser"].items() if key not in _FREE}
-    return settings | {"optimiser": optimiser}
+    loss = LossConfig.model_validate(settings["loss"]).model_dump(mode="json")
+    return settings | {"optimiser": optimiser, "loss": loss}
 
 
 def _load_into(network: torch.nn.Module, state: dict[str, torch.Tensor], source: Path) -> None:

@@ -80,9 +80,9 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
             if name.startswith("surface_gradient/"):
                 spatial = spatial + _spatial(gradient, truth, valid, batch, int(name.split("/")[1]), config)
     confidence = zero
-    if "confidence_logit" in aux:
+    if config.confidence > 0 and "confidence_logit" in aux:
         error = (output.coordinate * spacings - truth).abs()
-        confidence = 0.1 * confidence_loss(aux["confidence_logit"], error, 0.5, known)
+        confidence = config.confidence * confidence_loss(aux["confidence_logit"], error, 0.5, known)
     return total_loss(depth, spatial, focal, confidence, config.spatial, config.focal)
 
 
