@@ -117,32 +117,6 @@ def test_nyu_blur_radius_of_a_hole_is_enormous():
     assert nyu.LENS.blur_radius(np.zeros(1), 1.0)[0] > 1e6
 
 
-def test_uniform_border_search():
-    rng = np.random.default_rng(0)
-    rgb = rng.integers(60, 180, (480, 640, 3), dtype=np.uint8)
-    assert nyu.uniform_border(rgb, nyu.WHITE) == (5, 5, 5, 5)  # the search starts there
-    rgb[:9] = 255
-    rgb[:, :60] = 253  # wider than the search goes; also 9 % of every row, which stays below the tenth
-    rgb[-14:] = 252
-    assert nyu.uniform_border(rgb, nyu.WHITE) == (9, 15, 21, 5)
-    rgb[:, :70] = 253  # now every row has more than a tenth
-    assert nyu.uniform_border(rgb, nyu.WHITE) == (21, 21, 21, 5)
-    assert nyu.uniform_border(rgb, nyu.BLACK) == (5, 5, 5, 5)
-
-
-def test_border_removal_pads_in_place():
-    rng = np.random.default_rng(1)
-    rgb = rng.integers(60, 180, (480, 640, 3), dtype=np.uint8)
-    rgb[:10] = 255
-    depth = rng.uniform(1, 5, (480, 640))
-    image, padded = nyu.remove_border(rgb, depth, nyu.WHITE)
-    assert image.shape == rgb.shape and padded.shape == depth.shape
-    np.testing.assert_array_equal(image[10:475, 5:635], rgb[10:475, 5:635])
-    np.testing.assert_array_equal(image[9, 5:635], rgb[11, 5:635])  # reflected about the first kept row
-    assert not padded[:10].any() and not padded[:, :5].any() and not padded[475:].any()
-    np.testing.assert_array_equal(nyu.centre_crop(padded), depth[48:432, 64:576])  # and the crop does not see it
-
-
 def make_nyu(root, levels=(40, 90)):
     """Two images in the form of the labelled set."""
     for folder in ("rgb", "depth_u8"):
@@ -230,6 +204,9 @@ def test_nyu_says_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="either planes"):
         NyuLabelled(root)
     with pytest.raises(ValueError, match=r"0007: all depths are"):
+        NyuLabelled(root, planes=5)[0]
+    Image.new("L", (512, 384)).save(root / "depth_u8" / "0007.png")
+    with pytest.raises(ValueError, match=r"0007\.jpg is \(480, 640\), its depth \(384, 512\): both must be 480 x 640"):
         NyuLabelled(root, planes=5)[0]
     (root / "depth_u8" / "0007.png").write_text("text")
     with pytest.raises(ValueError, match=r"0007\.png: cannot be read"):

@@ -14,7 +14,7 @@ from training_runs import write_stack
 
 from dualfocus.baselines.pictures import open_pictures
 from dualfocus.benchmarks.protocols import find_protocol, open_dataset
-from dualfocus.datasets import NyuLabelled, StackFolders
+from dualfocus.datasets import NyuLabelled, StackFolders, open_nyu
 from dualfocus.datasets.pack import pack, unpacked
 from dualfocus.readers import load_stack
 from dualfocus.training.rgbd_source import RgbdSource
@@ -31,18 +31,30 @@ def test_labelled_nyu(tmp_path):
     inner = (slice(20, -20), slice(20, -20))  # smoothing knows the level beyond the crop only in the whole image
     np.testing.assert_allclose(packed_depth[inner], depth[inner], atol=0.002)
     with pytest.raises(ValueError, match="no split 'train'"):
-        NyuLabelled(unpacked(tmp_path / "test.zip"), "train", planes=2)
+        open_nyu(unpacked(tmp_path / "test.zip"), "train", planes=2)
 
 
 def test_smooth_depth_of_an_unpacked_pack_is_kept(tmp_path):
     make_nyu(tmp_path / "nyu")
     pack(tmp_path / "nyu", tmp_path / "test.zip", split="test")
     folder = unpacked(tmp_path / "test.zip")
-    first = NyuLabelled(folder, planes=2).rgbd(0)[1]
+    first = open_nyu(folder, planes=2).rgbd(0)[1]
     (kept,) = (folder / "depth_smooth").iterdir()
-    np.testing.assert_array_equal(NyuLabelled(folder, planes=2).rgbd(0)[1], first)
+    np.testing.assert_array_equal(open_nyu(folder, planes=2).rgbd(0)[1], first)
     Image.fromarray(np.zeros(first.shape, np.uint16)).save(kept)  # what is kept is what is read
-    assert NyuLabelled(folder, planes=2).rgbd(0)[1].max() < first.min()
+    assert open_nyu(folder, planes=2).rgbd(0)[1].max() < first.min()
+
+
+def test_nothing_is_written_where_people_unpacked_a_pack_themselves(tmp_path):
+    make_nyu(tmp_path / "nyu")
+    pack(tmp_path / "nyu", tmp_path / "test.zip", split="test")
+    with zipfile.ZipFile(tmp_path / "test.zip") as archive:
+        archive.extractall(tmp_path / "mine")
+    before = sorted((tmp_path / "mine").rglob("*"))
+    depth = open_nyu(tmp_path / "mine", planes=2).rgbd(0)[1]
+    assert sorted((tmp_path / "mine").rglob("*")) == before
+    np.testing.assert_array_equal(depth, open_nyu(unpacked(tmp_path / "test.zip"), planes=2).rgbd(0)[1])
+    assert pack(tmp_path / "mine", tmp_path / "again.zip", split="test") == 3
 
 
 def test_stacks(tmp_path):

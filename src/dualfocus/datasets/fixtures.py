@@ -24,6 +24,7 @@ from dualfocus.datasets.nyu_mat import SPLIT_FILE
 
 VIEWS = 9  # of the light field camera, on a side: its aperture is 8 disparities wide
 _NYU_SCENE = "study_room_0001"
+_WHITE, _BLACK = 255, 0  # levels of the frames around NYU's images
 
 
 def write_fixture(name: str, out: str | Path) -> None:
@@ -57,7 +58,7 @@ def _nyu_labelled(root: Path) -> None:
     """JPEG with a white frame and 8-bit depth, two images of each split."""
     for index in range(4):
         rgb, depth = _room(index)
-        _framed(rgb, nyu.WHITE, 9)
+        _framed(rgb, _WHITE, 9)
         level = np.clip(np.rint(depth * 255 / 9.9955 - 0.5), 0, 255).astype(np.uint8)
         save(rgb, root / "rgb" / f"{index:04d}.jpg")
         save(level, root / "depth_u8" / f"{index:04d}.png")
@@ -68,8 +69,8 @@ def _nyu_labelled(root: Path) -> None:
 def _nyu_bts(root: Path) -> None:
     """BTS's folders with both lists, two images of each split; depth in mm with holes, frames white and black."""
     for split, folder, border, width in (
-        ("train", root / "sync", nyu.WHITE, 8),
-        ("test", root / "official_splits" / "test", nyu.BLACK, 7),
+        ("train", root / "sync", _WHITE, 8),
+        ("test", root / "official_splits" / "test", _BLACK, 7),
     ):
         lines = []
         for index in range(2):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.datasets.files import read_image, read_millimetres
-from dualfocus.datasets.nyu import HEIGHT, WIDTH, NyuImages
+from dualfocus.datasets.nyu import HEIGHT, WIDTH, NyuImages, centre_crop
 
 LISTS = {
     "train": ("nyu_train.txt", "nyudepthv2_train_files_with_gt.txt"),
@@ -46,7 +46,7 @@ class NyuBts(NyuImages):
         rgb, depth = read_image(photo, "RGB"), read_millimetres(depth_path)
         if rgb.shape[:2] != (HEIGHT, WIDTH) or depth.shape != (HEIGHT, WIDTH):
             raise ValueError(f"{photo} is {rgb.shape[:2]}, its depth {depth.shape}: both must be {HEIGHT} x {WIDTH}")
-        return self._central(rgb, depth)
+        return centre_crop(rgb), centre_crop(depth)
 
 
 def split_folder(root: Path, split: str) -> Path:

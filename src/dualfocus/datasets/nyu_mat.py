@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.datasets.hdf5 import LazyFile
-from dualfocus.datasets.nyu import HEIGHT, SPLITS, WIDTH, NyuImages
+from dualfocus.datasets.nyu import HEIGHT, SPLITS, WIDTH, NyuImages, centre_crop
 
 COUNT = sum(SPLITS.values())
 HOW = "nyu_depth_v2_labeled.mat (2.8 GB) is at https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html"
@@ -50,7 +50,8 @@ class NyuMat(NyuImages):
         """See `NyuImages`."""
         number = self._indices[index]
         rgb = self.file.read("images", number).transpose(2, 1, 0)
-        return self._central(np.ascontiguousarray(rgb), self.file.read("rawDepths", number).T.astype(np.float64))
+        depth = self.file.read("rawDepths", number).T
+        return centre_crop(rgb), centre_crop(depth.astype(np.float64))
 
 
 def test_indices(path: Path) -> list[int]:

@@ -20,9 +20,10 @@ from dualfocus.datasets.rgbd import depth_maps, rgbd_pairs
 from dualfocus.readers.sidecar import read_sidecar
 
 if TYPE_CHECKING:
-    from dualfocus.datasets.nyu import NyuLabelled
+    from dualfocus.datasets.nyu_labelled import NyuLabelled
 
 QUALITY = 90
+_UNPACKED = ".unpacked-"
 
 
 class Entry(NamedTuple):
@@ -92,7 +93,7 @@ def unpacked(path: Path) -> Path:
     folder: Path | None = None
     try:
         with zipfile.ZipFile(path) as archive:
-            folder = path.with_name(f"{path.stem}.unpacked-{_digest(archive):08x}")
+            folder = path.with_name(f"{path.stem}{_UNPACKED}{_digest(archive):08x}")
             if folder.is_dir():
                 return folder
             archive.extractall(temporary)
@@ -103,6 +104,11 @@ def unpacked(path: Path) -> Path:
             return folder
         raise ValueError(f"{path}: cannot be unpacked ({error})") from None
     return folder
+
+
+def is_unpacked(folder: Path) -> bool:
+    """Whether a folder is one that `unpacked` made: the program's own, where it may keep what it computes."""
+    return _UNPACKED in folder.name
 
 
 def _digest(archive: zipfile.ZipFile) -> int:
@@ -133,14 +139,14 @@ def _entries(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
 
 
 def _nyu(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
-    from dualfocus.datasets.nyu import NyuLabelled
+    from dualfocus.datasets.nyu_labelled import form_of
 
     record = json.loads((root / "splits.json").read_text(encoding="utf-8"))
     chosen = ("train", "test") if split is None else (split,)
     kept = {key: value for key, value in record.items() if key not in ("train", "test") or key in chosen}
     yield Entry("splits.json", partial(_json, {**kept, "cropped": True}))
     for name in chosen:
-        images = NyuLabelled(root, name, planes=2)
+        images = form_of(root)(root, name, planes=2)
         for index, number in enumerate(images.names):
             yield Entry(f"rgb/{number}.webp", partial(_nyu_photo, images, index, quality))
             yield Entry(f"depth_u8/{number}.png", partial(_nyu_depth, images, index))
