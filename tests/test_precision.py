@@ -43,6 +43,16 @@ def test_float32_is_what_python_gets_and_classical_knows_nothing_else(stack, who
     assert model.precision == "fp32"
 
 
+@pytest.mark.parametrize("name", ["dualfocus-s", "classical"])
+def test_a_callers_autocast_changes_nothing(name, stack):
+    model = load_model(name, device="cpu")
+    plain = model.predict(stack)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = model.predict(stack)
+    np.testing.assert_array_equal(result.depth, plain.depth)
+    assert result.precision == plain.precision == "fp32"
+
+
 def test_a_stream_computes_as_its_model(stack):
     planes = [stack[n] for n in range(len(stack))]
     model = load_model(device="cpu", precision="bf16")

@@ -23,7 +23,8 @@ def test_speed_stack():
 
 
 def test_combinations_that_exist():
-    found = variants.variants(["dualfocus-s", "dfv"], ["eager", "compile", "onnx"], ["fp32", "bf16", "int8"])
+    names, backends = ["dualfocus-s", "dfv", "classical"], ["eager", "compile", "onnx"]
+    found = variants.variants(names, backends, ["fp32", "bf16", "int8"])
     assert [variant.label for variant in found] == [
         "dualfocus-s",
         "dualfocus-s bf16",
@@ -33,6 +34,7 @@ def test_combinations_that_exist():
         "dualfocus-s onnx int8",
         "dfv",
         "dfv bf16",
+        "classical",
     ]
 
 
@@ -44,6 +46,7 @@ def test_combinations_that_exist():
         ((["dfv"], ["tensorrt"], ["fp32"]), "backend: tensorrt; choose of compile, eager, onnx"),
         ((["dfv"], ["eager"], ["fp4"]), "precision: fp4"),
         ((["dfv"], ["onnx"], ["fp32"]), "no model of dfv runs on onnx"),
+        ((["classical"], ["eager"], ["bf16"]), "no model of classical runs on eager in bf16"),
     ],
 )
 def test_bad_combinations(arguments, words):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from dualfocus.stack import FocalStack
 
 BACKENDS = ("eager", "compile", "onnx")
 PRECISIONS = {"eager": ("fp32", "bf16", "fp16"), "compile": ("fp32", "bf16", "fp16"), "onnx": ("fp32", "fp16", "int8")}
+_EXACT = "classical"  # computes in fp32 alone
 _PORTABLE = "dualfocus-s"  # what can be compiled in parts and exported
 
 
@@ -56,7 +56,9 @@ def variants(models: Sequence[str], backends: Sequence[str], precisions: Sequenc
     chosen = [
         Variant(model, backend, precision)
         for model, backend, precision in itertools.product(models, backends, precisions)
-        if precision in PRECISIONS[backend] and (backend == "eager" or model == _PORTABLE)
+        if precision in PRECISIONS[backend]
+        and (backend == "eager" or model == _PORTABLE)
+        and (precision == "fp32" or model != _EXACT)
     ]
     if not chosen:
         raise ValueError(f"no model of {', '.join(models)} runs on {', '.join(backends)} in {', '.join(precisions)}")
@@ -69,23 +71,14 @@ class Timed:
     def __init__(self, variant: Variant, device: str, folder: Path) -> None:
         """Load it; an ONNX file is written to ``folder`` unless it is there."""
         self.model = _load(variant, device, folder)
-        self.precision = variant.precision if variant.backend != "onnx" else "fp32"
         if variant.backend == "compile":
             _compile(self.model.network)
 
     def run(self, stack: FocalStack) -> Any:
         """Predict."""
-        with warnings.catch_warnings(), self._autocast():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self.model.predict(stack)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self.precision == "fp32":
-            return nullcontext()
-        import torch
-
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
-        return torch.autocast(self.model.device.type, dtype=dtype)
 
 
 def _load(variant: Variant, device: str, folder: Path) -> Any:
@@ -100,9 +93,11 @@ def _load(variant: Variant, device: str, folder: Path) -> Any:
             export_onnx(variant.model, path, variant.precision)
         return load_model(path, device=device)
     try:
-        return load_model(variant.model, device=device)
+        model: Any = load_model(variant.model, device=device)
     except ValueError:
-        return load_model(variant.model, device=device, weights=None)
+        model = load_model(variant.model, device=device, weights=None)
+    model.precision = variant.precision  # fp16, too, which `load_model` does not offer
+    return model
 
 
 def _compile(network: Any) -> None:

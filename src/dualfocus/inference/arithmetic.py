@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from dualfocus.inference.loading import check_precision
+from dualfocus.models.precision import full_precision
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
@@ -39,9 +40,8 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def computing(precision: str, device: torch.device) -> Iterator[None]:
-    """Inference, with convolutions in ``fp32`` or ``bf16``; in fp32 a caller's own autocast goes on."""
-    with contextlib.ExitStack() as held:
-        held.enter_context(torch.inference_mode())
-        if precision == "bf16":
-            held.enter_context(torch.autocast(device.type, torch.bfloat16))
+    """Inference, with convolutions in ``fp32``, ``bf16`` or ``fp16``, whatever autocast the caller has on."""
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    chosen = full_precision(device) if half is None else torch.autocast(device.type, half)
+    with torch.inference_mode(), chosen:
         yield
