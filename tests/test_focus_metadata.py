@@ -93,7 +93,7 @@ def test_without_exifread_a_maker_note_is_pointed_to(tmp_path, monkeypatch):
         canon_jpeg(tmp_path / f"{n}.jpg", 45 + n)
     monkeypatch.setitem(sys.modules, "exifread", None)
     stack = load_stack(tmp_path)
-    assert stack.unit == "index" and 'pip install "dualfocus[exif]"' in stack.warnings[-1]
+    assert stack.unit == "index" and '".[exif]"' in stack.warnings[-1]
 
 
 def test_sources_that_disagree_are_both_named(tmp_path):

@@ -58,7 +58,7 @@ def test_avif(tmp_path, orientation):
 def test_a_missing_extra_is_named(tmp_path, monkeypatch, name, module, extra):
     (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=rf'{name}: .*pip install "dualfocus\[{extra}\]"') as caught:
+    with pytest.raises(ValueError, match=rf'{name}: .*pip install .*"\.\[{extra}\]"') as caught:
         load_stack(tmp_path)
     assert "\n" not in str(caught.value)
 

@@ -25,6 +25,7 @@ from dualfocus.commands import (
     train,
 )
 from dualfocus.commands.console import fail
+from dualfocus.extras import install
 
 _INTERRUPTED = 130
 _EXTRAS = {
@@ -71,11 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail("interrupted", _INTERRUPTED)
     except ModuleNotFoundError as error:
         if error.name == "torch":
-            return fail("this needs torch, which is not installed: pip install dualfocus brings it")
+            return fail("this needs torch, which is not installed: install DualFocus as its README says")
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        return fail(f'this needs {error.name}, which is not installed: pip install "dualfocus[{extra}]"')
+        return fail(f"this needs {error.name}, which is not installed: {install(extra)}")
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         return fail(f"{where}{error.strerror or error}")

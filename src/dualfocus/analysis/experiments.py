@@ -14,6 +14,7 @@ from dualfocus.analysis.inputs import Inputs, MissingError, photographs
 from dualfocus.analysis.setup import Setup, hard_edged
 from dualfocus.analysis.walls import bare_card, patched_wall
 from dualfocus.datasets import Dataset
+from dualfocus.extras import install
 
 Level = float | str
 USUAL = Setup()
@@ -58,7 +59,7 @@ def _patch(diameter: float = 64, contrast: float = 0.0) -> Callable[[Inputs], Da
 
 def _traced(inputs: Inputs) -> Dataset:
     if find_spec("mitsuba") is None:
-        raise MissingError('needs mitsuba: pip install "dualfocus[render]"')
+        raise MissingError(f"needs mitsuba: {install('render')}")
     return _usual(subject=hard_edged, blur=traced_blur)(inputs)
 
 

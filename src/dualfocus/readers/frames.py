@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from dualfocus.extras import install
 from dualfocus.readers.ahead import LazyPlanes, NotAhead, decoding_ahead
 from dualfocus.readers.archive import File
 from dualfocus.stack import Camera
@@ -137,9 +138,7 @@ def optional_module(name: str, package: str, extra: str, file: File) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ValueError(
-            f'{file}: such files need {package}, which is not installed: pip install "dualfocus[{extra}]"'
-        ) from error
+        raise ValueError(f"{file}: such files need {package}, which is not installed: {install(extra)}") from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dualfocus.extras import install
 from dualfocus.readers import metadata
 from dualfocus.readers.distances import Found, convert, describe, disagree, from_metres, from_names
 from dualfocus.readers.frames import Frame
@@ -77,7 +78,7 @@ def maker_note_hint(frames: Sequence[Frame]) -> list[str]:
         return []
     if importlib.util.find_spec("exifread") is not None:
         return []
-    return ['the maker notes may state focus distances: pip install "dualfocus[exif]" reads those of some cameras']
+    return [f"the maker notes may state focus distances, of some cameras readable: {install('exif')}"]
 
 
 def _of_every_frame(frames: Sequence[Frame], source: str, warnings: list[str]) -> list[float] | None:
