@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import collect_textures
+import numpy as np
 import pytest
 from alignment_benchmark import pathtraced_stacks
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,3 +50,17 @@ def test_flat_faces_of_a_phone_stack_come_out_flat(shared_data):
     found = re.findall(r"1/z +([0-9.]+) %, +([0-9.]+) % valid", done.stdout)
     residuals, valid = zip(*((float(residual), float(share)) for residual, share in found), strict=True)
     assert len(found) == 6 and max(residuals) < 2.8 and min(valid) > 80  # per cent; 2.6 at most in docs/alignment.md
+
+
+def test_the_pool_of_textures_is_made_from_unpacked_packages(tmp_path):
+    table = collect_textures.read_table()
+    assert len({texture.name for texture in table}) == len(table) == 347
+    picture = Image.fromarray(np.arange(1024 * 768 * 3, dtype=np.uint32).reshape(768, 1024, 3).astype(np.uint8))
+    part = collect_textures.square(picture, 100, 0)
+    whole = picture.resize((683, 512), Image.Resampling.LANCZOS)
+    assert part.size == (512, 512)
+    np.testing.assert_array_equal(np.asarray(part), np.asarray(whole)[:, 100:612])
+    command = [sys.executable, "tools/collect_textures.py", str(tmp_path), "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "lacks files of gnome-backgrounds, lxqt-themes" in done.stderr
+    assert not (tmp_path / "out").exists()
