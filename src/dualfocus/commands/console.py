@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 
 def fail(message: str, code: int = 2) -> int:
@@ -30,19 +31,19 @@ def _one_line(message: str) -> str:
 def status(text: str) -> contextlib.AbstractContextManager[Any]:
     """A spinner where someone is looking, nothing in a log."""
     console = Console(stderr=True)
-    return console.status(text) if console.is_terminal else contextlib.nullcontext()
+    return console.status(Text(text)) if console.is_terminal else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def progress_bar(title: str, shown: bool = True) -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar where someone is looking; the block gets a function of (done, total, what is being done)."""
     console = Console(stderr=True)
-    columns = (
-        TextColumn(title),
+    columns = (  # a title or a name may hold braces or brackets: neither is a template or markup
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[what]}"),
+        TextColumn("{task.fields[what]}", markup=False),
     )
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
         task = progress.add_task(title, total=None, what="")
