@@ -118,6 +118,7 @@ def predict_to_folder(
     check_settings(settings)
     check_apart(paths_of(source), out)
     stack = open_stack(source, settings)
+    check_kept(stack.files, out)
     check_output(out, overwrite)
     result, seen = predict_stack(stack, settings, model, progress)
     result.save(out, overwrite=overwrite, also=settings.also, fov=settings.fov, stack=seen)
@@ -201,7 +202,7 @@ def _open_to_calibrate(source: Source | Sequence[Source], settings: Settings) ->
 
 
 def check_apart(sources: Sequence[Path], out: Path) -> None:
-    """Even to overwrite must not replace a photograph, or leave results where the next run takes them for planes.
+    """Never leave results where the next run takes them for planes; see `check_kept` for what a sidecar may name.
 
     Raises:
         ValueError: the output folder is that of the photographs.
@@ -212,3 +213,22 @@ def check_apart(sources: Sequence[Path], out: Path) -> None:
         folder = path if is_folder else path.parent
         if (reads_folder or path.name in RESULT_NAMES) and folder.resolve() == out.resolve():
             raise ValueError(f"{out} is the folder of the photographs: choose another output folder")
+
+
+def check_kept(files: Sequence[Path], out: Path) -> None:
+    """Even to overwrite must not replace what a stack is made of, wherever a sidecar or a link leads to.
+
+    Args:
+        files: of the stack, see `FocalStack.files`.
+        out: the output folder.
+
+    Raises:
+        ValueError: one of the files, or a link to it, would be replaced.
+    """
+    folder = os.path.realpath(out)
+    for file in files:
+        as_named = os.path.join(os.path.realpath(file.parent), file.name)  # a link that is replaced is lost, too
+        for place in {as_named, os.path.realpath(file)}:
+            parent, name = os.path.split(place)
+            if parent == folder and name in RESULT_NAMES:
+                raise ValueError(f"{out} holds {name}, of which the stack is made: choose another output folder")

@@ -97,6 +97,7 @@ class FocalStack:
         """Check everything that can be checked without decoding a lazy plane."""
         self.warnings: list[str] = []
         self.extra: dict[str, Any] = {}  # whatever else a sidecar says (source, licence, notes, ...): kept, never used
+        self.files: list[Path] = []  # what it was read from: planes, and whatever else a sidecar names
         self.alignment: dict[str, Any] | None = None  # what `align` did; goes to result.json as it is
         self.common_region: NDArray[np.bool_] | None = None  # (H, W) where all planes have pixels; None for everywhere
         self._planes = _as_planes(images)

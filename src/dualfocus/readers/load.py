@@ -17,7 +17,7 @@ from dualfocus.readers.files import VIDEO_SUFFIXES, check_file, folder_images, i
 from dualfocus.readers.frames import Frame, LazyFrames
 from dualfocus.readers.microscope import Geometry
 from dualfocus.readers.planes import geometry_of, read_planes
-from dualfocus.readers.sidecar import Sidecar, read_sidecar
+from dualfocus.readers.sidecar import Sidecar, named_files, read_sidecar
 from dualfocus.readers.source import Source, check_once, is_folder, paths_of, places_of
 from dualfocus.readers.stated import Stated, choose, conflicts, maker_note_hint, stated_by_files
 from dualfocus.result_mark import is_ours
@@ -101,6 +101,9 @@ def load_stack(
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from error
     stack.extra = sidecar.extra if sidecar else {}
+    named = named_files(sidecar) if sidecar else []
+    read = dict.fromkeys([*(plane.path for plane in planes), *named])
+    stack.files = [path for path in read if isinstance(path, Path)]  # not what is in a ZIP
     stack.warnings += warnings + _order_warning(stack)
     if assumed:
         stack.warnings += _far_warning(stack)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from dualfocus.readers.archive import File
@@ -74,6 +75,12 @@ def read_sidecar(path: File) -> Sidecar:
         return _check(path, data)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def named_files(sidecar: Sidecar) -> list[Path]:
+    """Files beside the planes that a sidecar names: its ground truth, and pictures such as an all-in-focus one."""
+    named = [sidecar.path.parent / name for name in sidecar.extra.values() if isinstance(name, str)]
+    return [file for file in (sidecar.ground_truth, *named) if isinstance(file, Path) and is_file(file)]
 
 
 def _check(path: File, data: dict[str, Any]) -> Sidecar:
