@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_batch import MODEL, make_stack, names
+from test_outputs import make_result
 
 from dualfocus.cli import main
+from dualfocus.outputs import check_output
+from dualfocus.outputs.files import RESULT_FILES
 
 UNMOVED = (*MODEL, "--align", "none")
 
@@ -78,3 +81,23 @@ def test_a_link_among_the_results_that_is_a_plane_is_never_replaced(photographs:
     assert main(["predict", str(stack), "-o", str(tmp_path / "out"), *UNMOVED, "--overwrite"]) == 2
     assert names(tmp_path / "out") == {"valid.png"} and (tmp_path / "out" / "valid.png").is_symlink()
     assert main(["predict", str(stack), "-o", str(tmp_path / "other"), *UNMOVED]) == 0
+
+
+def test_an_output_path_that_leads_through_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        make_stack(tmp_path / "in" / name)
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "in/one", "-o", "new/../single/out", *UNMOVED]) == 0
+    assert main(["predict", "in", "-o", "new/../several/out", *UNMOVED]) == 0
+    assert main(["predict", "in", "-o", "new/../several/out", *UNMOVED, "--resume"]) == 0
+    assert names(tmp_path) == {"in", "single", "several"}
+    assert names(tmp_path / "single" / "out") == names(tmp_path / "several" / "out" / "two") == set(RESULT_FILES)
+
+
+@pytest.mark.parametrize("letter", ["い", "é", "n", "𝄞"])
+def test_the_longest_names_are_output_folders(letter: str, tmp_path: Path) -> None:
+    out = tmp_path / (letter * (255 // len(letter.encode())))
+    for _ in range(2):
+        make_result(12, 16).save(out)
+    assert names(out) == set(RESULT_FILES) and names(tmp_path) == {out.name}
+    check_output(out)

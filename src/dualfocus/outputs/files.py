@@ -36,6 +36,7 @@ RESULT_FILES = (
 
 RESULT_NAMES = frozenset((*RESULT_FILES, *FORMATS.values()))  # what is only written on request, too
 _ENCODERS = 2  # pictures compressed at once: the largest takes as long as all others
+_LONGEST_START = 100  # bytes of a temporary name that are taken from the folder
 _LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))  # what a file manager leaves in a folder it has shown
 
 
@@ -46,32 +47,35 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
         ValueError: a file is in the way, the folder holds files that are not ours (without `overwrite`), or it cannot
             be written.
     """
-    folder = Path(folder)
     with plain_errors(folder):
-        ancestor = _nearest_existing(folder)
+        target = real_path(folder)
+        ancestor = _nearest_existing(target)
         if not ancestor.is_dir():
-            raise ValueError(
-                f"cannot write to {folder}: {ancestor} is a file, not a folder; choose another output folder"
-            )
-        if folder.is_dir():
-            blocked = sorted(name for name in RESULT_NAMES if (folder / name).is_dir())
-            if blocked:
-                raise ValueError(
-                    f"cannot write to {folder}: {blocked[0]} in it is a folder; choose another output folder"
-                )
-            foreign = foreign_names(folder)
-            if foreign and not overwrite and is_ours(folder / BATCH_RECORD):
-                raise ValueError(f"{folder} holds the results of several stacks: choose another output folder for one")
-            if foreign and not overwrite:
-                more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
-                raise ValueError(
-                    f"{folder} holds files that are not an earlier result ({foreign[0]}{more}): "
-                    "choose another output folder, or say --overwrite to write among them (in Python, overwrite=True)"
-                )
-        for place in {ancestor, _staging_place(folder) if folder.is_dir() else ancestor}:
-            probe = place / _temporary_name(folder)
+            shown = folder if ancestor == target else ancestor
+            raise ValueError(f"cannot write to {folder}: {shown} is a file, not a folder; choose another output folder")
+        if target.is_dir():
+            _check_contents(target, folder, overwrite)
+        for place in {ancestor, _staging_place(target) if target.is_dir() else ancestor}:
+            probe = place / _temporary_name(target)
             probe.mkdir()
             probe.rmdir()
+
+
+def _check_contents(target: Path, given: str | Path, overwrite: bool) -> None:
+    """Refuse an existing folder (ValueError that shows it as it was given) for what is in it."""
+    blocked = sorted(name for name in RESULT_NAMES if (target / name).is_dir())
+    if blocked:
+        raise ValueError(f"cannot write to {given}: {blocked[0]} in it is a folder; choose another output folder")
+    foreign = foreign_names(target)
+    if not foreign or overwrite:
+        return
+    if is_ours(target / BATCH_RECORD):
+        raise ValueError(f"{given} holds the results of several stacks: choose another output folder for one")
+    more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+    raise ValueError(
+        f"{given} holds files that are not an earlier result ({foreign[0]}{more}): "
+        "choose another output folder, or say --overwrite to write among them (in Python, overwrite=True)"
+    )
 
 
 def write_result(
@@ -90,12 +94,13 @@ def write_result(
     folder = Path(folder)
     check_formats(also, result.unit, result.pixel_size_um, fov)
     check_output(folder, overwrite)
-    with plain_errors(folder), _made_parents(folder):
-        staging = _staging_place(folder) / _temporary_name(folder)
+    target = real_path(folder)
+    with plain_errors(folder), _made_parents(target):
+        staging = _staging_place(target) / _temporary_name(target)
         try:
             staging.mkdir()
             _write_files(result, staging, also, fov, stack)
-            _put_in_place(staging, folder)
+            _put_in_place(staging, target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return folder
@@ -173,23 +178,22 @@ def _put_in_place(staging: Path, folder: Path) -> None:
     if not folder.exists():
         staging.rename(folder)
         return
-    if foreign_names(folder) or folder.resolve() == Path.cwd() or not _swap(staging, folder):
+    if foreign_names(folder) or folder == Path.cwd() or not _swap(staging, folder):
         _replace_files(staging, folder)
 
 
 def _swap(staging: Path, folder: Path) -> bool:
     """Let the staging folder take the place of the folder; False when that one cannot be moved (e.g. a mount point)."""
-    target = folder.resolve()
-    old = target.parent / _temporary_name(target)
-    shutil.copymode(target, staging)
+    old = folder.parent / _temporary_name(folder)
+    shutil.copymode(folder, staging)
     try:
-        target.rename(old)
+        folder.rename(old)
     except OSError:
         return False
     try:
-        staging.rename(target)
+        staging.rename(folder)
     except BaseException:
-        old.rename(target)
+        old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
     return True
@@ -209,25 +213,31 @@ def foreign_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name not in ours or not path.is_file())
 
 
-def _staging_place(folder: Path) -> Path:
-    # Beside the real folder, so that a move stays on one disk; through links, and for `.` and `..` too. Inside it where
-    # only the folder itself may be written (a mounted one).
-    parent = folder.resolve().parent
-    return folder if folder.is_dir() and not os.access(parent, os.W_OK) else parent
+def real_path(folder: str | Path) -> Path:
+    """Where an output folder really is: made once, so that nothing depends on what a link or a `..` leads to later."""
+    return Path(os.path.realpath(folder))
 
 
-def _temporary_name(folder: Path) -> str:
-    return f".{folder.resolve().name[:100]}.{secrets.token_hex(4)}.tmp"
+def _staging_place(target: Path) -> Path:
+    # Beside the real folder, so that a move stays on one disk. Inside it where only the folder itself may be written
+    # (a mounted one).
+    return target if target.is_dir() and not os.access(target.parent, os.W_OK) else target.parent
 
 
-def _nearest_existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists() or path.is_symlink())
+def _temporary_name(target: Path) -> str:
+    # Bytes are what file systems count, 255 at most, and a character takes up to four.
+    start = target.name.encode("utf-8", "surrogateescape")[:_LONGEST_START].decode("utf-8", "ignore")
+    return f".{start or 'result'}.{secrets.token_hex(4)}.tmp"
+
+
+def _nearest_existing(target: Path) -> Path:
+    return next(path for path in (target, *target.parents) if path.exists() or path.is_symlink())
 
 
 @contextlib.contextmanager
-def _made_parents(folder: Path) -> Iterator[None]:
+def _made_parents(target: Path) -> Iterator[None]:
     """Make the folders above; take those that were made away again when the block fails."""
-    missing = [path for path in folder.resolve().parents if not path.exists()]
+    missing = [path for path in target.parents if not path.exists()]
     try:
         for path in reversed(missing):
             path.mkdir(exist_ok=True)
@@ -240,7 +250,7 @@ def _made_parents(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def plain_errors(folder: Path) -> Iterator[None]:
+def plain_errors(folder: str | Path) -> Iterator[None]:
     """Turn an error of the file system into one line about the output folder."""
     try:
         yield
