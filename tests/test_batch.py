@@ -113,8 +113,9 @@ def test_names_are_distinct_and_stay(tmp_path: Path) -> None:
     assert list(named) == ["desk", "Desk-2", "cells", "v"] and list(named.values()) == stacks
     again = name_stacks(stacks[1:], {name: str(path) for name, path in named.items()})
     assert list(again) == ["Desk-2", "cells", "v"]
-    (tmp_path / "batch.json").mkdir()
-    assert list(name_stacks([tmp_path / "batch.json"], {})) == ["batch.json-2"]
+    for name in ("batch.json", "depth.npy", "Result.JSON"):
+        (tmp_path / name).mkdir()
+        assert list(name_stacks([tmp_path / name], {})) == [f"{name}-2"]
 
 
 def test_one_bad_stack_does_not_stop_the_rest(shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,10 +310,56 @@ def test_one_stack_does_not_go_among_the_results_of_several(
 
 
 def test_results_never_go_among_the_stacks(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", str(shelf), "-o", str(shelf), *MODEL]) == 2
-    assert main(["predict", str(shelf), "-o", str(shelf), *MODEL, "--overwrite"]) == 1
-    assert capsys.readouterr().out.count("folder of the photographs") == 3
-    assert names(shelf / "a") == {"0.png", "1.png", "2.png"}
+    for out in (shelf, shelf / "a"):
+        for overwrite in ([], ["--overwrite"]):
+            assert main(["predict", str(shelf), "-o", str(out), *MODEL, *overwrite]) == 2
+            said = capsys.readouterr().err
+            assert f"{out} is the folder of the stacks" in said and len(said.splitlines()) == 1
+    assert {path.name for path in shelf.iterdir()} == {"a", "b", "c"}, "not even a lock"
+    assert {path.name for path in (shelf / "a").iterdir()} == {"0.png", "1.png", "2.png"}
+
+
+def test_a_stack_called_like_a_result_leaves_the_way_free(tmp_path: Path) -> None:
+    for name in ("depth.npy", "result.json"):
+        make_stack(tmp_path / "in" / name)
+    command = ["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *MODEL]
+    for options in ([], ["--resume"], []):
+        assert main([*command, *options]) == 0
+    assert names(tmp_path / "out") == {"depth.npy-2", "result.json-2", "batch.json"}
+
+
+def test_the_table_shows_long_names_to_their_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = "the garden behind the house in the evening of "
+    for day in ("monday", "tuesday"):
+        make_stack(tmp_path / "in" / f"{start}{day}")
+    assert main(["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *MODEL]) == 0
+    said = capsys.readouterr().out
+    assert "monday" in said and "tuesday" in said and "…" not in said
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (["--focus", "1,2,3"], [], "had --focus 1,2,3:"),
+        ([], ["--focus", "1,2,3"], "had no --focus:"),
+        (["--focus", "1,2,3", "--unit", "mm"], ["--focus", "1,2,3"], "had --unit mm:"),
+        ([], ["--channel", "1"], "had no --channel:"),
+        (["--pixel-size", "0.5"], [], "had --pixel-size 0.5:"),
+        (["--also", "html"], [], "had another --also:"),
+        ([], ["--calibrate", "9,9=1 20,9=2"], "had no --calibrate:"),
+        (["--calibrate", "9,9=1 20,9=2"], ["--calibrate", "9,9=1 20,9=3"], "had another --calibrate:"),
+    ],
+)
+def test_resume_names_the_option_that_differs(
+    before: list[str], now: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_stack(tmp_path / "in" / "a")
+    command = ["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *MODEL]
+    main([*command, *before])  # whether it can be calibrated there or not, its record is kept
+    capsys.readouterr()
+    assert main([*command, *now, "--resume"]) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.splitlines()) == 1
 
 
 def test_resume_is_for_a_batch(shelf: Path, tmp_path: Path) -> None:

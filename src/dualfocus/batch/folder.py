@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -18,8 +19,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dualfocus import __version__
-from dualfocus.batch.stacks import name_stacks
-from dualfocus.outputs.files import check_output, foreign_names, plain_errors, remove_result
+from dualfocus.batch.options import changed_option
+from dualfocus.batch.stacks import SIDECAR, name_stacks
+from dualfocus.outputs.files import check_output, foreign_names, plain_errors, real_path, remove_result
 from dualfocus.result_mark import BATCH_RECORD, is_ours
 
 LOCK = ".dualfocus.lock"
@@ -32,7 +34,7 @@ class BatchFolder:
     """What is known of a batch; made by `open_batch`.
 
     Attributes:
-        path: of the folder.
+        path: of the folder, without links.
         stacks: name to source of this run's stacks.
         entries: name to status and what came out, of these and of earlier runs' stacks.
     """
@@ -77,55 +79,63 @@ def open_batch(
         overwrite: write among files that are not ours.
 
     Raises:
-        ValueError: another run is writing there, the folder holds files that are not ours or cannot be written, or a
-            resumed run has other settings.
+        ValueError: another run is writing there, the folder holds files that are not ours or cannot be written, it is
+            that of the stacks, or a resumed run has other settings.
     """
-    _check(path, settings, resume, overwrite)
+    target = real_path(path)
+    _check_apart(path, target, stacks)
+    _check(path, target, settings, resume, overwrite)
     with plain_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / LOCK)
+        target.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(f"{path}: another run is writing there; wait for it, or choose another folder") from None
     try:
-        _check(path, settings, resume, overwrite)  # again: another run may have ended just now
-        earlier = _read_record(path).get("stacks", {})
+        _check(path, target, settings, resume, overwrite)  # again: another run may have ended just now
+        earlier = _read_record(target).get("stacks", {})
         with plain_errors(path):
-            _remove_temporary(path)
-            remove_result(path)  # of a single stack
+            _remove_temporary(target)
+            remove_result(target)  # of a single stack
             if not resume:
                 for name in earlier:
-                    remove_result(path / name)
+                    remove_result(target / name)
                 earlier = {}
         named = name_stacks(stacks, {name: entry["source"] for name, entry in earlier.items()})
         waiting = {name: {"source": str(source), "status": "waiting"} for name, source in named.items()}
-        batch = BatchFolder(path, named, {**waiting, **earlier}, settings)
+        batch = BatchFolder(target, named, {**waiting, **earlier}, settings)
         with plain_errors(path):
             batch.write()
         yield batch
     finally:
         with contextlib.suppress(OSError):
-            _remove_temporary(path)
+            _remove_temporary(target)
         lock.release()
 
 
-def _check(path: Path, settings: Entry, resume: bool, overwrite: bool) -> None:
+def _check_apart(path: Path, target: Path, stacks: Sequence[Path]) -> None:
+    """Refuse a folder of photographs, and one of stacks: each result would take the place of its own photographs."""
+    for stack in stacks:
+        folder = stack.parent if stack.name == SIDECAR else stack
+        real = real_path(folder)
+        if os.path.isdir(folder) and target in (real, real.parent):
+            raise ValueError(f"{path} is the folder of the stacks: choose another output folder")
+
+
+def _check(path: Path, target: Path, settings: Entry, resume: bool, overwrite: bool) -> None:
     check_output(path, overwrite=True)
-    record = _read_record(path)
+    record = _read_record(target)
     with plain_errors(path):
-        foreign = _foreign(path, record.get("stacks", {})) if path.is_dir() else []
+        foreign = _foreign(target, record.get("stacks", {})) if target.is_dir() else []
     if foreign and not overwrite:
         raise ValueError(
             f"{path} holds files that are not an earlier result ({foreign[0]}): "
             "choose another output folder, or say --overwrite to write among them"
         )
-    before = record.get("settings", {})
-    changed = next((key for key in {**before, **settings} if before.get(key) != settings.get(key)), None)
-    if resume and record and changed is not None:
+    if resume and record and (changed := changed_option(record.get("settings", {}), settings)):
         raise ValueError(
-            f"{path}: the earlier run had another {changed} ({before.get(changed)!r}): resume with the same options or "
-            "choose another output folder"
+            f"{path}: the earlier run had {changed}: resume with the same options or choose another output folder"
         )
 
 

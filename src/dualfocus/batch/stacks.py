@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dualfocus.readers.files import VIDEO_SUFFIXES, folder_images, natural_key
+from dualfocus.outputs.files import RESULT_NAMES
+from dualfocus.readers.files import VIDEO_SUFFIXES, folder_images, natural_key, why_closed
 from dualfocus.result_mark import BATCH_RECORD, is_ours
 
-_SIDECAR = "stack.json"
+SIDECAR = "stack.json"
 _TIFF_SUFFIXES = (".tif", ".tiff")
 
 
-def find_batch(arguments: Sequence[Path]) -> list[Path] | None:
+def find_batch(arguments: Sequence[Path], warnings: list[str] | None = None) -> list[Path] | None:
     """The stacks of a batch, or None where the arguments are one stack.
 
     A batch is several arguments that are stacks of their own (folders, sidecars, ZIPs, videos, z-stacks), or a folder
     of such stacks. Several photographs are the planes of one stack.
+
+    Args:
+        arguments: as they were given.
+        warnings: to which a line is added for each folder in a folder of stacks that cannot be read and is left out.
     """
+    said = [] if warnings is None else warnings
     if len(arguments) == 1:
-        return _inside(arguments[0]) or None
+        return _inside(arguments[0], said) or None
     if not all(_is_stack(path) for path in arguments):
         return None
-    return [stack for path in arguments for stack in _inside(path) or [path]]
+    return [stack for path in arguments for stack in _inside(path, said) or [path]]
 
 
 def name_stacks(stacks: Sequence[Path], earlier: Mapping[str, str]) -> dict[str, Path]:
@@ -33,7 +40,8 @@ def name_stacks(stacks: Sequence[Path], earlier: Mapping[str, str]) -> dict[str,
         earlier: name to source (absolute path) of stacks that have a name.
     """
     known = {source: name for name, source in earlier.items()}
-    taken = {BATCH_RECORD, *(name.casefold() for name in earlier)}
+    # a folder called like a file of a result would block the place of that file for every later run
+    taken = {BATCH_RECORD, *RESULT_NAMES, *(name.casefold() for name in earlier)}
     named = {}
     for real, path in _distinct(stacks).items():
         name = known.get(str(path), known.get(str(real)))
@@ -55,7 +63,7 @@ def _distinct(stacks: Sequence[Path]) -> dict[Path, Path]:
 
 def _free_name(path: Path, taken: set[str]) -> str:
     """The folder's name or the file's without its suffix, with a number where another stack has it."""
-    base = path.parent.name if path.name == _SIDECAR else path.name if path.is_dir() else path.stem
+    base = path.parent.name if path.name == SIDECAR else path.name if os.path.isdir(path) else path.stem
     base = base.lstrip(".") or "stack"
     number = 1
     while (name := base if number == 1 else f"{base}-{number}").casefold() in taken:
@@ -66,22 +74,34 @@ def _free_name(path: Path, taken: set[str]) -> str:
 def _is_stack(path: Path) -> bool:
     """Whether a path is a stack of its own, not a plane of one; so is a folder that does not exist."""
     suffix = path.suffix.lower()
-    if path.is_dir() or path.name == _SIDECAR or suffix in (".zip", *VIDEO_SUFFIXES):
+    if os.path.isdir(path) or path.name == SIDECAR or suffix in (".zip", *VIDEO_SUFFIXES):
         return True
-    return _is_multipage(path) if suffix in _TIFF_SUFFIXES else not suffix and not path.exists()
+    return _is_multipage(path) if suffix in _TIFF_SUFFIXES else not suffix and not os.path.exists(path)
 
 
-def _inside(folder: Path) -> list[Path]:
-    """Stacks in a folder that is not a stack itself, in natural order; none in everything else."""
-    if not folder.is_dir() or (folder / _SIDECAR).exists():
+def _inside(folder: Path, warnings: list[str]) -> list[Path]:
+    """Stacks in a folder that is not a stack itself, in natural order; none in everything else.
+
+    Only functions of os.path are asked what there is: those of `Path` raise where a folder may not be looked into.
+    """
+    if not os.path.isdir(folder) or _has_sidecar(folder) or why_closed(folder):
         return []
     images = _images(folder)
     if not all(_is_multipage(path) for path in images):  # the planes of one stack
         return []
-    found = [path for path in folder.iterdir() if not path.name.startswith(".") and _is_stack(path)]
-    found = [path for path in found if not is_ours(path / "result.json")]  # of an earlier run
-    found = [path for path in found if not path.is_dir() or (path / _SIDECAR).exists() or _images(path)]
-    return [] if len(images) == 1 and found == images else _natural(found)  # then the folder is that stack
+    seen = [path for path in folder.iterdir() if not path.name.startswith(".") and _is_stack(path)]
+    seen = _natural(path for path in seen if not is_ours(path / "result.json"))  # of an earlier run
+    found = [path for path in seen if not os.path.isdir(path) or _has_sidecar(path) or _images(path)]
+    if len(images) == 1 and found == images:  # the folder is that stack
+        return []
+    for path in seen:
+        if path not in found and (reason := why_closed(path)):
+            warnings.append(f"{path}: left out, the folder cannot be read ({reason})")
+    return found
+
+
+def _has_sidecar(folder: Path) -> bool:
+    return os.path.exists(folder / SIDECAR)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -91,7 +111,7 @@ def _images(folder: Path) -> list[Path]:
         return []
 
 
-def _natural(paths: list[Path]) -> list[Path]:
+def _natural(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (natural_key(path.name), path.name))
 
 

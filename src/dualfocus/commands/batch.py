@@ -86,7 +86,8 @@ def _plain(settings: Settings) -> dict[str, Any]:
 
 
 def _show(entries: Mapping[str, Outcome], kept: set[str]) -> None:
-    table = Table("stack", "", Column("result", overflow="fold"), box=None, pad_edge=False)
+    # folded, not cut: in a pipe there are 80 columns, and two long names may differ at their ends alone
+    table = Table(Column("stack", overflow="fold"), "", Column("result", overflow="fold"), box=None, pad_edge=False)
     for name, entry in entries.items():
         good = entry["status"] == "done"
         state = "kept" if name in kept else "done" if good else "failed"

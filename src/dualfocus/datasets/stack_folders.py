@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dualfocus.datasets.files import read_image
 from dualfocus.datasets.sample import Sample
 from dualfocus.readers import load_stack
+from dualfocus.readers.files import why_closed
 from dualfocus.stack import FocalStack
 
 
@@ -26,13 +27,15 @@ class StackFolders:
         root: the folder, searched recursively; a folder that holds a `stack.json` itself counts too.
 
     Raises:
-        ValueError: the folder does not exist, or holds no stack with truth.
+        ValueError: the folder does not exist, cannot be read, or holds no stack with truth.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise ValueError(f"{self.root}: no such folder")
+        if reason := why_closed(self.root):
+            raise ValueError(f"{self.root}: the folder cannot be read ({reason})")
         self.without_truth: list[str] = []
         self.names: list[str] = []
         self._folders: list[Path] = []

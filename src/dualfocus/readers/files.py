@@ -37,6 +37,16 @@ def folder_images(folder: File, skip: Collection[str] = ()) -> list[File]:
     return sorted(found, key=lambda path: (natural_key(path.name), path.name))
 
 
+def why_closed(folder: Path) -> str | None:
+    """Why a folder cannot be looked into; None when it can. A search would find nothing there, as if it were empty."""
+    try:
+        next(folder.iterdir(), None)
+        (folder / "any").is_file()  # a folder may let its names be read, and not what they stand for
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def without_raw_twins(images: Sequence[File]) -> tuple[list[File], list[str]]:
     """Images without the RAW files that lie beside a developed one of the same name, and a warning that says so."""
     developed = {path.stem for path in images if path.suffix.lower() not in raw.SUFFIXES}

@@ -1,0 +1,34 @@
+"""In which option two runs of a batch differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Settings whose option is called otherwise than they are.
+_OPTIONS = {"points": "--calibrate", "points_unit": "--unit", "points_coordinate": "--calibrate-in"}
+
+
+def changed_option(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """What the earlier run had in place of this one's: `--focus 1,2,3`, or `no --focus`; None where all is the same.
+
+    Args:
+        before: the settings of the earlier run as plain data; one that an earlier version did not know is not set.
+        now: those of this run.
+    """
+    earlier, wanted = _flat(before), _flat(now)
+    for key in {**earlier, **wanted}:
+        value = earlier.get(key)
+        if value != wanted.get(key):
+            option = _OPTIONS.get(key, f"--{key.replace('_', '-')}")
+            if value in (None, []):
+                return f"no {option}"
+            return f"{option} {value}" if isinstance(value, (str, int, float)) else f"another {option}"
+    return None
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords of `load_stack` last: a calibration changes the unit of them, and is what was given."""
+    reading = settings.get("load")
+    rest = {key: value for key, value in settings.items() if key != "load"}
+    return {**rest, **(reading if isinstance(reading, dict) else {})}
