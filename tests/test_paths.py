@@ -1,13 +1,21 @@
 """Paths as people have them: links, `..`, long names, folders that cannot be read, and arguments that are empty."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_bad_files import limited
 from test_batch import MODEL, make_stack, names
 from test_outputs import make_result
 
+import dualfocus
+from dualfocus.batch.stacks import find_batch
 from dualfocus.cli import main
 from dualfocus.outputs import check_output
 from dualfocus.outputs.files import RESULT_FILES
@@ -101,3 +109,95 @@ def test_the_longest_names_are_output_folders(letter: str, tmp_path: Path) -> No
         make_result(12, 16).save(out)
     assert names(out) == set(RESULT_FILES) and names(tmp_path) == {out.name}
     check_output(out)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no rights as in Unix")
+@pytest.mark.parametrize("rights", [0o000, 0o111, 0o444])
+def test_a_folder_that_cannot_be_read_is_left_out_of_a_batch(rights: int, tmp_path: Path) -> None:
+    for name in ("a", "c", "lost+found"):
+        make_stack(tmp_path / "shelf" / name)
+    (tmp_path / "shelf").chmod(0o755)
+    warnings: list[str] = []
+    with limited(tmp_path, {"shelf/lost+found": rights}):
+        assert find_batch([Path("shelf")], warnings) == [Path("shelf/a"), Path("shelf/c")]
+        given = [Path("shelf/a"), Path("shelf/lost+found"), Path("shelf/lost+found/deeper")]
+        assert find_batch(given) == given, "what was asked for by its name fails by itself"
+        assert find_batch([Path("shelf/lost+found")]) is None
+    assert warnings == ["shelf/lost+found: left out, the folder cannot be read (Permission denied)"]
+
+
+@pytest.fixture
+def limited_run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs the command in `tmp_path` as somebody for whom rights count: not as the administrator."""
+    command = [sys.executable, "-m", "dualfocus"]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("the administrator may read everything, and there is no setpriv to give that up")
+        rights = "-dac_override,-dac_read_search"
+        command = ["setpriv", "--bounding-set", rights, "--inh-caps", rights, *command]
+    environment = {**os.environ, "PYTHONPATH": str(Path(dualfocus.__file__).parents[1])}
+
+    def limited_run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    return limited_run
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no rights as in Unix")
+def test_a_folder_that_cannot_be_read_stops_no_other(
+    limited_run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    for name in ("a", "c", "lost+found"):
+        make_stack(tmp_path / "shelf" / name)
+    closed = tmp_path / "shelf" / "lost+found"
+    closed.chmod(0)
+    try:
+        found = limited_run("predict", "shelf", "-o", "found", *UNMOVED)
+        listed = limited_run("predict", "shelf/lost+found", "shelf/a", "-o", "listed", *UNMOVED)
+        measured = limited_run("evaluate", "--protocol", "stacks", "--data", "shelf/lost+found", "-o", "figures")
+    finally:
+        closed.chmod(0o755)
+    assert found.returncode == 0 and "2 done, 0 failed" in found.stdout, found.stderr
+    assert "warning: shelf/lost+found: left out, the folder cannot be read (Permission denied)" in found.stderr
+    assert listed.returncode == 1 and "1 done, 1 failed" in listed.stdout, listed.stderr
+    assert "the folder cannot be read" in " ".join(listed.stdout.split())
+    assert measured.returncode == 2
+    assert measured.stderr == "error: shelf/lost+found: the folder cannot be read (Permission denied)\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["predict", "", "-o", "out"], "stack"),
+        (["predict", "in", "", "-o", "out"], "stack"),
+        (["predict", "in", "-o", ""], "--out"),
+        (["demo", "--out="], "--out"),
+        (["evaluate", "--protocol", "stacks", "--data", "in", "-o", ""], "--out"),
+        (["evaluate", "--protocol", "stacks", "--data", "", "-o", "out"], "--data"),
+        (["evaluate", "--protocol", "stacks", "--data", "stacks=", "-o", "out"], "--data stacks="),
+        (["submit", "-o", "out.zip", "--protocol", "zedd/f2.8-n5", "--data", ""], "--data"),
+        (["train", ""], "config"),
+        (["train", "config.yaml", "-o", ""], "--out"),
+        (["compare", "", "-o", "out"], "config"),
+        (["analyse", "-o", ""], "--out"),
+        (["analyse", "-o", "out", "--data", "nyu="], "--data nyu="),
+        (["render", "-o", ""], "--out"),
+        (["render", "-o", "out", "--textures", ""], "--textures"),
+        (["pack", "", "-o", "out.zip"], "folder"),
+        (["bench", "--training", ""], "--training"),
+        (["export", "-o", ""], "--out"),
+        (["check-data", "stacks", ""], "path"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    arguments: list[str],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make_stack(tmp_path / "in")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert named in said and "is empty" in said and len(said.splitlines()) == 1 and names(tmp_path) == {"in"}

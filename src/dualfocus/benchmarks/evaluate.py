@@ -183,6 +183,8 @@ def load_models(
     loaded = {} if loaded is None else loaded
     found: dict[str, System] = {}
     for name in names:
+        if name == PREFIX:  # else it would be the current folder
+            raise ValueError(f"{name} is empty: give the folder of predictions, as {PREFIX}FOLDER")
         path = Path(name.removeprefix(PREFIX))
         label = f"{PREFIX}{path.name}" if name.startswith(PREFIX) else name
         is_file = path.suffix == ".safetensors" and name.partition(":")[0] not in KINDS

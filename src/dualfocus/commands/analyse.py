@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualfocus.commands.console import progress_bar
-from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, path_option
 
 if TYPE_CHECKING:
     from dualfocus.benchmarks.evaluator import System
 
 
 def analyse(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the answers; a stopped run goes on there.")],
+    out: Annotated[Path, path_option("--out", "-o", help="Folder for the answers; a stopped run goes on there.")],
     models: Annotated[
         list[str] | None,
         typer.Argument(help=f"Models or weights files, or LABEL=FILE; {DEFAULT_MODEL} and classical if none."),
@@ -79,7 +79,7 @@ def assign_data(given: Sequence[str]) -> dict[str, Path]:
         name, _, path = word.partition("=")
         if name not in DATA:
             raise ValueError(f"--data {word}: give NAME=PATH, with NAME one of {', '.join(DATA)}")
-        if not Path(path).exists():
+        found[name] = given_path(path, f"the path of --data {word}")
+        if not found[name].exists():
             raise ValueError(f"--data {word}: {path} does not exist")
-        found[name] = Path(path)
     return found

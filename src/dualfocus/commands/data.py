@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from dualfocus.commands.console import fail, progress_bar
+from dualfocus.commands.options import path_argument, path_option
 
 
 def pack(
-    folder: Annotated[Path, typer.Argument(help="Labelled NYU, a folder with rgb and depth, or stack.json folders.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .zip to write; `train` and `evaluate` read it.")],
+    folder: Annotated[Path, path_argument(help="Labelled NYU, a folder with rgb and depth, or stack.json folders.")],
+    out: Annotated[Path, path_option("--out", "-o", help="The .zip to write; `train` and `evaluate` read it.")],
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of the WebP photographs.")] = 90,
     split: Annotated[str | None, typer.Option(help="Of NYU: train or test.")] = None,
 ) -> None:
@@ -26,7 +27,7 @@ def pack(
 
 def check_data(
     name: Annotated[str, typer.Argument(help="nyu, fod500, ddff12, ... or stacks; any other word lists them all.")],
-    path: Annotated[Path, typer.Argument(help="Its file or folder.")],
+    path: Annotated[Path, path_argument(help="Its file or folder.")],
 ) -> None:
     """Say whether a data set is complete."""
     from dualfocus.datasets.checks import check_data as check

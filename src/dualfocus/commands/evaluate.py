@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualfocus.commands.console import progress_bar
-from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, path_option
 
 if TYPE_CHECKING:
     from dualfocus.benchmarks.evaluate import Options
 
 
 def evaluate(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
+    out: Annotated[Path, path_option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
     protocol: Annotated[
         list[str],
         typer.Option(help="stacks, procedural, nyu/hybriddepth-n5, ... (docs/benchmarks.md); may be repeated."),
@@ -101,10 +101,10 @@ def _split(text: str) -> tuple[str, Path]:
 
     name, sign, path = text.partition("=")
     if sign and any(_serves(name, protocol) for protocol in PROTOCOLS):
-        return name, Path(path)
+        return name, given_path(path, f"the path of --data {text}")
     if sign and not Path(text).exists():
         raise ValueError(f"--data {text}: {name!r} is no protocol; use one of {', '.join(PROTOCOLS)}")
-    return "", Path(text)
+    return "", given_path(text, "--data")
 
 
 def run(models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options) -> None:

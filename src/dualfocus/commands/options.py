@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 DEFAULT_MODEL = "dualfocus-s"
 DEMO_STACK = Path(__file__).parents[1] / "samples" / "desk"
+
+
+def given_path(given: str | Path, what: str = "the path") -> Path:
+    """A path as it was given; an empty one, as an unset variable of a script leaves it, is refused.
+
+    To Python it is the current folder, which nobody meant. Nothing is asked of the file system: whoever reads says what
+    cannot be read, and of several stacks one may fail by itself.
+
+    Args:
+        given: from the command line.
+        what: it is, for the message.
+    """
+    if not str(given):
+        raise typer.BadParameter(f"{what} is empty: give one, or . for the current folder")
+    return Path(given)
+
+
+def path_argument(help: str) -> Any:
+    """A `typer.Argument` that takes a path, or with a list several."""
+    return typer.Argument(help=help, parser=given_path)
+
+
+def path_option(*names: str, help: str) -> Any:
+    """A `typer.Option` that takes a path."""
+    return typer.Option(*names, help=help, parser=given_path)
+
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a .safetensors or .onnx file.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

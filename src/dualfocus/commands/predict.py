@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dualfocus.commands.console import warn
 from dualfocus.commands.memory import keep_freed_memory
 from dualfocus.commands.options import (
     DEFAULT_MODEL,
@@ -18,6 +19,8 @@ from dualfocus.commands.options import (
     OverwriteOption,
     PointsOption,
     PrecisionOption,
+    path_argument,
+    path_option,
 )
 from dualfocus.commands.single import calibration_settings, parse_formats, predict_one
 
@@ -25,7 +28,7 @@ _INPUT, _FOCUS, _BATCH = "Input", "Focus distances", "Several stacks"  # heading
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")] = Path("dualfocus-demo"),
+    out: Annotated[Path, path_option("--out", "-o", help="Output folder.")] = Path("dualfocus-demo"),
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -44,12 +47,12 @@ def demo(
 def predict(
     stack: Annotated[
         list[Path],
-        typer.Argument(
+        path_argument(
             help="A folder of photographs or a ZIP of one, the photographs, a multi-page TIFF, a video of a focus "
             "sweep, or a stack.json; several of these, or a folder of them, are a batch."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
+    out: Annotated[Path, path_option("--out", "-o", help="Output folder.")],
     focus: Annotated[
         str | None,
         typer.Option(
@@ -145,11 +148,14 @@ def predict(
     settings = Settings(
         model, device, precision, reading, parse_formats(also, points), fov, align, order, **calibration
     )
-    batch = find_batch(stack)
+    left_out: list[str] = []
+    batch = find_batch(stack, left_out)
     if batch is None:
         given = {"--resume": resume, "--engine": engine != "local", "--cluster": cluster, "--workers": workers}
         for option in (name for name, value in given.items() if value):
             raise ValueError(f"{option} is for several stacks, and this is one")
         predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
-    elif predict_batch(batch, out, settings, overwrite, resume, engine, cluster, workers):
+        return
+    warn(left_out)
+    if predict_batch(batch, out, settings, overwrite, resume, engine, cluster, workers):
         raise typer.Exit(1)

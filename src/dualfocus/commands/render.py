@@ -9,6 +9,7 @@ import typer
 
 from dualfocus.commands.console import progress_bar
 from dualfocus.commands.kinds import refuse_unused
+from dualfocus.commands.options import path_option
 
 # The parameters that each kind of scene reads, beside `out` and `kind`.
 _KINDS = {
@@ -22,7 +23,7 @@ _KINDS = {
 
 def render(
     context: typer.Context,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
+    out: Annotated[Path, path_option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
     kind: Annotated[
         str,
         typer.Argument(
@@ -37,7 +38,7 @@ def render(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the data set.")] = 0,
     textures: Annotated[
-        Path | None, typer.Option(help="procedural, rooms, fod: folder of images; noise textures without.")
+        Path | None, path_option(help="procedural, rooms, fod: folder of images; noise textures without.")
     ] = None,
     split: Annotated[
         str, typer.Option(help="procedural, rooms, fod: which textures and meshes: train, held_out or all.")
@@ -51,7 +52,7 @@ def render(
     ),
     workers: Annotated[int, typer.Option(min=1, help="Processes of procedural rendering.")] = 1,
     meshes: Annotated[
-        Path | None, typer.Option(help="rooms, fod, pathtraced: folder of the Sweet Home 3D catalogues (.sh3f).")
+        Path | None, path_option(help="rooms, fod, pathtraced: folder of the Sweet Home 3D catalogues (.sh3f).")
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="rooms, fod, pathtraced: paths a pixel.")] = 24,
 ) -> None:
