@@ -16,6 +16,8 @@ from test_outputs import make_result
 
 import dualfocus
 from dualfocus.batch.stacks import find_batch
+from dualfocus.benchmarks.evaluate import load_models
+from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.cli import main
 from dualfocus.outputs import check_output
 from dualfocus.outputs.files import RESULT_FILES
@@ -201,3 +203,16 @@ def test_an_empty_path_is_not_the_current_folder(
     assert main(arguments) == 2
     said = capsys.readouterr().err
     assert named in said and "is empty" in said and len(said.splitlines()) == 1 and names(tmp_path) == {"in"}
+
+
+def test_a_pack_is_not_written_over_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dir.zip").mkdir()
+    stack = make_stack(tmp_path / "in" / "one")
+    (stack / "stack.json").write_text(json.dumps({"images": ["0.png", "1.png", "2.png"]}))
+    assert main(["pack", str(tmp_path / "in"), "-o", str(tmp_path / "dir.zip")]) == 2
+    assert "dir.zip: is a folder" in capsys.readouterr().err and names(tmp_path) == {"in", "dir.zip"}
+
+
+def test_predictions_in_an_empty_path_are_not_those_in_the_current_folder() -> None:
+    with pytest.raises(ValueError, match="files: is empty"):
+        load_models(["files:"], "cpu", find_protocol("stacks"), [])

@@ -61,6 +61,8 @@ def pack(
     root, target = Path(folder), Path(out)
     if target.suffix != ".zip":
         raise ValueError(f"{target}: a pack is a .zip file")
+    if target.is_dir():
+        raise ValueError(f"{target}: is a folder, and a pack is a .zip file; choose another name for it")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be from 1 to 100, not {quality}")
     entries = list(_entries(root, quality, split))
