@@ -216,3 +216,10 @@ def test_a_pack_is_not_written_over_a_folder(tmp_path: Path, capsys: pytest.Capt
 def test_predictions_in_an_empty_path_are_not_those_in_the_current_folder() -> None:
     with pytest.raises(ValueError, match="files: is empty"):
         load_models(["files:"], "cpu", find_protocol("stacks"), [])
+
+
+@pytest.mark.parametrize("source", ["", ["a.png", ""]])
+def test_an_empty_path_is_no_folder_in_python_either(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="the path of the stack is empty"):
+        dualfocus.load_stack(source)

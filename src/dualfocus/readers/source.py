@@ -21,15 +21,16 @@ def paths_of(source: Any) -> list[Path]:
     """The source as paths, each given once: a plane that is there twice would be as sharp as itself everywhere.
 
     Raises:
-        ValueError: what is no path or list of paths, such as images in memory; an empty list; a file given twice.
+        ValueError: what is no path or list of paths, such as images in memory; an empty path or list; a file given
+            twice.
     """
     item = source
     try:
         if isinstance(source, (str, os.PathLike)):
-            return [Path(source)]
+            return [_path(source)]
         paths = []
         for item in source:
-            paths.append(Path(item))
+            paths.append(_path(item))
     except TypeError as error:
         raise ValueError(_what_it_is(source, item)) from error
     if not paths:
@@ -47,6 +48,13 @@ def _what_it_is(source: Any, item: Any) -> str:
     shown = " ".join(repr(item).split())
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
     return f"{shown} is not a path or a list of paths: {_WANTED}"
+
+
+def _path(given: Any) -> Path:
+    """A path; an empty one would be the current folder, which nobody meant."""
+    if isinstance(given, str) and not given:
+        raise ValueError("the path of the stack is empty: give one, or . for the current folder")
+    return Path(given)
 
 
 def places_of(paths: list[Path]) -> list[File]:
