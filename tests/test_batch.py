@@ -382,3 +382,10 @@ def test_two_runs_never_mix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["predict", str(tmp_path / "shelf"), "-o", str(out), "--resume", *MODEL]) == 0, "its lock died with it"
     assert names(out) == {*(str(seed) for seed in range(12)), "batch.json"}
     assert all(names(out / str(seed)) == set(RESULT_FILES) for seed in range(12))
+
+
+@pytest.mark.parametrize("option", [["--resume"], ["--engine", "ray"], ["--cluster", "host:1"], ["--workers", "2"]])
+def test_options_of_batches_are_refused_for_one_stack(option, tmp_path, capsys):
+    assert main(["predict", str(make_stack(tmp_path / "one")), "-o", str(tmp_path / "out"), *option]) == 2
+    assert f"{option[0]} is for several stacks, and this is one" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -152,7 +152,8 @@ def predict(
     batch = find_batch(stack, left_out)
     if batch is None:
         given = {"--resume": resume, "--engine": engine != "local", "--cluster": cluster, "--workers": workers}
-        for option in (name for name, value in given.items() if value):
+        if any(given.values()):
+            option = next(name for name, value in given.items() if value)
             raise ValueError(f"{option} is for several stacks, and this is one")
         predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
         return

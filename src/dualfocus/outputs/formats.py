@@ -30,9 +30,7 @@ def check_formats(also: Collection[str], unit: str, pixel_size_um: float | None,
     unknown = sorted(set(also) - set(FORMATS))
     if unknown:
         raise ValueError(f"unknown output {unknown[0]!r}: choose from {', '.join(FORMATS)}")
-    check_fov(fov)
-    if fov is not None and unit == "um":
-        raise ValueError("a field of view belongs to distances from a camera, and this depth is in 'um': leave it out")
+    check_fov(fov, unit)
     if _SPATIAL & set(also):
         check_projection(unit, pixel_size_um, fov)
 

@@ -51,15 +51,17 @@ class Projection:
         return np.stack(np.broadcast_arrays(x, y, z), axis=-1).astype(np.float32)
 
 
-def check_fov(fov: float | None) -> None:
-    """Raise ValueError unless a field of view (degrees) is one that a pinhole can have."""
+def check_fov(fov: float | None, unit: str) -> None:
+    """Raise ValueError unless a field of view (degrees) is one that a pinhole can have, and the unit is of a camera."""
     if fov is not None and not (isinstance(fov, Real) and 0 < fov < 180):
         raise ValueError(f"a field of view of {fov!r} degrees is not possible: it must lie between 0 and 180")
+    if fov is not None and unit == "um":
+        raise ValueError("a field of view belongs to distances from a camera, and this depth is in 'um': leave it out")
 
 
 def check_projection(unit: str, pixel_size_um: float | None, fov: float | None = None) -> None:
     """Raise ValueError unless a depth map in this unit can be put into space."""
-    check_fov(fov)
+    check_fov(fov, unit)
     if unit == "index":
         raise ValueError(
             "a point cloud or mesh needs distances, and this depth is in 'index': "
