@@ -112,7 +112,7 @@ def test_layered_blur_is_nearer_to_path_traced_than_gathered():
 
 def test_figures_of_a_level_against_their_definition(tmp_path):
     """The middle of the range: its error follows from the truth alone."""
-    one = Experiment("one", "?", "x", {"a": photographs(Setup(place=(0, 1)))}, per_unit=lambda level: 0.5)
+    one = Experiment("one", "one thing", "?", "x", {"a": photographs(Setup(place=(0, 1)))}, per_unit=lambda level: 0.5)
     (answer,) = measure([one], {}, Inputs(scenes=3, size=SIZE), tmp_path)
     errors = []
     for sample in Inputs(scenes=3, size=SIZE).seeds:
@@ -163,7 +163,7 @@ def test_constraints_are_read_from_records_and_compared_with_none(tmp_path):
     assert models["both"]["switches"] == {"spatial": "full", "focal": "on"}
     assert constraints.switches(record("full", 1.0, weight=0))["spatial"] == "no_loss"  # as a loss of 0 is trained
     rmse = {"both": (0.1, 0.2), "spatial": (0.4, 0.1), "none": (0.2, 0.2), "dfv": (9, 9)}
-    answer = {"name": "a", "rows": [{"model": m, "level": k, "rmse": v[k]} for m, v in rmse.items() for k in (0, 1)]}
+    answer = {"title": "a", "rows": [{"model": m, "level": k, "rmse": v[k]} for m, v in rmse.items() for k in (0, 1)]}
     both, spatial = constraints.changes([answer], models)
     assert both == ("a", "both", pytest.approx(np.sqrt(0.5)), 0.5, 1.0)
     assert spatial == ("a", "spatial", pytest.approx(1.0), 0.5, 2.0)

@@ -11,7 +11,10 @@ REFERENCE = "without both constraints"
 
 
 class Change(NamedTuple):
-    """RMSE of a model over that of the network without both constraints: geometric mean, least and most over levels."""
+    """RMSE of a model over that of the network without both constraints: geometric mean, least and most over levels.
+
+    ``experiment`` is the title of one.
+    """
 
     experiment: str
     model: str
@@ -50,5 +53,5 @@ def changes(answers: Sequence[Mapping[str, Any]], models: Mapping[str, Mapping[s
             ratio = [rmse[name, level] / rmse[bare, level] for level in levels] if name != bare else []
             if ratio:
                 mean = float(np.exp(np.mean(np.log(ratio))))
-                found.append(Change(answer["name"], name, mean, min(ratio), max(ratio)))
+                found.append(Change(answer["title"], name, mean, min(ratio), max(ratio)))
     return found

@@ -26,27 +26,31 @@ class Experiment:
 
     Attributes:
         name: of its files.
+        title: what is changed, in a few words, for a list of experiments.
         question: what it answers.
         axis: what is changed, with its unit.
         levels: what it is set to, in the order shown, to the source of the stacks.
         reference: a line to compare with: its name, and the error at a level.
         error_unit: what an error of 1 is.
         per_unit: level to focus ranges in one such unit.
+        steps: whether the levels are steps of one thing, which a line may join; else they are kinds.
     """
 
     name: str
+    title: str
     question: str
     axis: str
     levels: Mapping[Level, Callable[[Inputs], Dataset]]
     reference: tuple[str, Callable[[Any], float]] | None = None
     error_unit: str = "focus ranges"
     per_unit: Callable[[Level], float] = lambda level: 1.0
+    steps: bool = True
 
 
-def _vary(name: str, question: str, axis: str, **change: tuple[float, ...]) -> Experiment:
+def _vary(name: str, title: str, question: str, axis: str, **change: tuple[float, ...]) -> Experiment:
     """Change one attribute of the usual setup to each of these values."""
     ((attribute, values),) = change.items()
-    return Experiment(name, question, axis, {value: _usual(**{attribute: value}) for value in values})
+    return Experiment(name, title, question, axis, {value: _usual(**{attribute: value}) for value in values})
 
 
 def _usual(**changes: Any) -> Callable[[Inputs], Dataset]:
@@ -82,14 +86,22 @@ def _beyond(near: float, far: float) -> Callable[[Inputs], Dataset]:
 
 
 EXPERIMENTS = (
-    _vary("planes", "How many planes?", "planes N over the same focus range", planes=(2, 3, 4, 5, 6, 7, 8, 9, 10)),
+    _vary(
+        "planes",
+        "number of planes",
+        "How many planes?",
+        "planes N over the same focus range",
+        planes=(2, 3, 4, 5, 6, 7, 8, 9, 10),
+    ),
     Experiment(
         "spacing",
+        "plane spacing",
         "How far apart?",
         "plane spacing: CoC between neighbouring planes, px",
         {px: _usual(blur_px=px * (USUAL.planes - 1)) for px in (0.25, 0.5, 1, 2, 3, 4, 5, 6)},
     ),
     _vary(
+        "noise",
         "noise",
         "What does sensor noise cost?",
         "shot noise at white, % of white",
@@ -97,17 +109,20 @@ EXPERIMENTS = (
     ),
     Experiment(
         "jpeg",
+        "JPEG",
         "What does JPEG cost?",
         "JPEG quality",
         {quality or "none": _usual(jpeg=quality) for quality in (0, 95, 90, 75, 50, 30, 10)},
     ),
     _vary(
         "drift",
+        "drifting exposure",
         "What does drifting exposure cost?",
         "deviation of the planes' exposure, %",
         drift=(0, 1, 2, 5, 10, 20, 40),
     ),
     _vary(
+        "motion",
         "motion",
         "What does residual misalignment cost?",
         "deviation of the planes' motion on each axis, px",
@@ -115,24 +130,28 @@ EXPERIMENTS = (
     ),
     _vary(
         "distances",
+        "wrong distances",
         "What do wrong focus distances cost?",
         "deviation of true from stated focus, plane spacings",
         misplaced=(0, 0.05, 0.1, 0.2, 0.3, 0.5),
     ),
     Experiment(
         "contrast",
+        "texture of a wall",
         "A wall with how much texture?",
         "contrast of a patch of 64 px, % of the wall's",
         {percent: _patch(contrast=percent / 100) for percent in (100, 30, 10, 3, 1, 0)},
     ),
     Experiment(
         "patch",
+        "bare patch on a wall",
         "How large a bare patch is filled?",
         "diameter of a bare patch on a textured wall, px",
         {px: _patch(diameter=px) for px in (8, 16, 32, 64, 96, 128)},
     ),
     Experiment(
         "card",
+        "bare card before a wall",
         "A bare card before a wall: whose depth does it get?",
         "gap between card and wall, focus ranges",
         {gap: _usual(place=(0, 1), subject=partial(bare_card, gap=gap)) for gap in (0, 0.1, 0.2, 0.3, 0.45, 0.6)},
@@ -140,14 +159,17 @@ EXPERIMENTS = (
     ),
     Experiment(
         "leak",
+        "leaking depth range",
         "What is the leak of the depth range worth?",
         "where the focus distances come from",
         {level: photographs(setup) for level, setup in _FOCUS_RANGE_OF.items()},
         error_unit="depth ranges of the scene",
         per_unit=lambda level: _FOCUS_RANGE_OF[str(level)].place[1] - _FOCUS_RANGE_OF[str(level)].place[0],
+        steps=False,
     ),
     Experiment(
         "outside",
+        "outside the focus range",
         "Outside the focus range: is the nearest plane given?",
         "distance beyond the first or last plane, focus ranges",
         {
@@ -157,6 +179,7 @@ EXPERIMENTS = (
     ),
     Experiment(
         "blur",
+        "kind of blur",
         "Does the renderer of the training data stand for a real lens?",
         "blur of the same scenes",
         {
@@ -164,9 +187,11 @@ EXPERIMENTS = (
             "layered": _usual(subject=hard_edged),
             "gathered": _usual(subject=hard_edged, blur=gathered_blur),
         },
+        steps=False,
     ),
     Experiment(
         "calibration",
+        "kind of pictures",
         "Does the confidence hold on other kinds of pictures?",
         "domain",
         {
@@ -175,6 +200,7 @@ EXPERIMENTS = (
             "path-traced": sources.path_traced,
             "NYU Depth v2": sources.nyu,
         },
+        steps=False,
     ),
 )
 

@@ -12,6 +12,10 @@ from dualfocus.analysis.runner import MIDDLE
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")  # told apart by everyone
 _GREY = "#777777"
+_LEAST_SHARE = 0.005  # of the pixels, below which a bin of a reliability curve is of one stack or of chance
+_RELIABILITY_NOTE = (
+    f"All pixels of n stacks pooled; the area of a dot is their share, below {100 * _LEAST_SHARE:g} % left out."
+)
 _STYLE: Any = {
     "font.size": 9,
     "font.sans-serif": ["DejaVu Sans", "Arial"],
@@ -37,7 +41,7 @@ def draw(answer: Answer, note: str, path: Path) -> None:
         path: of the picture.
     """
     if answer["name"] == "calibration":
-        _write(_reliability, answer, "All pixels of n stacks pooled; the area of a dot is their share.", path)
+        _write(_reliability, answer, _RELIABILITY_NOTE, path)
     else:
         counts = [row["n"] for row in answer["rows"]]
         n = f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
@@ -64,25 +68,26 @@ def _write(paint: Any, content: Any, note: str, path: Path) -> None:
 
 
 def _error_and_confidence(figure: Any, answer: Answer) -> None:
-    error, honest = figure.subplots(1, 2)
+    error, right = figure.subplots(1, 2)
     levels = list(dict.fromkeys(row["level"] for row in answer["rows"]))
     is_named = any(isinstance(level, str) and " " in level for level in levels)
+    solid, dashed, dotted = ("-", "--", ":") if answer["steps"] else ("none",) * 3  # kinds have nothing between them
     place = {level: k for k, level in enumerate(levels)}
     models = _models(answer)
     for k, (model, colour) in enumerate(models.items()):
         rows = [row for row in answer["rows"] if row["model"] == model]
         at = [place[row["level"]] + 0.06 * (k - (len(models) - 1) / 2) for row in rows]
-        _line(error, at, rows, "rmse", colour, "--" if model == MIDDLE else "-", "o", _label(model))
+        _line(error, at, rows, "rmse", colour, dashed if model == MIDDLE else solid, "o", _label(model))
         if model != MIDDLE:
-            _line(honest, at, rows, "within", colour, "-", "o", f"{model}: error < ½ plane spacing")
-            _line(honest, at, rows, "confidence", colour, ":", "s", f"{model}: confidence")
+            _line(right, at, rows, "within", colour, solid, "o", f"{model}: error < ½ plane spacing")
+            _line(right, at, rows, "confidence", colour, dotted, "s", f"{model}: confidence")
     if answer["reference"] is not None:
         known = [row["reference"] for row in answer["rows"] if row["model"] == MIDDLE]
         error.plot(range(len(levels)), known, color="black", lw=1, ls="-.", label=answer["reference"])
     error.set(title=answer["question"], ylabel=f"RMSE, {answer['error_unit']}", ylim=(0, None))
-    honest.set(title="How often is it right, and does the confidence know?", ylabel="share of pixels, confidence")
-    honest.set_ylim(0, 1.02)
-    for axes in (error, honest):
+    right.set(title="How often is it right, and does the confidence know?", ylabel="share of pixels, confidence")
+    right.set_ylim(0, 1.02)
+    for axes in (error, right):
         axes.set_xticks(range(len(levels)), [_tick(level) for level in levels], fontsize=7.5 if is_named else 9)
         axes.set_xlim(-0.4, len(levels) - 0.6)
         axes.set_xlabel(answer["axis"])
@@ -113,9 +118,10 @@ def _models(answer: Answer) -> dict[str, str]:
 def _reliability(figure: Any, answer: Answer) -> None:
     names = [name for name in _models(answer) if name != MIDDLE]
     for axes, model in zip(figure.subplots(1, len(names), squeeze=False, sharey=True)[0], names, strict=True):
-        axes.plot((0, 1), (0, 1), color=_GREY, lw=1, ls="--", label="honest")
+        axes.plot((0, 1), (0, 1), color=_GREY, lw=1, ls="--", label="as right as said")
         for k, row in enumerate(r for r in answer["rows"] if r["model"] == model and r["reliability"]):
-            said, right, share = zip(*row["reliability"], strict=True)
+            bins = [part for part in row["reliability"] if part[2] >= _LEAST_SHARE]
+            said, right, share = zip(*bins, strict=True)
             label = f"{row['level']}: ECE {row['calibration_error']:.3f}, n = {row['n']}"
             axes.plot(said, right, color=_COLOURS[k], lw=1.3, label=label)
             axes.scatter(said, right, s=[150 * part for part in share], color=_COLOURS[k], clip_on=False)

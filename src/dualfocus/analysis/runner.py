@@ -62,9 +62,9 @@ def measure(
         progress: called with (levels done, levels in all, what is measured).
 
     Returns:
-        for each experiment `name`, `question`, `axis`, `error_unit`, the name of its `reference` or None, `missing`
-        (level to what it needs) and `rows`: `level`, `model`, `n`, mean and standard error over stacks of the
-        `FIGURES` and of `change` (the stack's RMSE less that at the first level), `reference` or None,
+        for each experiment `name`, `title`, `question`, `axis`, `error_unit`, `steps`, the name of its `reference` or
+        None, `missing` (level to what it needs) and `rows`: `level`, `model`, `n`, mean and standard error over stacks
+        of the `FIGURES` and of `change` (the stack's RMSE less that at the first level), `reference` or None,
         `calibration_error`, and `reliability`, triples of mean confidence, share right and share of the pixels.
 
     Raises:
@@ -72,7 +72,7 @@ def measure(
     """
     total, done, found = sum(len(experiment.levels) for experiment in experiments), 0, []
     for experiment in experiments:
-        said = ("name", "question", "axis", "error_unit")
+        said = ("name", "title", "question", "axis", "error_unit", "steps")
         answer: dict[str, Any] = {key: getattr(experiment, key) for key in said} | {"missing": {}, "rows": []}
         answer["reference"] = None if experiment.reference is None else experiment.reference[0]
         first: _Errors = {}
