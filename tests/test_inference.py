@@ -142,7 +142,8 @@ def test_a_range_of_longer_stacks_joins_a_confidence_map():
     fitted = {"said": [0.0, 1.0], "measured": [0.0, 1.0], "planes": [2, 9], "shift": [0.5, -0.2]}
     images, truth = torch.zeros(1, 20, 4, 100, 3, dtype=torch.uint8), torch.full((1, 4, 100), 0.05)
     planes = torch.linspace(0, 1, 20)[None]
-    batch = {"images": images, "coordinates": planes, "truth": truth, "known": torch.ones(1, 4, 100, dtype=torch.bool)}
+    known = torch.ones(1, 4, 100, dtype=torch.bool)
+    batch = {"images": images, "coordinates": planes, "truth": truth, "known": known, "ratio": torch.ones(1)}
     short = batch | {"images": images[:, :5], "coordinates": torch.linspace(0, 1, 5)[None]}
     longer = with_range(fitted, 13, Says(), [batch, short], torch.device("cpu"))
     assert longer["planes"] == [2, 9, 13] and longer["shift"][:2] == fitted["shift"]
@@ -165,6 +166,7 @@ def test_a_range_of_long_stacks_is_fitted_on_what_predict_answers(models):
             "coordinates": torch.from_numpy(scene.coordinates).float()[None],
             "truth": torch.from_numpy(scene.truth)[None],
             "known": torch.ones(1, 96, 96, dtype=torch.bool),
+            "ratio": torch.ones(1),
         }
         for scene in scenes
     ]

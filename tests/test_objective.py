@@ -65,6 +65,7 @@ class TestObjective:
             "coordinates": torch.linspace(0, 1, planes)[None],
             "truth": truth,
             "known": torch.ones(1, 8, 8, dtype=torch.bool),
+            "ratio": torch.ones(1),
         }
         off = truth + 3 / (planes - 1)  # three planes too far
         inside = (truth >= 0) & (truth <= 1)
@@ -84,6 +85,7 @@ class TestObjective:
             "coordinates": torch.linspace(0, 1, 5)[None],
             "truth": truth,
             "known": torch.ones(1, 32, 32, dtype=torch.bool),
+            "ratio": torch.ones(1),
         }
         gradient = torch.zeros(1, 5, 2, 8, 8)
         gradient[:, :, 0] = 4 * 4 / 31  # four planes over 31 pixels, four pixels a cell

@@ -40,6 +40,11 @@ class FocusAxis:
         self._least = _AT_INFINITY * planes[0] / (len(planes) - 1) if to_infinity else -np.inf
         self.planes: NDArray[np.float64] = (planes - self._first) / self._extent  # (N,) increasing, near to far
 
+    @property
+    def ratio(self) -> float:
+        """The last plane's inverse depth, or depth, over the first's; 1 where the axis has no zero to count from."""
+        return float((self._first + self._extent) / self._first) if self.stack.is_camera else 1.0
+
     def normalise(self, depth: ArrayLike) -> NDArray[np.float64]:
         """Coordinate of depths of any shape in the result unit; below 0 or above 1 outside the focus range."""
         if not self.linear:

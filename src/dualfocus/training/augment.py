@@ -11,6 +11,7 @@ from dualfocus.training.sources import TrainingStack
 _FAINT = 0.05  # share of the stacks
 _NOISY = 0.12
 _NOISE = (4.0, 45.0)  # deviation of theirs, in levels of 255
+_LEAST_RATIO = 1e-6  # of a stack that ends at infinity, to be reversed
 _MOST_ZOOM = 0.03
 _RESIDUAL_PX = 0.12  # deviation of what a registration leaves, at the border of the picture
 
@@ -69,7 +70,8 @@ def jitter(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
         noise = np.exp(rng.uniform(*np.log(_NOISE))) if noisy else rng.uniform(0, 4)
         images += noise * rng.standard_normal(images.shape, dtype=np.float32)
     images = np.clip(np.rint(images), 0, 255).astype(np.uint8)
-    coordinates, truth = stack.coordinates, stack.truth
+    coordinates, truth, ratio = stack.coordinates, stack.truth, stack.ratio
     if rng.random() < 0.5:  # far to near is as good a scene: blur depends on |u - u_n| alone
         images, coordinates, truth = images[::-1], (1 - coordinates)[::-1], 1 - truth
-    return stack._replace(images=images, coordinates=coordinates, truth=truth)
+        ratio = 1 / max(ratio, _LEAST_RATIO)
+    return stack._replace(images=images, coordinates=coordinates, truth=truth, ratio=ratio)

@@ -77,7 +77,9 @@ def take_planes(stack: TrainingStack, index: np.ndarray) -> TrainingStack:
     truth = ((stack.truth - u[0]) / extent).astype(np.float32)
     if stack.clipped:
         truth = truth.clip(0, 1)
-    return stack._replace(images=stack.images[index], coordinates=(u - u[0]) / extent, truth=truth)
+    ends = 1 + u[[0, -1]] * (stack.ratio - 1)
+    ratio = float(ends[1] / ends[0])
+    return stack._replace(images=stack.images[index], coordinates=(u - u[0]) / extent, truth=truth, ratio=ratio)
 
 
 def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn: bool = True) -> TrainingStack:
@@ -117,6 +119,7 @@ def collate(stacks: list[TrainingStack]) -> Batch:
         coordinates=torch.from_numpy(np.stack([stack.coordinates for stack in stacks]).astype(np.float32)),
         truth=torch.from_numpy(np.stack([stack.truth for stack in stacks]).astype(np.float32)),
         known=torch.from_numpy(np.stack([stack.known for stack in stacks])),
+        ratio=torch.tensor([stack.ratio for stack in stacks]),
     )
 
 

@@ -49,6 +49,7 @@ class LossConfig(_Strict):
     side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of further outputs, beside 1 for the answer
     baselines: tuple[int, ...] = Field(default=(1,), min_length=1)  # of L_sv, in cells of the map; their mean counts
     temperature: float | None = Field(default=None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
+    space: Literal["coordinate", "inverse", "log"] = "coordinate"  # what L_sv takes the gradient of
 
     @field_validator("baselines")
     @classmethod

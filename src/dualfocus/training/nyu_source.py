@@ -58,7 +58,7 @@ class NyuSource:
         radius = np.stack([LENS.blur_radius(_around(depth, square), s) for s in distances.tolist()]).astype(np.float32)
         radius *= _around(np.ones(depth.shape, np.float32), square)
         image = _around(rgb, square)
-        return SharpStack(image, radius, axis.planes, truth.astype(np.float32), known[square], WINDOW)
+        return SharpStack(image, radius, axis.planes, truth.astype(np.float32), known[square], axis.ratio, WINDOW)
 
     def _rgbd(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and depth in metres; decoded and freed of its steps once."""

@@ -18,27 +18,29 @@ from dualfocus.losses import (
 )
 from dualfocus.models.output import FocusOutput
 from dualfocus.training.config import LossConfig
+from dualfocus.training.space import in_space
 
 
 class Batch(TypedDict):
     """One batch: stacks of equal N and size, planes near to far.
 
     images (B, N, H, W, 3) from 0 to 255; coordinates (B, N) in [0, 1]; truth (B, H, W) in the same coordinate, also
-    outside [0, 1]; known (B, H, W) bool, where the truth is known.
+    outside [0, 1]; known (B, H, W) bool, where the truth is known; ratio (B,), see `training.space.in_space`.
     """
 
     images: Tensor
     coordinates: Tensor
     truth: Tensor
     known: Tensor
+    ratio: Tensor
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch on another device."""
-    images, coordinates, truth, known = (
-        batch[key].to(device, non_blocking=True) for key in ("images", "coordinates", "truth", "known")
+    images, coordinates, truth, known, ratio = (
+        batch[key].to(device, non_blocking=True) for key in ("images", "coordinates", "truth", "known", "ratio")
     )
-    return Batch(images=images, coordinates=coordinates, truth=truth, known=known)
+    return Batch(images=images, coordinates=coordinates, truth=truth, known=known, ratio=ratio)
 
 
 def network_input(batch: Batch) -> Tensor:
@@ -93,11 +95,12 @@ def depth_beta(config: LossConfig, planes: int) -> float:
 
 def _spatial(gradient: Tensor, truth: Tensor, valid: Tensor, batch: Batch, stride: int, config: LossConfig) -> Tensor:
     """L_sv of the surfaces at 1 / ``stride`` of the image; ``truth`` in plane spacings."""
-    depth = sample_cells(truth, stride)
-    coordinates = batch["coordinates"] * (batch["coordinates"].shape[1] - 1)
+    depth, spacings = sample_cells(truth, stride), batch["coordinates"].shape[1] - 1
+    coordinates = batch["coordinates"] * spacings
     q = sharpness_weights(depth, coordinates, config.temperature)
     inside = sample_cells(valid, stride)
-    terms = [spatial_variational_loss(gradient, depth, q, inside, baseline) for baseline in config.baselines]
+    target = spacings * in_space(sample_cells(batch["truth"], stride), batch["ratio"], config.space)
+    terms = [spatial_variational_loss(gradient, target, q, inside, baseline) for baseline in config.baselines]
     return torch.stack(terms).mean()
 
 

@@ -31,6 +31,7 @@ class TrainingStack(NamedTuple):
         coordinates: (N,) float64, increasing, 0 for the first plane and 1 for the last.
         truth: (H, W) float32 in the same coordinate; outside [0, 1] where nothing is in focus.
         known: (H, W) bool.
+        ratio: what the coordinate is affine in, at the last plane over at the first; see `training.space.in_space`.
         clipped: truth beyond the planes counts as at the nearer end, also of the planes that are taken of these.
         name: of the stack, for messages.
     """
@@ -39,6 +40,7 @@ class TrainingStack(NamedTuple):
     coordinates: np.ndarray
     truth: np.ndarray
     known: np.ndarray
+    ratio: float = 1.0
     clipped: bool = False
     name: str = "a training stack"
 
@@ -176,7 +178,8 @@ def source_path(config: SourceConfig) -> Path:
 def from_rendered(stack: RenderedStack) -> TrainingStack:
     """A rendered stack as a training stack; its truth is known everywhere."""
     truth = np.asarray(stack.truth, np.float32)
-    return TrainingStack(stack.images, stack.coordinates, truth, np.ones(truth.shape, bool))
+    ratio = float(stack.focus_distances[0] / stack.focus_distances[-1])  # of inverse depths
+    return TrainingStack(stack.images, stack.coordinates, truth, np.ones(truth.shape, bool), ratio)
 
 
 def load_named(dataset: Dataset, index: int, config: SourceConfig, coordinate: str) -> TrainingStack:
@@ -195,7 +198,7 @@ def from_sample(sample: Sample, coordinate: str = "focus") -> TrainingStack:
     images = np.stack([_as_uint8(stack[int(n)]) for n in stack.near_to_far])
     truth = axis.normalise(sample.truth)
     known = sample.mask & np.isfinite(truth)
-    return TrainingStack(images, axis.planes, np.where(known, truth, 0.0).astype(np.float32), known)
+    return TrainingStack(images, axis.planes, np.where(known, truth, 0.0).astype(np.float32), known, axis.ratio)
 
 
 def _as_uint8(image: np.ndarray) -> np.ndarray:

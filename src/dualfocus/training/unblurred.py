@@ -20,7 +20,7 @@ class SharpStack(NamedTuple):
         image: (H + 2 m, W + 2 m, 3) uint8: a square and the m = ``window // 2`` pixels around it.
         radius: (N, H + 2 m, W + 2 m) float32, radius of the circle of confusion in pixels at every plane; 0, which
             spreads nothing, outside the picture.
-        coordinates: (N,), truth: (H, W), known: (H, W) as in :class:`TrainingStack`.
+        coordinates: (N,), truth: (H, W), known: (H, W), ratio: as in :class:`TrainingStack`.
         window: side of the window of the gather blur.
     """
 
@@ -29,6 +29,7 @@ class SharpStack(NamedTuple):
     coordinates: np.ndarray
     truth: np.ndarray
     known: np.ndarray
+    ratio: float
     window: int
 
 
@@ -40,6 +41,7 @@ class SharpBatch(TypedDict):
     coordinates: Tensor
     truth: Tensor
     known: Tensor
+    ratio: Tensor
     window: int
 
 
@@ -61,6 +63,7 @@ def collate_sharp(stacks: list[SharpStack]) -> SharpBatch:
         coordinates=coordinates.float(),
         truth=truth,
         known=known,
+        ratio=torch.tensor([stack.ratio for stack in stacks]),
         window=stacks[0].window,
     )
 
@@ -87,10 +90,16 @@ def blur_batch(batch: SharpBatch) -> Batch:
     margin = window // 2
     inner = blurred[..., margin : blurred.shape[-2] - margin, margin : blurred.shape[-1] - margin]
     images = (inner.clamp(0, 1) * 255).permute(0, 2, 3, 1).unflatten(0, (stacks, planes))
-    return Batch(images=images, coordinates=batch["coordinates"], truth=batch["truth"], known=batch["known"])
+    return Batch(
+        images=images,
+        coordinates=batch["coordinates"],
+        truth=batch["truth"],
+        known=batch["known"],
+        ratio=batch["ratio"],
+    )
 
 
 def blurred(stack: SharpStack) -> TrainingStack:
     """One stack, blurred here and now."""
     images = blur_batch(collate_sharp([stack]))["images"][0].numpy()
-    return TrainingStack(images, stack.coordinates, stack.truth, stack.known)
+    return TrainingStack(images, stack.coordinates, stack.truth, stack.known, stack.ratio)
