@@ -38,7 +38,10 @@ class ModelConfig(_Strict):
 
 
 class LossConfig(_Strict):
-    """Weights of the objective; ``spatial`` and ``focal`` of 0 switch a constraint's loss off."""
+    """Weights of the objective; ``spatial`` and ``focal`` of 0 switch a constraint's loss off.
+
+    In a training configuration what is left out is as the network's recipe has it, not as here.
+    """
 
     spatial: float = Field(default=0.1, ge=0)
     focal: float = Field(default=1.0, ge=0)
@@ -57,6 +60,23 @@ class LossConfig(_Strict):
         if min(baselines) < 1:
             raise ValueError(f"{list(baselines)} holds a baseline below 1 cell")
         return baselines
+
+
+_SMALL = {
+    "spatial": 0.03,
+    "baselines": (1, 2, 4),
+    "focal": 0.3,
+    "beta": 0.3,
+    "beta_unit": "range",
+    "side": (0.25, 0.5, 0.5, 0.25),
+}
+_VOLUMETRIC = {"side": (0.5, 0.25, 0.125)}
+_LOSSES: dict[str, dict[str, Any]] = {
+    "dualfocus-s": _SMALL,
+    "dualfocus-xs": _SMALL,
+    "dualfocus-paper": {"spatial": 0.05, "focal": 1.0, **_VOLUMETRIC},
+    "dfv": {"spatial": 0.0, "focal": 0.0, **_VOLUMETRIC},
+}
 
 
 class SourceConfig(_Strict):
@@ -196,12 +216,12 @@ class TrainConfig(_Strict):
     validation: ValidationConfig = ValidationConfig()
 
     @model_validator(mode="after")
-    def _without_constraints(self) -> TrainConfig:
-        """Train `dfv` as it is, unless a loss of the two constraints is asked for, and `no_loss` without L_sv."""
-        without = {"spatial", "focal"} - self.loss.model_fields_set if self.model.name == "dfv" else set()
-        if self.model.options.get("spatial") == "no_loss":
-            without.add("spatial")
-        self.loss = self.loss.model_copy(update=dict.fromkeys(without, 0.0))  # the given one may serve others, too
+    def _loss_of_the_network(self) -> TrainConfig:
+        """Give the loss what it is not told, as its network is trained in configs/; without surfaces or `no_loss` 0."""
+        left_out = {key: v for key, v in _LOSSES[self.model.name].items() if key not in self.loss.model_fields_set}
+        if self.model.options.get("spatial") in ("no_loss", "off"):
+            left_out["spatial"] = 0.0
+        self.loss = self.loss.model_copy(update=left_out)  # the given one may serve others, too
         return self
 
     @model_validator(mode="after")
