@@ -18,9 +18,9 @@ from dualfocus.inference import plane_reader
 from dualfocus.inference.plane_reader import PlaneReader, decode_first
 from dualfocus.pipeline import Settings, predict_to_folder
 from dualfocus.readers import load_stack
-from dualfocus.readers.ahead import LazyPlanes
 from dualfocus.readers.frames import LazyFrames, naming
 from dualfocus.stack import FocalStack
+from dualfocus.stack.lazy import LazyPlanes
 
 RNG = np.random.default_rng(8)
 IMAGES = RNG.integers(0, 255, (4, 6, 8, 3), dtype=np.uint8)

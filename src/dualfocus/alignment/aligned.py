@@ -14,8 +14,8 @@ from dualfocus.alignment.exposure import apply_gain
 from dualfocus.alignment.motion import MOTIONS
 from dualfocus.alignment.region import common_region
 from dualfocus.derived import said_of, same_planes
-from dualfocus.readers.ahead import LazyPlanes
 from dualfocus.stack import FocalStack
+from dualfocus.stack.lazy import LazyPlanes
 
 CHOICES = ("auto", "none", *MOTIONS)
 

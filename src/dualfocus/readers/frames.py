@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from dualfocus.extras import install
-from dualfocus.readers.ahead import LazyPlanes, NotAhead, decoding_ahead
 from dualfocus.readers.archive import File
 from dualfocus.stack import Camera
+from dualfocus.stack.lazy import LazyPlanes, NotAhead, decoding_ahead
 
 _STDERR = 2
 _MOST_PIXELS = 2**30  # of an image, as in OpenCV
