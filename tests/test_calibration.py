@@ -84,6 +84,18 @@ def test_beyond_infinity_is_not_valid():
     found = calibrate(relative(), [(4, 10, 2.0), (20, 10, 0.0)], "dioptre")
     assert np.isinf(found.depth[10, 30]) and not found.valid[10, 30] and found.valid[10, 15]
     assert found.focus_distances[-1] == 0 and found.calibration["points"][1]["given"] is None
+    (text,) = [text for text in found.warnings if "infinity" in text]
+    assert f"{N - int(np.ceil(index_at(20)))} of {N} planes" in text
+
+
+def test_depth_just_before_infinity_does_not_hide_the_scene():
+    """Of pixels a hair before the plane at infinity the distance is unknown; kilometres would be the range of all."""
+    result = relative()
+    result.depth[10, 20] = index_at(20) - 1e-5
+    found = calibrate(result, [(4, 10, 2.0), (20, 20, 0.0)], "dioptre")
+    assert np.isinf(found.depth[10, 20]) and not found.valid[10, 20]
+    per_plane = 2 / (index_at(20) - index_at(4))
+    assert found.depth[found.valid].max() <= 1 / (0.02 * per_plane)
 
 
 def test_residuals_of_three_points():
@@ -105,7 +117,7 @@ def test_zero_micrometres_are_not_infinity():
 
 def test_points_close_together_warn():
     assert calibrate(relative(), [(5, 10, 1), (35, 10, 2)]).warnings == []
-    (text,) = calibrate(relative(), [(20, 10, 1), (26, 10, 2)]).warnings
+    (text,) = calibrate(relative(), [(20, 10, 1), (26, 10, 1.2)]).warnings
     assert "extrapolated" in text
 
 

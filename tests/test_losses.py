@@ -188,6 +188,13 @@ def test_nothing_valid_gives_zero_with_zero_gradient():
     assert loss == 0 and (values.grad == 0).all()
 
 
+def test_means_of_half_precision_do_not_overflow():
+    """Sums of an image pass 65504, its mean does not."""
+    valid = torch.ones(300, 300, dtype=torch.bool)
+    found = masked_mean(torch.full((300, 300), 2.5, dtype=torch.float16), valid)
+    assert found.dtype == torch.float16 and found.item() == 2.5
+
+
 def test_total():
     one = torch.tensor(1.0)
     assert total_loss(one, 2 * one, 3 * one, 4 * one, 0.5, 0.1).total == pytest.approx(1 + 1 + 0.3 + 4)

@@ -165,6 +165,7 @@ class Warned(LazyPlanes):
     """Planes whose making notes the filters of warnings and warns."""
 
     def __init__(self):
+        super().__init__()
         self.filters = []
 
     def make(self, n):
@@ -209,6 +210,36 @@ def test_what_was_begun_is_dropped_when_a_prediction_ends_or_fails(stack):
     assert stack._planes._ahead is None
     model.predict(stack)
     assert stack._planes._ahead is None
+
+
+def test_threads_may_share_a_stack(stack):
+    """Each drops what was begun when it has read enough, whatever the others wait for."""
+    failed, making = [], []
+    make = LazyFrames.make
+
+    def alone(self, n):
+        making.append(n)
+        assert len(making) == 1, "two at a time"
+        time.sleep(0.001)
+        making.pop()
+        return make(self, n)
+
+    def work():
+        try:
+            for _ in range(10):
+                read_all(stack, 2)
+                stack.forget()
+        except BaseException as error:
+            failed.append(error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LazyFrames, "make", alone)
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not failed and not any(thread.is_alive() for thread in threads)
 
 
 def test_a_command_whose_model_fails_says_one_line_and_leaves_no_thread(stack, tmp_path):

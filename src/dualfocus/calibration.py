@@ -24,6 +24,7 @@ UNITS = ("m", "mm", "um", "dioptre")
 
 _AROUND = 2  # pixels to each side whose median is the index of a point
 _SAME_PLANE = 0.5  # planes, within which the order of two points says nothing
+_AT_INFINITY = 0.02  # planes before the one at infinity: the same, and kilometres there would hide all else
 _SMALL_SHARE = 0.5  # of the depth range; points that span less leave most of it extrapolated
 
 Point = tuple[float, float, float]  # x, y in pixels from the upper left, distance
@@ -88,8 +89,8 @@ def calibrate(
         coordinate: "inverse_depth" (the default for m, mm and dioptre) or "depth" (for um).
 
     Returns:
-        A new result in `unit`; `calibration` holds the fit and its residuals. Where the fit puts a pixel at infinity or
-        beyond, it is not valid.
+        A new result in `unit`; `calibration` holds the fit and its residuals. Where the fit puts a pixel at infinity
+        (to a fiftieth of a plane) or beyond, its depth is infinite and it is not valid.
 
     Raises:
         ValueError: a result that is metric already, a point outside the image or where nothing is in focus, fewer than
@@ -106,6 +107,7 @@ def calibrate(
     valid = result.valid & np.isfinite(depth) & ((depth > 0) | (unit == "um"))
     fitted = start + slope * indices
     planes = None if not result.images else start + slope * np.arange(len(result.images))
+    told = _warnings(result, indices) + ([] if planes is None else _beyond_infinity(planes, coordinate))
     metric = "m" if unit == "dioptre" else unit
     distances, focus_unit = _plane_distances(planes, metric, coordinate)
     return replace(
@@ -117,7 +119,7 @@ def calibrate(
         focus_distances=distances,
         focus_unit=focus_unit,
         order=None,
-        warnings=[*result.warnings, *_warnings(result, indices)],
+        warnings=[*result.warnings, *told],
         calibration={
             "coordinate": coordinate,
             "unit": metric,
@@ -194,7 +196,7 @@ def _carry(
     spread = abs(slope) * result.std.astype(np.float64)
     if coordinate == "depth":
         return u.astype(np.float32), spread.astype(np.float32)
-    depth = np.divide(1, u, out=np.full_like(u, np.inf), where=~(u <= 0))
+    depth = np.divide(1, u, out=np.full_like(u, np.inf), where=~(u <= _AT_INFINITY * abs(slope)))
     with np.errstate(invalid="ignore", over="ignore"):
         std = np.where(np.isinf(depth), np.inf, depth * depth * spread)
         return depth.astype(np.float32), std.astype(np.float32)
@@ -209,6 +211,16 @@ def _plane_distances(
     if coordinate == "inverse_depth":
         return np.clip(planes * (1000 if unit == "mm" else 1), 0, None), "dioptre"
     return planes, unit
+
+
+def _beyond_infinity(planes: NDArray[np.float64], coordinate: str) -> list[str]:
+    """A warning where the fit focuses several planes at infinity or beyond, where there is nothing."""
+    count = int((planes <= 0).sum()) if coordinate == "inverse_depth" else 0
+    if count < 2:
+        return []
+    return [
+        f"by the calibration points {count} of {len(planes)} planes are focused at infinity or beyond: check the points"
+    ]
 
 
 def _depths(values: NDArray[np.float64], coordinate: str) -> list[float | None]:

@@ -19,7 +19,8 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     Invalid entries may hold anything, NaN included.
     """
     kept = torch.where(valid, values, torch.zeros_like(values))
-    return kept.sum() / valid.sum().clamp(min=1)
+    total = kept.sum(dtype=torch.promote_types(values.dtype, torch.float32))  # half precision ends at 65504
+    return (total / valid.sum().clamp(min=1)).to(values.dtype)
 
 
 def sharpness_weights(depth: Tensor, coordinates: Tensor, temperature: Tensor | float | None = None) -> Tensor:

@@ -116,6 +116,7 @@ class _WarpedFrames(LazyPlanes):
     """Lazy frames for `FocalStack`: decoded, warped to the reference and of its exposure, when asked for."""
 
     def __init__(self, source: FocalStack, found: Estimate) -> None:
+        super().__init__()
         self.shape, self.dtype, self.from_files = source.size, source.dtype, source.from_files
         self._source = source
         self._placed = [(n, found.placed[n]) for n in sorted(found.placed)]

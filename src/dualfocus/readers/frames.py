@@ -72,6 +72,7 @@ class LazyFrames(LazyPlanes):
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         """Compare the headers."""
+        super().__init__()
         first = frames[0]
         for frame in frames[1:]:
             if frame.size != first.size:

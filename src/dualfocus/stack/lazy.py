@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from numpy.typing import NDArray
@@ -26,10 +27,12 @@ def decoding_ahead() -> bool:
 class LazyPlanes(ABC):
     """A sequence of planes, each made when it is asked for or, if told so, in a thread before.
 
-    Never two at a time, as readers share files.
+    Never two at a time, as readers share files; whoever asks may be in any thread.
     """
 
-    _ahead: _Ahead | None = None
+    def __init__(self) -> None:
+        self._ahead: _Ahead | None = None
+        self._alone, self._process = threading.Lock(), os.getpid()
 
     @abstractmethod
     def make(self, n: int) -> NDArray[Any]:
@@ -37,39 +40,57 @@ class LazyPlanes(ABC):
 
     def __getitem__(self, n: int) -> NDArray[Any]:
         """Plane n, made now unless it was begun; with whatever error its making raised."""
-        if self._ahead is not None and self._ahead.process != os.getpid():
-            self._ahead = None  # a fork: the thread stayed with the parent
-        return self.make(n) if self._ahead is None else self._ahead.get(n)
+        self._after_fork()
+        ahead = self._ahead
+        return self.make_alone(n) if ahead is None else ahead.get(n)
+
+    def make_alone(self, n: int) -> NDArray[Any]:
+        """Plane n, after whatever another thread is making."""
+        with self._alone:
+            return self.make(n)
 
     def decode_ahead(self, n: int) -> None:
         """Begin to make plane n in a thread; it stays in memory until it is asked for."""
-        if self._ahead is None or self._ahead.process != os.getpid():
-            self._ahead = _Ahead(self)
-        self._ahead.begin(n)
+        self._after_fork()
+        ahead = self._ahead or _Ahead(self)
+        self._ahead = ahead
+        ahead.begin(n)
 
     def forget(self) -> None:
         """Drop what was begun and end the thread; for whoever has read enough, or has failed."""
+        self._after_fork()
         ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.process == os.getpid():
+        if ahead is not None:
             ahead.end()
+
+    def _after_fork(self) -> None:
+        """Begin anew in a child process: threads, and locks that they hold, stayed with the parent."""
+        if self._process != os.getpid():
+            LazyPlanes.__init__(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process, to which threads and locks cannot go."""
-        return {**self.__dict__, "_ahead": None}
+        own = {"_ahead", "_alone", "_process"}
+        return {key: value for key, value in self.__dict__.items() if key not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As it was there, with nothing begun."""
+        self.__dict__.update(state)
+        LazyPlanes.__init__(self)
 
 
 class _Ahead:
     """The planes of a sequence that were begun."""
 
     def __init__(self, planes: LazyPlanes) -> None:
-        self._planes, self._alone, self._thread = planes, threading.Lock(), ThreadPoolExecutor(1)
-        self.process = os.getpid()
+        self._planes, self._thread = planes, ThreadPoolExecutor(1)
         self._begun: dict[int, Future[NDArray[Any]]] = {}
         self._refused = False  # by a plane that the caller's thread must make, and so by the others of its kind
 
     def begin(self, n: int) -> None:
         if n not in self._begun and not self._refused:
-            self._begun[n] = self._thread.submit(self._make_ahead, n)
+            with suppress(RuntimeError):  # another caller, in a thread of its own, has had enough and ended this one
+                self._begun[n] = self._thread.submit(self._make_ahead, n)
 
     def get(self, n: int) -> NDArray[Any]:
         begun = self._begun.pop(n, None)
@@ -78,7 +99,9 @@ class _Ahead:
                 return begun.result()
             except NotAhead:
                 self._refused = True
-        return self._make(n)
+            except CancelledError:  # its thread was ended by another caller
+                pass
+        return self._planes.make_alone(n)
 
     def end(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
@@ -87,8 +110,4 @@ class _Ahead:
         _here.ahead = True
         if self._refused:
             raise NotAhead
-        return self._make(n)
-
-    def _make(self, n: int) -> NDArray[Any]:
-        with self._alone:
-            return self._planes.make(n)
+        return self._planes.make_alone(n)
