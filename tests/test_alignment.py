@@ -8,6 +8,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from moving_stacks import KINDS, draw_motions, render_moving, residuals
 
 import dualfocus
 from dualfocus import FocalStack
@@ -24,7 +25,6 @@ from dualfocus.alignment.motion import (
 )
 from dualfocus.alignment.pairs import _Basis, best_shift, pyramid, register
 from dualfocus.alignment.region import common_region
-from dualfocus.benchmarks.moving import KINDS, draw_motions, render_moving, residuals
 
 SIZE = (150, 200)
 EDGE = 40

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import dualfocus
-from dualfocus.benchmarks.pictures import enfuse, psnr, ssim
+from dualfocus.benchmarks.evaluation.pictures import enfuse, psnr, ssim
 from dualfocus.inference import all_in_focus
 from dualfocus.inference.all_in_focus import Place, compose, spread
 from dualfocus.inference.torch_model import load_torch_model
@@ -15,7 +15,7 @@ from dualfocus.readers import load_stack
 
 SIZE = (150, 210)
 # PSNR (dB) and SSIM of enfuse 4.2, hard mask, on path-traced stacks that no weights were trained on; a stack at a time:
-# python -m dualfocus.benchmarks.pictures data/pathtraced 008
+# python -m dualfocus.benchmarks.evaluation.pictures data/pathtraced 008
 ENFUSE = {"008": (29.80, 0.9343), "024": (30.86, 0.9356), "027": (32.16, 0.9204)}
 
 

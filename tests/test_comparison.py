@@ -10,7 +10,7 @@ pytest.importorskip("accelerate", reason="training needs the extra dualfocus[tra
 
 from training_runs import write_stack
 
-from dualfocus.benchmarks.comparison import Comparison, compare, merge, read_comparison, run_folder, table
+from dualfocus.benchmarks.evaluation.comparison import Comparison, compare, merge, read_comparison, run_folder, table
 
 OPTIONS = {"width": 0.05, "surfaces": 2}
 

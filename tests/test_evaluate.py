@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 
 from dualfocus import metrics
-from dualfocus.benchmarks import evaluator
-from dualfocus.benchmarks.evaluate import evaluate
-from dualfocus.benchmarks.measure import COLUMNS, measure, texture_strength
+from dualfocus.benchmarks.evaluation import evaluator
+from dualfocus.benchmarks.evaluation.evaluate import evaluate
+from dualfocus.benchmarks.evaluation.measure import COLUMNS, measure, texture_strength
+from dualfocus.benchmarks.evaluation.records import ModelRecord, fingerprint, safe_name, write_json
+from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
-from dualfocus.benchmarks.published import PUBLISHED
-from dualfocus.benchmarks.records import ModelRecord, fingerprint, safe_name, write_json
-from dualfocus.benchmarks.reliability import ConfidenceHistogram
-from dualfocus.benchmarks.report import to_markdown
+from dualfocus.benchmarks.protocols.published import PUBLISHED
+from dualfocus.benchmarks.tables.report import to_markdown
 from dualfocus.datasets import Sample
 from dualfocus.inference.torch_model import DepthModel
 from dualfocus.models.classical import Classical

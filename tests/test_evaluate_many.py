@@ -16,14 +16,14 @@ import pytest
 from PIL import Image
 
 from dualfocus import cli
-from dualfocus.benchmarks import evaluate as evaluation
-from dualfocus.benchmarks.evaluate import Options, evaluate_all
-from dualfocus.benchmarks.latex import to_latex
+from dualfocus.benchmarks.evaluation import evaluate as evaluation
+from dualfocus.benchmarks.evaluation.evaluate import Options, evaluate_all
 from dualfocus.benchmarks.protocols import PROTOCOLS
-from dualfocus.benchmarks.published import PUBLISHED, beside
-from dualfocus.benchmarks.report import to_markdown
-from dualfocus.benchmarks.tables import error_table
-from dualfocus.benchmarks.worst import worst_images
+from dualfocus.benchmarks.protocols.published import PUBLISHED, beside
+from dualfocus.benchmarks.tables.error_table import error_table
+from dualfocus.benchmarks.tables.latex import to_latex
+from dualfocus.benchmarks.tables.report import to_markdown
+from dualfocus.benchmarks.tables.worst import worst_images
 from dualfocus.commands.evaluate import assign_data
 
 HEIGHT, WIDTH = 24, 32

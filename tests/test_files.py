@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dualfocus.benchmarks.evaluate import evaluate
-from dualfocus.benchmarks.files import NOTE, Files
+from dualfocus.benchmarks.evaluation.evaluate import evaluate
 from dualfocus.benchmarks.protocols import find_protocol, open_dataset
+from dualfocus.benchmarks.protocols.files import NOTE, Files
 from dualfocus.cli import main
 from dualfocus.commands.options import DEMO_STACK
 from dualfocus.datasets import Sample

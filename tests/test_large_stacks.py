@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
-from dualfocus.benchmarks import large
+from dualfocus.benchmarks.timing import large
 from dualfocus.inference import long_stack, staged, windows
 from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.readers import load_stack

@@ -12,7 +12,7 @@ import pytest
 
 import dualfocus
 from dualfocus.baselines.baseline import Baseline
-from dualfocus.benchmarks.records import fingerprint
+from dualfocus.benchmarks.evaluation.records import fingerprint
 from dualfocus.inference import windows
 from dualfocus.inference.export import export_onnx
 from dualfocus.inference.onnx_model import OnnxModel

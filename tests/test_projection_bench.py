@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dualfocus.benchmarks import projection as bench
+from dualfocus.benchmarks.timing import projection as bench
 from dualfocus.models import projection
 
 

@@ -10,9 +10,10 @@ import pytest
 from known_predictions import BF
 
 from dualfocus import cli
-from dualfocus.benchmarks.measure import measure
-from dualfocus.benchmarks.protocol import Range
-from dualfocus.benchmarks.protocols import FIXED_DISTANCES_M, PROTOCOLS, open_dataset
+from dualfocus.benchmarks.evaluation.measure import measure
+from dualfocus.benchmarks.protocols import PROTOCOLS, open_dataset
+from dualfocus.benchmarks.protocols.catalogue import FIXED_DISTANCES_M
+from dualfocus.benchmarks.protocols.protocol import Range
 from dualfocus.datasets import Ddff12, Sample
 from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.stack import FocalStack

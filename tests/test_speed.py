@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualfocus.benchmarks import machine, speed, stages, stream, variants
+from dualfocus.benchmarks.timing import machine, speed, stages, stream, variants
 from dualfocus.commands import bench as command
 from dualfocus.inference.torch_model import describe_model
 
@@ -58,10 +58,10 @@ def test_peak_memory_counts_what_was_allocated():
     if machine.peak_memory_mib() is None:
         pytest.skip("this system does not tell")
     code = (  # a new process, which has not been larger than it is
-        "import numpy as np; from dualfocus.benchmarks.machine import peak_memory_mib as peak; before = peak()\n"
+        "import numpy as np; from dualfocus.benchmarks.timing.machine import peak_memory_mib as peak; before = peak()\n"
         "block = np.ones(64 * 2**17); print(peak() - before)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(speed.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(speed.__file__).parents[3])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert 55 < float(done.stdout) < 80  # of 64 MiB
 

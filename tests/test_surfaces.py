@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from surface_errors import surface_errors
 
-from dualfocus.benchmarks.surfaces import surface_errors
 from dualfocus.models import build_network
 from dualfocus.models.projection import forward_differences
 from dualfocus.training.batches import collate

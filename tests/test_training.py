@@ -261,7 +261,7 @@ def test_resuming_with_other_settings_is_refused(tmp_path, rendered):
 
 
 def test_throughput_counts_stacks(tmp_path, rendered):
-    from dualfocus.benchmarks.throughput import measure, to_text
+    from dualfocus.benchmarks.timing.throughput import measure, to_text
 
     source = {"kind": "rendered", "path": str(rendered)}
     path = write(tmp_path / "config.yaml", settings(tmp_path, source))

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from dualfocus import metrics
-from dualfocus.benchmarks.evaluator import ALL_COLUMNS, summarise
-from dualfocus.benchmarks.measure import COLUMNS, Yardstick
+from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, summarise
+from dualfocus.benchmarks.evaluation.measure import COLUMNS, Yardstick
+from dualfocus.benchmarks.evaluation.records import ModelRecord
+from dualfocus.benchmarks.evaluation.slices import SLICES, SliceSums, edge_distance
 from dualfocus.benchmarks.protocols import PROTOCOLS
-from dualfocus.benchmarks.records import ModelRecord
-from dualfocus.benchmarks.slices import SLICES, SliceSums, edge_distance
 from dualfocus.datasets import Sample
 from dualfocus.datasets.ddff12 import DISPARITY_M
 from dualfocus.stack import FocalStack

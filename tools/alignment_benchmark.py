@@ -17,12 +17,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from moving_stacks import KINDS, MovingStack, move_pathtraced, render_moving, residuals
 
 import dualfocus
 from dualfocus.alignment import AlignedStack
 from dualfocus.alignment.estimate import BESIDE, Estimate, Placed
 from dualfocus.alignment.motion import compose, in_pixels, inverse
-from dualfocus.benchmarks.moving import KINDS, MovingStack, move_pathtraced, render_moving, residuals
 from dualfocus.rendering.textures import TexturePool
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from alignment_benchmark import pathtraced_stacks
+from moving_stacks import move_pathtraced
 
 from dualfocus.alignment.motion import Matrix, apply, compose, grid, half_diagonal, in_pixels, inverse, normaliser
 from dualfocus.alignment.pairs import best_shift, pyramid, register
-from dualfocus.benchmarks.moving import move_pathtraced
 
 
 def by_features(one: np.ndarray, other: np.ndarray) -> Matrix:

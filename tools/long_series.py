@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import dualfocus
-from dualfocus.benchmarks.reliability import ConfidenceHistogram
+from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.inference.predictor import Predictor
 from dualfocus.rendering.capture import RenderedStack, render_stack
 from dualfocus.rendering.textures import TexturePool

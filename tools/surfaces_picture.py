@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from surface_errors import surface_errors
 from torch import Tensor
 
 import dualfocus
-from dualfocus.benchmarks.surfaces import surface_errors
 from dualfocus.datasets import StackFolders
 from dualfocus.losses import sharpness_weights
 from dualfocus.models.projection import integrable_projection

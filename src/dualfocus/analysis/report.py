@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dualfocus.analysis.runner import MIDDLE
-from dualfocus.benchmarks.report import markdown_table
-from dualfocus.benchmarks.tables import number
+from dualfocus.benchmarks.tables.error_table import number
+from dualfocus.benchmarks.tables.report import markdown_table
 
 _MODEL_HEADER = ("model", "network", "steps", "minutes", "spatial", "focal", "weights")
 _HEADER = ("share right", "confidence", "valid", "calibration error")

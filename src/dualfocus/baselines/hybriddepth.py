@@ -102,7 +102,7 @@ class HybridDepthStyle(Baseline):
 
     def fingerprint(self) -> str:
         """Short hash of the three models and the fit, so that a resumed evaluation notices other ones."""
-        from dualfocus.benchmarks.records import fingerprint
+        from dualfocus.benchmarks.evaluation.records import fingerprint
 
         models = " ".join(fingerprint(model) for model in (self.relative, self.focus, self.refinement))
         return hashlib.sha256(f"{models} {self.config.fit} {self.config.space}".encode()).hexdigest()[:16]

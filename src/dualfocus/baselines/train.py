@@ -22,7 +22,7 @@ from dualfocus.baselines.pictures import open_pictures, shrunk
 from dualfocus.baselines.refinement import Refinement, RefinementConfig, refinement_loss
 from dualfocus.baselines.va_depth import working_size
 from dualfocus.baselines.va_network import CELL, VaConfig, VaNetwork, silog_loss, variational_loss
-from dualfocus.benchmarks.evaluator import even_stride
+from dualfocus.benchmarks.evaluation.evaluator import even_stride
 from dualfocus.datasets import Dataset, StackFolders, open_nyu
 from dualfocus.datasets.pack import unpacked
 from dualfocus.models.weights import save_weights

@@ -65,7 +65,7 @@ def speed(
     stages: bool,
 ) -> str:
     """Time and memory of models, as a table; lists are separated by commas."""
-    from dualfocus.benchmarks import speed as benchmark
+    from dualfocus.benchmarks.timing import speed as benchmark
 
     report = benchmark.bench(
         models, _numbers(planes), _sizes(size), _words(backend), _words(precision), repeats, device, out, stages
@@ -75,21 +75,21 @@ def speed(
 
 def training_pace(config: Path) -> str:
     """Stacks a second of a training configuration."""
-    from dualfocus.benchmarks import throughput
+    from dualfocus.benchmarks.timing import throughput
 
     return throughput.to_text(throughput.measure(config))
 
 
 def projection_cost(out: Path | None) -> str:
     """Four ways to solve the integrable projection, as a table."""
-    from dualfocus.benchmarks import projection
+    from dualfocus.benchmarks.timing import projection
 
     return projection.to_markdown(projection.measure(out=out))
 
 
 def streaming_gain(window: str, size: str, repeats: int, device: str) -> str:
     """A plane of a stream against its window at once; one window and one size."""
-    from dualfocus.benchmarks import stream
+    from dualfocus.benchmarks.timing import stream
 
     counts, sizes = _numbers(window), _sizes(size)
     if len(counts) != 1 or len(sizes) != 1:

@@ -12,7 +12,7 @@ from dualfocus.commands.console import progress_bar
 from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, path_option
 
 if TYPE_CHECKING:
-    from dualfocus.benchmarks.evaluate import Options
+    from dualfocus.benchmarks.evaluation.evaluate import Options
 
 
 def evaluate(
@@ -36,7 +36,7 @@ def evaluate(
     processes: Annotated[int, typer.Option(min=1, help="Share the images between so many processes or GPUs.")] = 1,
 ) -> int:
     """Measure models on stacks with ground truth, under one protocol or several."""
-    from dualfocus.benchmarks.evaluate import Options
+    from dualfocus.benchmarks.evaluation.evaluate import Options
 
     options = Options(limit, device, resume, worst, worst_by)
     paths = assign_data(protocol, data or [])
@@ -109,8 +109,8 @@ def _split(text: str) -> tuple[str, Path]:
 
 def run(models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options) -> None:
     """Measure, and print the summary from the main process."""
-    from dualfocus.benchmarks.evaluate import evaluate_all
-    from dualfocus.benchmarks.processes import join
+    from dualfocus.benchmarks.evaluation.evaluate import evaluate_all
+    from dualfocus.benchmarks.evaluation.processes import join
 
     processes = join(options.device)
     with progress_bar("evaluating", shown=processes.is_main) as report:
@@ -125,8 +125,8 @@ def run_in_processes(
     count: int, models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options
 ) -> int:
     """`run` in several processes; returns the exit code."""
-    from dualfocus.benchmarks.evaluate import command_words
-    from dualfocus.benchmarks.processes import launch
+    from dualfocus.benchmarks.evaluation.evaluate import command_words
+    from dualfocus.benchmarks.evaluation.processes import launch
 
     words = command_words(models, data, out, options)
     words += [] if options.resume else ["--no-resume"]

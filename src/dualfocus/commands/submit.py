@@ -19,7 +19,7 @@ def submit(
     device: DeviceOption = "auto",
 ) -> None:
     """Write a model's predictions for a hidden test set as the ZIP that its server takes."""
-    from dualfocus.benchmarks.submission import write_upload
+    from dualfocus.benchmarks.evaluation.submission import write_upload
 
     with progress_bar("predicting") as report:
         count = write_upload(model, protocol, data, out, device, report)

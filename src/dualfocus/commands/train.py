@@ -29,6 +29,6 @@ def compare(
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
 ) -> None:
     """Train and measure networks that differ in one thing, and write the table."""
-    from dualfocus.benchmarks.comparison import compare as run_comparison
+    from dualfocus.benchmarks.evaluation.comparison import compare as run_comparison
 
     typer.echo(run_comparison(config, out, row or (), report=lambda line: typer.echo(line, err=True)))

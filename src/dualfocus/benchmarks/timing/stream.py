@@ -8,8 +8,8 @@ from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
 
-from dualfocus.benchmarks.machine import describe_machine
-from dualfocus.benchmarks.speed import make_stack
+from dualfocus.benchmarks.timing.machine import describe_machine
+from dualfocus.benchmarks.timing.speed import make_stack
 from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.stack import FocalStack
 

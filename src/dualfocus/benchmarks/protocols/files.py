@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from dualfocus.benchmarks.protocol import Protocol
+from dualfocus.benchmarks.protocols.protocol import Protocol
 from dualfocus.datasets import Sample
 from dualfocus.datasets.files import read_exr
 from dualfocus.outputs import DepthResult

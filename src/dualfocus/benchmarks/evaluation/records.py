@@ -15,8 +15,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from dualfocus.benchmarks.reliability import ConfidenceHistogram
-from dualfocus.benchmarks.slices import SliceSums
+from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
+from dualfocus.benchmarks.evaluation.slices import SliceSums
 from dualfocus.datasets.sample import Dataset
 
 _REMEDY = "remove it, and its images are measured again"

@@ -56,7 +56,7 @@ def beside(rows: Sequence[PublishedRow], protocol: str) -> tuple[list[PublishedR
 
 
 def _read() -> dict[str, tuple[PublishedRow, ...]]:
-    text = resources.files("dualfocus.benchmarks").joinpath("published.json").read_text(encoding="utf-8")
+    text = resources.files("dualfocus.benchmarks.protocols").joinpath("published.json").read_text(encoding="utf-8")
     return {name: tuple(map(_row, rows)) for name, rows in json.loads(text).items()}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dualfocus.benchmarks.protocol import Protocol, Range, given
-from dualfocus.benchmarks.protocols_peers import PEER_PROTOCOLS
+from dualfocus.benchmarks.protocols.peers import PEER_PROTOCOLS
+from dualfocus.benchmarks.protocols.protocol import Protocol, Range, given
 from dualfocus.datasets import (
     ArkitScenes,
     Dataset,

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.benchmarks.evaluate import load_models
-from dualfocus.benchmarks.evaluator import Progress, System, answer
-from dualfocus.benchmarks.measure import fill
-from dualfocus.benchmarks.protocol import Protocol
-from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
+from dualfocus.benchmarks.evaluation.evaluate import load_models
+from dualfocus.benchmarks.evaluation.evaluator import Progress, System, answer
+from dualfocus.benchmarks.evaluation.measure import fill
+from dualfocus.benchmarks.protocols import PROTOCOLS, Protocol, find_protocol
 from dualfocus.datasets import Sample
 from dualfocus.datasets.uploads import RUNTIME, UPLOADS
 

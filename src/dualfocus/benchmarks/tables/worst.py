@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from dualfocus.benchmarks.evaluator import System, answer
-from dualfocus.benchmarks.measure import Yardstick, fill
-from dualfocus.benchmarks.protocol import Protocol
-from dualfocus.benchmarks.records import safe_name
-from dualfocus.benchmarks.tables import HIGHER_IS_BETTER, number
+from dualfocus.benchmarks.evaluation.evaluator import System, answer
+from dualfocus.benchmarks.evaluation.measure import Yardstick, fill
+from dualfocus.benchmarks.evaluation.records import safe_name
+from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, number
 from dualfocus.datasets import Dataset
 from dualfocus.outputs.colour import INVALID_GREY, colour_map
 

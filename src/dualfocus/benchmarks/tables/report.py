@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dualfocus.benchmarks.measure import COLUMNS
-from dualfocus.benchmarks.protocol import Protocol
-from dualfocus.benchmarks.published import PublishedRow
-from dualfocus.benchmarks.slices import SLICES
-from dualfocus.benchmarks.tables import ErrorTable, error_table, heading, number, numbers, presented, published_rows
+from dualfocus.benchmarks.evaluation.measure import COLUMNS
+from dualfocus.benchmarks.evaluation.slices import SLICES
+from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.protocols.published import PublishedRow
+from dualfocus.benchmarks.tables.error_table import (
+    ErrorTable,
+    error_table,
+    heading,
+    number,
+    numbers,
+    presented,
+    published_rows,
+)
 
 PICTURE = "[picture]("  # how a link to a picture begins
 _ALREADY_SAID = ("name", "summary")

@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dualfocus.baselines import KINDS
-from dualfocus.benchmarks.evaluator import ALL_COLUMNS, Progress, System, even_stride, run
-from dualfocus.benchmarks.files import PREFIX, Files
-from dualfocus.benchmarks.latex import to_latex
-from dualfocus.benchmarks.processes import ALONE, Processes
-from dualfocus.benchmarks.protocol import Protocol
-from dualfocus.benchmarks.protocols import find_protocol, open_dataset
-from dualfocus.benchmarks.records import (
+from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, Progress, System, even_stride, run
+from dualfocus.benchmarks.evaluation.processes import ALONE, Processes
+from dualfocus.benchmarks.evaluation.records import (
     ModelRecord,
     fingerprint,
     identify,
@@ -24,10 +20,13 @@ from dualfocus.benchmarks.records import (
     write_table,
     write_text,
 )
-from dualfocus.benchmarks.report import PICTURE, to_markdown
-from dualfocus.benchmarks.run_folder import open_collection, open_run
-from dualfocus.benchmarks.slices import COLUMNS as SLICE_COLUMNS
-from dualfocus.benchmarks.worst import draw_worst, worst_images
+from dualfocus.benchmarks.evaluation.run_folder import open_collection, open_run
+from dualfocus.benchmarks.evaluation.slices import COLUMNS as SLICE_COLUMNS
+from dualfocus.benchmarks.protocols import Protocol, find_protocol, open_dataset
+from dualfocus.benchmarks.protocols.files import PREFIX, Files
+from dualfocus.benchmarks.tables.latex import to_latex
+from dualfocus.benchmarks.tables.report import PICTURE, to_markdown
+from dualfocus.benchmarks.tables.worst import draw_worst, worst_images
 from dualfocus.datasets import Dataset
 
 Data = str | Path | None

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from PIL import Image
 
-from dualfocus.benchmarks.variants import Timed
+from dualfocus.benchmarks.timing.variants import Timed
 from dualfocus.readers import load_stack
 from dualfocus.stack import FocalStack
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dualfocus.benchmarks.evaluate import evaluate
-from dualfocus.benchmarks.measure import COLUMNS
+from dualfocus.benchmarks.evaluation.evaluate import evaluate
+from dualfocus.benchmarks.evaluation.measure import COLUMNS
+from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.protocols import find_protocol
-from dualfocus.benchmarks.records import write_json, write_text
 from dualfocus.models import build_network
 from dualfocus.training.config import TrainConfig, read_config
 from dualfocus.training.loop import Trainer

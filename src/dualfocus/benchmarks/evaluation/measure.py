@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import metrics
-from dualfocus.benchmarks.protocol import Comparison, Protocol
-from dualfocus.benchmarks.reliability import ConfidenceHistogram
-from dualfocus.benchmarks.slices import SliceSums, slice_groups
-from dualfocus.benchmarks.texture import texture_strength
+from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
+from dualfocus.benchmarks.evaluation.slices import SliceSums, slice_groups
+from dualfocus.benchmarks.evaluation.texture import texture_strength
+from dualfocus.benchmarks.protocols.protocol import Comparison, Protocol
 from dualfocus.datasets import Sample
 from dualfocus.stack import FocalStack
 

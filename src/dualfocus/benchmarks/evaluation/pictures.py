@@ -1,7 +1,7 @@
 """All-in-focus images against known sharp pictures, beside what Debian's `enfuse` makes of the same planes.
 
-``python -m dualfocus.benchmarks.pictures FOLDER [NAME ...]`` measures stacks of FOLDER that have an ``all_in_focus``
-image, all or those named; ``python -m dualfocus.benchmarks.pictures procedural [TEXTURES]`` scenes of held-out seeds.
+``python -m dualfocus.benchmarks.evaluation.pictures FOLDER [NAME ...]`` measures stacks of FOLDER that have an
+``all_in_focus`` image, all or those named; with ``procedural [TEXTURES]`` instead, scenes of held-out seeds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Large focal stacks on disk, and what `dualfocus predict` takes for them in time and memory.
 
-``python -m dualfocus.benchmarks.large FOLDER [MODEL ...]`` writes 20 frames of 24 megapixels and 200 of two to FOLDER
-(750 MB), runs `dualfocus predict` on each in a process of its own, and prints a table.
+``python -m dualfocus.benchmarks.timing.large FOLDER [MODEL ...]`` writes 20 frames of 24 megapixels and 200 of two to
+FOLDER (750 MB), runs `dualfocus predict` on each in a process of its own, and prints a table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.benchmarks.records import write_json
+from dualfocus.benchmarks.evaluation.records import write_json
 
 _BLUR_STEP = 0.7  # pixels of Gaussian sigma between prepared pictures
 _BLURS = 8
@@ -29,7 +29,7 @@ CASES = ((20, 4000, 6000), (200, 1200, 1667))  # planes, height, width
 
 _CHILD = """
 import json, os, sys
-from dualfocus.benchmarks.speed import peak_memory_mib
+from dualfocus.benchmarks.timing.speed import peak_memory_mib
 from dualfocus.cli import main
 code = main(sys.argv[1:])
 print(json.dumps({"code": code, "peak_mib": peak_memory_mib(), "cpu_s": sum(os.times()[:2])}))

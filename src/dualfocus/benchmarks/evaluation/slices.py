@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.benchmarks.texture import texture_strength
+from dualfocus.benchmarks.evaluation.texture import texture_strength
 from dualfocus.datasets import Sample
 from dualfocus.optics import circle_of_confusion_px, pixel_pitch
 from dualfocus.stack import FocalStack

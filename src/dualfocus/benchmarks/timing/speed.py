@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from dualfocus.benchmarks.machine import describe_machine, device_peak_mib, peak_memory_mib
-from dualfocus.benchmarks.published import PUBLISHED
-from dualfocus.benchmarks.records import write_json, write_text
-from dualfocus.benchmarks.stages import STAGES, stage_seconds
-from dualfocus.benchmarks.variants import Timed, Variant, variants
+from dualfocus.benchmarks.evaluation.records import write_json, write_text
+from dualfocus.benchmarks.protocols.published import PUBLISHED
+from dualfocus.benchmarks.timing.machine import describe_machine, device_peak_mib, peak_memory_mib
+from dualfocus.benchmarks.timing.stages import STAGES, stage_seconds
+from dualfocus.benchmarks.timing.variants import Timed, Variant, variants
 from dualfocus.outputs import check_output
 from dualfocus.stack import FocalStack
 
@@ -231,7 +231,7 @@ def _cost(model: str, planes: int, size: Size) -> dict[str, float | None]:
 def _memory_of(variant: Variant, planes: int, size: Size, device: str, folder: Path) -> dict[str, float | None]:
     """Peak memory of one predict, measured in a new process."""
     what = [variant.model, variant.backend, variant.precision, str(planes), *map(str, size), device, str(folder)]
-    command = [sys.executable, "-m", "dualfocus.benchmarks.speed", *what]
+    command = [sys.executable, "-m", "dualfocus.benchmarks.timing.speed", *what]
     search = os.pathsep.join(path for path in sys.path if path)  # finds the package where this process found it
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search})
     if done.returncode:

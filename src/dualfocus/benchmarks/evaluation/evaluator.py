@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from dualfocus import metrics
-from dualfocus.benchmarks.measure import COLUMNS, Yardstick
-from dualfocus.benchmarks.processes import ALONE, Processes
-from dualfocus.benchmarks.protocol import Protocol as Rules
-from dualfocus.benchmarks.records import ModelRecord, safe_name
+from dualfocus.benchmarks.evaluation.measure import COLUMNS, Yardstick
+from dualfocus.benchmarks.evaluation.processes import ALONE, Processes
+from dualfocus.benchmarks.evaluation.records import ModelRecord, safe_name
+from dualfocus.benchmarks.protocols import Protocol as Rules
 from dualfocus.datasets import Dataset, Sample
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack

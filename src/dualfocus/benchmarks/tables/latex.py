@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dualfocus.benchmarks.protocol import Protocol
-from dualfocus.benchmarks.tables import HIGHER_IS_BETTER, error_table, is_percent, number
+from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, error_table, is_percent, number
 
 _NAMES = {
     "mse": "MSE",

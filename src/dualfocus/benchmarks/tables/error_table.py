@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dualfocus.benchmarks.protocol import Protocol
-from dualfocus.benchmarks.published import PUBLISHED, PublishedRow, beside
+from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.protocols.published import PUBLISHED, PublishedRow, beside
 
 ACCURACIES = ("d1_05", "d1_15", "delta1", "delta2", "delta3", "badpix")  # that a protocol may give in percent
 HIGHER_IS_BETTER = frozenset(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualfocus.benchmarks.records import safe_name, write_json
+from dualfocus.benchmarks.evaluation.records import safe_name, write_json
 
 
 def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], resume: bool) -> None:

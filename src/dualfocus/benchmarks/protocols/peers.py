@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dualfocus.benchmarks.protocol import Protocol, Range, given
+from dualfocus.benchmarks.protocols.protocol import Protocol, Range, given
 from dualfocus.datasets import (
     Dataset,
     Hammer,
