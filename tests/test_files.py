@@ -13,7 +13,7 @@ from dualfocus.benchmarks.protocols.files import NOTE, Files
 from dualfocus.cli import main
 from dualfocus.commands.options import DEMO_STACK
 from dualfocus.datasets import Sample
-from dualfocus.datasets.fixture_tools import write_exr
+from dualfocus.datasets.fixtures.tools import write_exr
 from dualfocus.stack import FocalStack
 
 NAMES = ("desk", "rooms/one")
