@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.datasets.gather import Lens, render_gather_stack
 from dualfocus.datasets.sample import Sample
 from dualfocus.optics import planes_even_in_dioptres
+from dualfocus.rendering.gathered_stack import Lens, render_gather_stack
 from dualfocus.stack import Camera, FocalStack
 
 PLANES = 5

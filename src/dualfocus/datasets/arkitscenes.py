@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.datasets.files import read_image, read_millimetres
-from dualfocus.datasets.gather import Lens, planes_over, render_gather_stack
 from dualfocus.datasets.sample import Sample
+from dualfocus.rendering.gathered_stack import Lens, planes_over, render_gather_stack
 from dualfocus.stack import Camera, FocalStack
 
 LENS = Lens(focal_length=2.9e-3, f_number=0.5, pixel_pitch=3.1e-3 / 560)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.datasets.gather import Lens, planes_over, render_gather_stack
 from dualfocus.datasets.sample import Sample
+from dualfocus.rendering.gathered_stack import Lens, planes_over, render_gather_stack
 from dualfocus.stack import Camera, FocalStack
 
 LENS = Lens(focal_length=0.050, f_number=8.0, pixel_pitch=12e-6)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualfocus.datasets.gather import WINDOW
 from dualfocus.datasets.nyu import LENS, MAX_DEPTH_M, MIN_DEPTH_M, open_nyu
 from dualfocus.datasets.pack import unpacked
 from dualfocus.inference.axis import FocusAxis
+from dualfocus.rendering.gathered_stack import WINDOW
 from dualfocus.stack import FocalStack
 from dualfocus.training.config import SourceConfig
 from dualfocus.training.sources import TrainingStack, select
