@@ -16,12 +16,14 @@ from dualfocus import metrics
 from dualfocus.benchmarks.evaluation import evaluator
 from dualfocus.benchmarks.evaluation.evaluate import evaluate
 from dualfocus.benchmarks.evaluation.measure import COLUMNS, measure, texture_strength
-from dualfocus.benchmarks.evaluation.records import ModelRecord, fingerprint, safe_name, write_json
+from dualfocus.benchmarks.evaluation.records import ModelRecord, safe_name, write_json
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
 from dualfocus.benchmarks.protocols.published import PUBLISHED
 from dualfocus.benchmarks.tables.report import to_markdown
 from dualfocus.datasets import Sample
+from dualfocus.datasets.stride import even_stride
+from dualfocus.inference.fingerprint import fingerprint
 from dualfocus.inference.torch_model import DepthModel
 from dualfocus.models.classical import Classical
 from dualfocus.stack import FocalStack
@@ -301,11 +303,11 @@ def test_each_sample_is_made_once_for_all_models_and_not_at_all_when_done(tmp_pa
 
 
 def test_limit_is_an_even_stride(stacks, tmp_path):
-    assert evaluator.even_stride(654, 3) == [0, 326, 653]
-    assert evaluator.even_stride(5, None) == evaluator.even_stride(5, 9) == [0, 1, 2, 3, 4]
-    assert evaluator.even_stride(5, 1) == [0]
+    assert even_stride(654, 3) == [0, 326, 653]
+    assert even_stride(5, None) == even_stride(5, 9) == [0, 1, 2, 3, 4]
+    assert even_stride(5, 1) == [0]
     with pytest.raises(ValueError, match="at least 1"):
-        evaluator.even_stride(5, 0)
+        even_stride(5, 0)
     seen = []
     summary = evaluate(
         [], "stacks", stacks, tmp_path / "o", limit=2, models={"m": Stub()}, progress=lambda *p: seen.append(p)

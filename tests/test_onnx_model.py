@@ -12,9 +12,9 @@ import pytest
 
 import dualfocus
 from dualfocus.baselines.baseline import Baseline
-from dualfocus.benchmarks.evaluation.records import fingerprint
 from dualfocus.inference import windows
 from dualfocus.inference.export import export_onnx
+from dualfocus.inference.fingerprint import fingerprint
 from dualfocus.inference.onnx_model import OnnxModel
 from dualfocus.inference.predictor import Predictor
 from dualfocus.rendering.capture import render_stack

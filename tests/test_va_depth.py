@@ -15,7 +15,7 @@ from dualfocus import FocalStack, load_model
 from dualfocus.baselines.train import train
 from dualfocus.baselines.va_depth import working_size
 from dualfocus.baselines.va_network import CELL, LEAST_WEIGHT, VaConfig, VaNetwork, silog_loss, variational_loss
-from dualfocus.benchmarks.evaluation.records import fingerprint
+from dualfocus.inference.fingerprint import fingerprint
 from dualfocus.models.projection import forward_differences
 from dualfocus.models.weights import save_weights
 

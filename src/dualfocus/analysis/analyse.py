@@ -13,7 +13,8 @@ from dualfocus.analysis.experiments import Experiment
 from dualfocus.analysis.inputs import Inputs
 from dualfocus.analysis.report import to_markdown
 from dualfocus.benchmarks.evaluation.evaluator import System
-from dualfocus.benchmarks.evaluation.records import fingerprint, write_json, write_text
+from dualfocus.benchmarks.evaluation.records import write_json, write_text
+from dualfocus.inference.fingerprint import fingerprint
 
 
 def analyse(

@@ -15,6 +15,7 @@ from dualfocus.baselines.baseline import Baseline, Scene, per_metre
 from dualfocus.baselines.refinement import LARGEST_RATIO, LEAST_M, Refinement, RefinementConfig
 from dualfocus.baselines.relative import RelativeModel, open_relative
 from dualfocus.baselines.scale_shift import fit_scale_shift
+from dualfocus.inference.fingerprint import fingerprint
 from dualfocus.outputs import DepthResult
 
 
@@ -102,8 +103,6 @@ class HybridDepthStyle(Baseline):
 
     def fingerprint(self) -> str:
         """Short hash of the three models and the fit, so that a resumed evaluation notices other ones."""
-        from dualfocus.benchmarks.evaluation.records import fingerprint
-
         models = " ".join(fingerprint(model) for model in (self.relative, self.focus, self.refinement))
         return hashlib.sha256(f"{models} {self.config.fit} {self.config.space}".encode()).hexdigest()[:16]
 

@@ -22,9 +22,9 @@ from dualfocus.baselines.pictures import open_pictures, shrunk
 from dualfocus.baselines.refinement import Refinement, RefinementConfig, refinement_loss
 from dualfocus.baselines.va_depth import working_size
 from dualfocus.baselines.va_network import CELL, VaConfig, VaNetwork, silog_loss, variational_loss
-from dualfocus.benchmarks.evaluation.evaluator import even_stride
 from dualfocus.datasets import Dataset, StackFolders, open_nyu
 from dualfocus.datasets.pack import unpacked
+from dualfocus.datasets.stride import even_stride
 from dualfocus.models.weights import save_weights
 from dualfocus.training.config import read_config
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dualfocus.baselines import KINDS
-from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, Progress, System, even_stride, run
+from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, Progress, System, run
 from dualfocus.benchmarks.evaluation.processes import ALONE, Processes
 from dualfocus.benchmarks.evaluation.records import (
     ModelRecord,
-    fingerprint,
     identify,
     safe_name,
     write_json,
@@ -28,6 +27,8 @@ from dualfocus.benchmarks.tables.latex import to_latex
 from dualfocus.benchmarks.tables.report import PICTURE, to_markdown
 from dualfocus.benchmarks.tables.worst import draw_worst, worst_images
 from dualfocus.datasets import Dataset
+from dualfocus.datasets.stride import even_stride
+from dualfocus.inference.fingerprint import fingerprint
 
 Data = str | Path | None
 DEFAULT_WORST = 3  # pictures of each model on the command line

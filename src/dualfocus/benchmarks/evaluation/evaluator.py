@@ -151,12 +151,3 @@ def _means(record: ModelRecord, names: Sequence[str]) -> dict[str, Any]:
     sums = np.where(counted, table, 0).sum(axis=0)
     mean = np.divide(sums, counted.sum(axis=0), out=np.full_like(sums, np.nan), where=counted.any(axis=0))
     return {"images": len(names), "mean": dict(zip(record.columns, mean.tolist(), strict=True))}
-
-
-def even_stride(count: int, limit: int | None) -> list[int]:
-    """At most `limit` indices spread evenly over `count`, first and last included; all of them when None."""
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit must be at least 1, not {limit}")
-    if limit is None or limit >= count:
-        return list(range(count))
-    return np.unique(np.linspace(0, count - 1, limit).round().astype(int)).tolist()

@@ -20,7 +20,6 @@ from dualfocus.benchmarks.evaluation.slices import SliceSums
 from dualfocus.datasets.sample import Dataset
 
 _REMEDY = "remove it, and its images are measured again"
-_DECIDING = ("options", "coordinate", "looks", "confidence_map")  # of a record: the same weights answer otherwise
 Sums = TypeVar("Sums", ConfidenceHistogram, SliceSums)
 
 
@@ -132,35 +131,6 @@ def _loaded(kind: type[Sums], path: Path) -> Sums:
         return kind.load(path)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         raise ValueError(f"{path}: cannot be read; {_REMEDY}") from None
-
-
-def fingerprint(model: Any) -> str:
-    """Short hash of all that decides a model's answers: weights, settings, confidence map, precision; or "none".
-
-    Its networks are found among its attributes; a model without any may have a `fingerprint` of its own.
-    """
-    if callable(getattr(model, "fingerprint", None)):
-        return str(model.fingerprint())
-    parts = [model, *vars(model).values()] if hasattr(model, "__dict__") else [model]
-    networks = [part for part in parts if callable(getattr(part, "state_dict", None))]
-    if not networks:
-        return "none"
-    digest = hashlib.sha256()
-    for network in networks:
-        for key, tensor in sorted(network.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    record = getattr(model, "record", None)
-    said = {key: record.get(key) for key in _DECIDING} if isinstance(record, Mapping) else {}
-    own = [_settings(network) for network in networks]
-    digest.update(json.dumps([said, getattr(model, "precision", None), own], sort_keys=True, default=repr).encode())
-    return digest.hexdigest()[:16]
-
-
-def _settings(network: Any) -> dict[str, Any]:
-    """The numbers and names that a network without weights, such as `classical`, is made with."""
-    kept = {key: value for key, value in vars(network).items() if isinstance(value, (bool, int, float, str, tuple))}
-    return {key: value for key, value in kept.items() if not key.startswith("_") and key != "training"}
 
 
 def identify(dataset: Dataset) -> str:
