@@ -63,7 +63,7 @@ def test_errors_of_disparity():
 def test_an_image_without_truth_enters_the_mean_of_dfv_alone(tmp_path):
     empty, whole = np.zeros(TRUTH.shape, bool), np.ones(TRUTH.shape, bool)
     means = {}
-    for rules in (DFV, HYBRIDDEPTH, replace(DFV, metric_set="own")):
+    for rules in (DFV, HYBRIDDEPTH, replace(DFV, metric_set="masked")):
         record = ModelRecord(tmp_path / f"{rules.name}-{rules.metric_set}", ALL_COLUMNS)
         for name, mask in (("empty", empty), ("whole", whole)):
             measured = Yardstick(dioptre_sample(mask), rules).measure(answer(1.1 * TRUTH))

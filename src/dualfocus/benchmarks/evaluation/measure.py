@@ -188,7 +188,7 @@ def _depth_figures(sample: Sample, compared: Comparison, protocol: Protocol | No
     """
     y, t, mask = compared
     stack, weight = sample.stack, sample.weight
-    metric_set = "own" if protocol is None else protocol.metric_set
+    metric_set = "masked" if protocol is None else protocol.metric_set
     figures: dict[str, float] = {}
     if mask.any():
         figures["rmse"] = metrics.root_mean_square_error(y, t, mask, weight)

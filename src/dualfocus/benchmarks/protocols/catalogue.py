@@ -44,7 +44,6 @@ def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str 
             given(data), planes=None if fixed else planes, focus_distances=FIXED_DISTANCES_M if fixed else None
         ),
         within=Range(MIN_DEPTH_M, MAX_DEPTH_M),
-        metric_set="hybriddepth",
         published=published,
     )
 
@@ -128,7 +127,6 @@ PROTOCOLS: dict[str, Protocol] = {
             clip=(0.0, FOCUS_DISTANCES_M[-1]),
             clipping="prediction and truth cut off to 16-bit levels of 0.1 mm, then clipped to 0 to 1.5 m",
             metric_set="dfv",
-            delta="percent",
         ),
         _fod500(
             "fod500/aif",
@@ -136,7 +134,6 @@ PROTOCOLS: dict[str, Protocol] = {
             headline=("mae", "mse", "rmse", "abs_rel", "sq_rel", "log_rms"),
             mask="0.1 m <= truth <= 1.5 m; deeper pixels do not count",
             within=Range(FOCUS_DISTANCES_M[0], FOCUS_DISTANCES_M[-1], closed=True),
-            metric_set="hybriddepth",
         ),
         _ddff12(
             "ddff12/dfv-n5",
@@ -144,7 +141,6 @@ PROTOCOLS: dict[str, Protocol] = {
             "DDFF 12-Scene, DFV's 200 validation stacks, five planes, measured as DFV does.",
             mask="truth > 0",
             metric_set="dfv",
-            delta="percent",
             open_test=lambda data: Ddff12Test(data, planes=5),
         ),
         _ddff12(
@@ -153,7 +149,6 @@ PROTOCOLS: dict[str, Protocol] = {
             "DDFF 12-Scene, DFV's 200 validation stacks, ten planes, measured as DFV does.",
             mask="truth > 0",
             metric_set="dfv",
-            delta="percent",
             open_test=Ddff12Test,
         ),
         _ddff12(
@@ -162,7 +157,6 @@ PROTOCOLS: dict[str, Protocol] = {
             "DDFF 12-Scene, DFV's 200 validation stacks, five planes, measured as HybridDepth does.",
             mask="0.02 px < truth < 0.28 px",
             within=Range(ROUNDED_FARTHEST, ROUNDED_NEAREST),
-            metric_set="hybriddepth",
         ),
         Protocol(
             name="arkitscenes/hybriddepth-n5",
@@ -175,7 +169,6 @@ PROTOCOLS: dict[str, Protocol] = {
             crop="none: image and depth resized to 640 x 480 by antialiased bilinear interpolation",
             lens="thin lens 2.9 mm f/0.5, pixels of 5.536 um; gather blur with a window of 7",
             open=lambda data: ArkitScenes(given(data)),
-            metric_set="hybriddepth",
             published="arkitscenes",
         ),
         *PEER_PROTOCOLS,

@@ -34,7 +34,6 @@ def _fossa(name: str, summary: str, open: Callable[[Path], Dataset], **conventio
         space="depth in metres",
         planes="5, near to far",
         open=lambda data: open(given(data)),
-        metric_set="hybriddepth",
         **conventions,
     )
 
@@ -68,7 +67,6 @@ def _stereo(name: str, kind: StereoSet, published: str | None) -> Protocol:
         within=Range(kind.farthest, kind.nearest, closed=True),
         multiple=32,
         padding="constant",
-        metric_set="hybriddepth",
         published=published,
     )
 

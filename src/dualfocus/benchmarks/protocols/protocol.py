@@ -28,7 +28,6 @@ _STATED = (
     "averaging",
     "metric_set",
     "delta",
-    "log_base",
 )
 
 
@@ -89,12 +88,11 @@ class Protocol:
         levels: prediction and truth are cut down to whole levels, so many a metre, as in a stored image; or None.
         multiple: stacks are padded below and to the right to sides that are multiples of this.
         padding: "reflect", or "constant" for black.
-        metric_set: "own", "hybriddepth" (explicit mask, fractions), "dfv" (truth > 0, percent, an empty image counts
-            as zeros) or "signed" (explicit mask; no ratios and logarithms, which need values above 0; badpix).
+        metric_set: "masked" (errors over the pixels that count; an image without any has no figures), "dfv" (as DFV's
+            code counts: truth > 0, accuracies and badpix in percent, an image without such pixels counts as zeros) or
+            "signed" ("masked" without ratios and logarithms, which need values above 0, and with badpix).
         clipping: what is done to predictions before they are measured.
         averaging: how images are combined.
-        delta: percent or fraction.
-        log_base: of logarithmic errors.
         published: name under which published figures are kept, or None.
         parts: first folders of the samples' names whose means are told apart.
     """
@@ -117,13 +115,16 @@ class Protocol:
     levels: int | None = None
     multiple: int = 1
     padding: Literal["reflect", "constant"] = "reflect"
-    metric_set: Literal["own", "hybriddepth", "dfv", "signed"] = "own"
+    metric_set: Literal["masked", "dfv", "signed"] = "masked"
     clipping: str = "none; predictions that are not finite take the farthest finite focus distance (column `filled`)"
     averaging: str = "figures per image, then the plain mean over images; ECE and the ten confidence bins pool pixels"
-    delta: Literal["fraction", "percent"] = "fraction"
-    log_base: str = "e"
     published: str | None = None
     parts: tuple[str, ...] = ()
+
+    @property
+    def delta(self) -> Literal["fraction", "percent"]:
+        """What accuracies and badpix are shown in; records always hold fractions."""
+        return "percent" if self.metric_set == "dfv" else "fraction"
 
     def conventions(self) -> dict[str, str]:
         """What is stated in words, for records."""
