@@ -56,7 +56,7 @@ MODELS = {
 _OWN_LICENCE = "rendered for this project from shapes, materials and light made by rule; Apache-2.0"
 
 
-class Camera(NamedTuple):
+class BenchmarkCamera(NamedTuple):
     """A camera with its focus distances, the same for all its scenes; sensors are 4 : 3."""
 
     model: str
@@ -78,17 +78,20 @@ class Camera(NamedTuple):
 
 
 _ROOM = (
-    Camera("full frame", 50, 2.0, 36, 0.9, 5.0, 6),
-    Camera("APS-C", 35, 1.8, 23.5, 0.6, 3.0, 5),
-    Camera("phone", 6.8, 1.8, 9.8, 0.12, 0.8, 5),
+    BenchmarkCamera("full frame", 50, 2.0, 36, 0.9, 5.0, 6),
+    BenchmarkCamera("APS-C", 35, 1.8, 23.5, 0.6, 3.0, 5),
+    BenchmarkCamera("phone", 6.8, 1.8, 9.8, 0.12, 0.8, 5),
 )
-_CLOSE = (Camera("macro, four thirds", 60, 5.6, 17.3, 0.215, 0.265, 8), Camera("macro", 100, 4.0, 36, 0.27, 0.33, 6))
+_CLOSE = (
+    BenchmarkCamera("macro, four thirds", 60, 5.6, 17.3, 0.215, 0.265, 8),
+    BenchmarkCamera("macro", 100, 4.0, 36, 0.27, 0.33, 6),
+)
 
 
 class Part(NamedTuple):
     """What the scenes of one part of the benchmark have in common."""
 
-    cameras: tuple[Camera, ...]
+    cameras: tuple[BenchmarkCamera, ...]
     pitch: tuple[float, float]  # degrees that the camera looks down
     walls: bool
     objects: tuple[int, int]  # least and most

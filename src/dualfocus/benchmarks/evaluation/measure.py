@@ -11,7 +11,7 @@ from dualfocus import metrics
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.evaluation.slices import SliceSums, slice_groups
 from dualfocus.benchmarks.evaluation.texture import texture_strength
-from dualfocus.benchmarks.protocols.protocol import Comparison, Protocol
+from dualfocus.benchmarks.protocols.protocol import ComparedMaps, Protocol
 from dualfocus.datasets import Sample
 from dualfocus.stack import FocalStack
 
@@ -130,9 +130,9 @@ class Yardstick:
         error = np.zeros(stack.size)
         return np.abs(np.subtract(coordinate, self.true_coordinate, out=error, where=self.inside))
 
-    def _compare(self, depth: NDArray[np.float64]) -> Comparison:
+    def _compare(self, depth: NDArray[np.float64]) -> ComparedMaps:
         if self.protocol is None:
-            return Comparison(depth, np.asarray(self.sample.truth, np.float64), self.sample.mask)
+            return ComparedMaps(depth, np.asarray(self.sample.truth, np.float64), self.sample.mask)
         return self.protocol.compare(self.sample, depth)
 
     def _part(self, result: Any) -> tuple[slice, slice]:
@@ -180,7 +180,7 @@ def fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.floa
     return np.where(missing, planes[np.isfinite(planes)].max(), depth), missing
 
 
-def _depth_figures(sample: Sample, compared: Comparison, protocol: Protocol | None) -> dict[str, float]:
+def _depth_figures(sample: Sample, compared: ComparedMaps, protocol: Protocol | None) -> dict[str, float]:
     """Errors in the protocol's space; Bump and, unless values have a sign, ratios where depth is a camera's distance.
 
     Where pixels have weights there are weighted errors alone. An image without a pixel that counts has no figure, but

@@ -31,7 +31,7 @@ _STATED = (
 )
 
 
-class Comparison(NamedTuple):
+class ComparedMaps(NamedTuple):
     """What a protocol compares, in its own space.
 
     Attributes:
@@ -143,7 +143,7 @@ class Protocol:
         height, width = (side + -side % self.multiple for side in stack.size)
         return height, width
 
-    def compare(self, sample: Sample, depth: NDArray[Any]) -> Comparison:
+    def compare(self, sample: Sample, depth: NDArray[Any]) -> ComparedMaps:
         """The maps whose difference is measured.
 
         Args:
@@ -161,7 +161,7 @@ class Protocol:
             mask = mask & (truth > 0)
         if self.clip is not None:
             truth, prediction = np.clip(truth, *self.clip), np.clip(prediction, *self.clip)
-        return Comparison(prediction, np.where(mask, truth, 0), mask)
+        return ComparedMaps(prediction, np.where(mask, truth, 0), mask)
 
     def carried(self, depth: NDArray[np.float64]) -> NDArray[np.float64]:
         """Depth in the protocol's space, any shape; infinite depth is 0 in an inverse one without a shift."""
