@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_DEPTH_M, MAX_DEPTH_M = 0.001, 10.0
+from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M, open_nyu
 
 
 class Pictures(Protocol):
@@ -46,7 +46,6 @@ class RgbdFolder:
 
 def open_pictures(path: Path, kind: str) -> Pictures:
     """The training images of NYU in any of its forms or in a pack ("nyu"), or a folder with rgb and depth ("rgbd")."""
-    from dualfocus.datasets import open_nyu
     from dualfocus.datasets.pack import unpacked
 
     if kind == "rgbd":

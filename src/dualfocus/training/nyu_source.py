@@ -7,7 +7,7 @@ import numpy as np
 from dualfocus.datasets.nyu import LENS, MAX_DEPTH_M, MIN_DEPTH_M, open_nyu
 from dualfocus.datasets.pack import unpacked
 from dualfocus.inference.axis import FocusAxis
-from dualfocus.rendering.gathered_stack import WINDOW
+from dualfocus.rendering.gathered_stack import WINDOW, planes_over
 from dualfocus.stack import FocalStack
 from dualfocus.training.config import SourceConfig
 from dualfocus.training.sources import TrainingStack, select
@@ -51,7 +51,7 @@ class NyuSource:
         known = (depth > MIN_DEPTH_M) & (depth < MAX_DEPTH_M)
         distances = self.distances
         if distances is None:
-            distances = np.linspace(depth[known].min(), depth[known].max(), planes)
+            distances = planes_over(depth, known, planes, f"NYU image {self.images.names[index]}")
         square = _random_square(rng, depth.shape, crop)
         axis = FocusAxis(FocalStack(np.zeros((len(distances), 1, 1), np.uint8), distances, "m"), self.coordinate)
         truth = np.where(known, axis.normalise(np.where(known, depth, 1.0)), 0.0)[square]
