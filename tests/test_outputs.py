@@ -131,7 +131,7 @@ def test_point_cloud_with_a_known_camera(tmp_path: Path) -> None:
     assert vertex["x"] == pytest.approx((column - 79.5) * z / 320) and vertex["y"] == pytest.approx(
         (row - 59.5) * z / 320
     )
-    assert [vertex[c] for c in ("red", "green", "blue")] == list(result.all_in_focus[row, column] // 256)
+    assert [vertex[c] for c in ("red", "green", "blue")] == list(np.rint(result.all_in_focus[row, column] / 257))
     record = json.loads((tmp_path / "out" / "result.json").read_text())["points"]
     assert record["focal_px"] == 320 and record["source"] == "camera"
 

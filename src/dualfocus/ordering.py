@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.derived import said_of, same_planes
+from dualfocus.pixels import white
 from dualfocus.stack import ORDERS, FocalStack
 
 UNKNOWN_END = (
@@ -63,8 +64,7 @@ def sharpness_pattern(image: NDArray[Any]) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     scale = min(1.0, _LONGEST_SIDE / max(height, width))
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
-    top = np.float32(1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max)
-    grey = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32).mean(axis=2) / top
+    grey = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32).mean(axis=2) / white(image.dtype)
     grey /= max(float(grey.mean()), 1e-6)
     step = max(size) / min(_CELLS, max(size))
     grid = (max(1, round(size[0] / step)), max(1, round(size[1] / step)))

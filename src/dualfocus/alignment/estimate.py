@@ -15,6 +15,7 @@ from dualfocus.alignment.graph import REACH, Link, largest_group, link_frame, so
 from dualfocus.alignment.motion import Matrix, apply, compose, displacement, grid, half_diagonal, in_pixels, inverse
 from dualfocus.alignment.pairs import Level, pyramid, register
 from dualfocus.alignment.region import common_share
+from dualfocus.pixels import white
 from dualfocus.stack import FocalStack
 
 WORKING_PIXELS = 600_000  # frames are registered at this size at most
@@ -147,7 +148,7 @@ def _read(
         seen.thumbnails.append(thumbnail(frame))
         known.pop(n - max(REACH) - 1, None)
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        levels = pyramid(grey / _white(stack), stack.size)
+        levels = pyramid(grey / white(stack.dtype), stack.size)
         links = link_frame(known, place, n, levels, motion)
         if n in trials and links:
             longest = links[-1]
@@ -156,10 +157,6 @@ def _read(
         seen.links += links
         known[n] = levels
     return seen
-
-
-def _white(stack: FocalStack) -> float:
-    return 1.0 if stack.dtype.kind == "f" else float(2 ** (8 * stack.dtype.itemsize) - 1)
 
 
 def _is_still(place: dict[int, Matrix], links: Sequence[Link], size: tuple[int, int]) -> bool:

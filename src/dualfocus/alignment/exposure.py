@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.pixels import to_unit, white
 from dualfocus.srgb import to_display, to_linear
 
 _WIDTH = 48  # of a thumbnail: blur leaves its pixels as they are
@@ -18,7 +19,7 @@ _FLAT = 0.02  # deviation of the logarithm of light: nothing to tell two picture
 
 def thumbnail(image: NDArray[Any]) -> NDArray[Any]:
     """A small copy in linear light of (H, W, 3) uint8, uint16 or float in [0, 1]; NaN where it is clipped."""
-    light: NDArray[Any] = to_linear(_unit(image))
+    light: NDArray[Any] = to_linear(to_unit(image))
     size = (_WIDTH, max(8, round(_WIDTH * image.shape[0] / image.shape[1])))
     small = cv2.resize(light, size, interpolation=cv2.INTER_AREA)
     bright = np.asarray((light > _BRIGHTEST).any(axis=2), np.float32)
@@ -64,10 +65,6 @@ def apply_gain(image: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
 def _brighten(values: NDArray[Any], factor: np.float32) -> NDArray[Any]:
     if values.dtype.kind == "f":
         return np.minimum(to_display(to_linear(values) * factor), np.float32(1))
-    top = np.iinfo(values.dtype).max
+    top = white(values.dtype)
     light = to_linear(np.arange(top + 1, dtype=np.float32) / top) * factor
     return np.rint(np.minimum(to_display(light), 1) * top).astype(values.dtype)[values]
-
-
-def _unit(image: NDArray[Any]) -> NDArray[Any]:
-    return image.astype(np.float32) / (1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max)

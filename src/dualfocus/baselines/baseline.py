@@ -14,6 +14,7 @@ from dualfocus.datasets import Sample
 from dualfocus.inference.plane_reader import Progress
 from dualfocus.inference.predictor import Predictor
 from dualfocus.outputs import DepthResult
+from dualfocus.pixels import to_uint8
 from dualfocus.stack import FocalStack
 
 _PER_METRE = {"m": 1.0, "dioptre": 1.0, "mm": 1000.0}
@@ -88,10 +89,8 @@ def composed_picture(stack: FocalStack, progress: Progress | None = None) -> tup
 
 def to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
     """An image of any kind a stack knows, grey or colour, as (H, W, 3) uint8."""
-    if image.dtype != np.uint8:
-        scale = 255 / 65535 if image.dtype == np.uint16 else 255
-        image = np.rint(image.astype(np.float32) * np.float32(scale)).clip(0, 255).astype(np.uint8)
-    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+    levels = to_uint8(image)
+    return levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=2)
 
 
 def per_metre(stack: FocalStack, model: str) -> float:

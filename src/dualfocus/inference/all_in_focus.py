@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.pixels import white
+
 _LEVELS = 3
 _TILE = 1024  # pixels of a side without halo; a multiple of 2^_LEVELS, as is the halo
 _HALO = 40  # what a coefficient of the coarsest level depends on
@@ -105,7 +107,7 @@ def _plane_tile(pixels: NDArray, prior: Map, levels: int) -> tuple[list[Map], li
     """
     image: Map = pixels.astype(np.float32)
     if pixels.dtype != np.uint8:
-        image *= np.float32(255 / 65535 if pixels.dtype == np.uint16 else 255)
+        image *= np.float32(255 / white(pixels.dtype))
     details, shares = [], []
     for _ in range(levels):
         below: Map = np.asarray(cv2.pyrDown(image), np.float32)

@@ -22,6 +22,7 @@ from dualfocus.inference.resizing import enlarge, guided_upsample, shrink
 from dualfocus.inference.smoothing import blend_cells, smooth_within_surfaces
 from dualfocus.inference.windows import Size, expected_error, plane_position
 from dualfocus.outputs import DepthResult
+from dualfocus.pixels import white
 from dualfocus.stack import FocalStack
 
 # Below it a pixel counts as nowhere in focus. A guess is within half a plane spacing of the truth with probability
@@ -226,5 +227,5 @@ def _to_depth(
 
 def to_array(image: NDArray) -> NDArray[np.float32]:
     """A plane as the networks take it: (H, W, 3) uint8, uint16 or float -> (3, H, W) float32 in [0, 1]."""
-    scale = {"uint8": 1 / 255, "uint16": 1 / 65535}.get(str(image.dtype), 1.0)
-    return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) * np.float32(scale)
+    scale = np.float32(1 / white(image.dtype))
+    return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32) * scale

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.pixels import to_unit
+
 _STRIP = 256  # rows worked on at once
 _LEAST_STEP = 0.03  # of the focus range between neighbours: below it nothing ends there
 _NEAR = 0.8  # deviation of the weights in space, in cells
@@ -49,7 +51,7 @@ def guided_upsample(values: NDArray[np.float32], guide: NDArray) -> NDArray[np.f
     result = enlarge(values, size)
     kernel = np.ones((3, 3), np.uint8)
     steps = enlarge(cv2.dilate(values, kernel) - cv2.erode(values, kernel), size)
-    small = np.pad(_unit(shrink(guide, values.shape)), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    small = np.pad(to_unit(shrink(guide, values.shape)), ((1, 1), (1, 1), (0, 0)), mode="edge")
     padded = np.pad(values, 1, mode="edge")
     for top in range(0, size[0], _STRIP):
         rows, columns = np.nonzero(steps[top : top + _STRIP] > _LEAST_STEP)
@@ -60,7 +62,7 @@ def guided_upsample(values: NDArray[np.float32], guide: NDArray) -> NDArray[np.f
         sharp = _same_colour_mean(
             padded,
             small,
-            _unit(guide[rows, columns]),
+            to_unit(guide[rows, columns]),
             _cells(rows, size[0], values.shape[0]),
             _cells(columns, size[1], values.shape[1]),
         )
@@ -98,7 +100,3 @@ def _same_colour_mean(
 def _cells(index: NDArray[np.intp], fine: int, coarse: int) -> NDArray[np.float32]:
     """Where the centres of fine pixels lie on the coarse grid."""
     return np.clip((index + 0.5) * (coarse / fine) - 0.5, 0, coarse - 1).astype(np.float32)
-
-
-def _unit(image: NDArray) -> NDArray[np.float32]:
-    return image.astype(np.float32) / np.float32(65535 if image.dtype == np.uint16 else 255)

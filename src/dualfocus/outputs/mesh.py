@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dualfocus.outputs.projection import Projection
 from dualfocus.outputs.result import DepthResult
+from dualfocus.pixels import to_uint8
 
 STEEPEST = 20.0  # depth change over the width of a pixel there; a steeper triangle (87 degrees) spans a depth edge
 MOST_VERTICES = 1_000_000  # of a larger depth map every second, third, ... pixel: viewers choke on more
@@ -145,7 +146,7 @@ def _container(description: dict[str, Any], binary: bytes) -> bytes:
 
 def encode_jpeg(image: NDArray[Any], longest: int, quality: int = 92) -> bytes:
     """An image as JPEG, 8 bits, its longer side at most `longest`."""
-    pixels = (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else np.asarray(image, np.uint8)
+    pixels = to_uint8(image)
     height, width = pixels.shape[:2]
     scale = longest / max(height, width)
     if scale < 1:

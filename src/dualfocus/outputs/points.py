@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dualfocus.outputs.projection import Projection
 from dualfocus.outputs.result import DepthResult
+from dualfocus.pixels import to_uint8
 
 _BAND = 256  # rows at once: a whole photograph's points take gigabytes on the way
 _VERTEX = np.dtype(
@@ -39,9 +40,7 @@ def _vertices(
 ) -> NDArray[np.void]:
     """Position, colour and confidence of pixels."""
     positions = camera.positions(result.depth[rows, columns], rows, columns)
-    colours = result.all_in_focus[rows, columns]
-    if colours.dtype == np.uint16:
-        colours = (colours >> 8).astype(np.uint8)
+    colours = to_uint8(result.all_in_focus[rows, columns])
     vertices = np.empty(len(rows), _VERTEX)
     for axis, name in enumerate("xyz"):
         vertices[name] = positions[:, axis]

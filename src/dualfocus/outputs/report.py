@@ -90,10 +90,7 @@ def _planes(stack: FocalStack, unit: str) -> list[dict[str, Any]]:
         name = f"{number} of {len(stack)}: {stack.names[n]}"
         if distances is not None:
             name += f", focused at {distances[n]} {stack.unit}"
-        plane = stack[n]
-        if plane.dtype.kind == "f":
-            plane = np.round(255 * plane).astype(np.uint8)
-        picture = _data_url(encode_jpeg(plane, round(min(LONGEST, allowed)), quality=80))
+        picture = _data_url(encode_jpeg(stack[n], round(min(LONGEST, allowed)), quality=80))
         planes.append({"image": picture, "name": name})
         if stack.result_unit == unit:  # not so after a calibration
             depth = float(stack.depth_from_coordinate(stack.coordinates[n]))

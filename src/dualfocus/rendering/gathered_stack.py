@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.optics import circle_of_confusion_px
+from dualfocus.pixels import to_unit
 
 WINDOW = 7
 
@@ -51,8 +52,7 @@ def render_gather_stack(
 
     from dualfocus.rendering.gather import gather_blur
 
-    scale = 255 if rgb.dtype == np.uint8 else 1
-    image = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1), np.float32) / scale)
+    image = torch.from_numpy(np.ascontiguousarray(to_unit(rgb).transpose(2, 0, 1)))
     radius = np.stack([lens.blur_radius(depth, s) for s in focus_distances.tolist()]).astype(np.float32)
     with torch.no_grad():
         blurred = gather_blur(

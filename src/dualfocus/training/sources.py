@@ -14,6 +14,7 @@ from dualfocus.datasets.pack import unpacked
 from dualfocus.datasets.sample import Sample
 from dualfocus.datasets.stack_folders import StackFolders
 from dualfocus.inference.axis import FocusAxis
+from dualfocus.pixels import to_uint8
 from dualfocus.rendering.capture import RenderedStack, render_stack
 from dualfocus.rendering.dataset import RenderedDataset
 from dualfocus.rendering.textures import TexturePool
@@ -195,14 +196,7 @@ def load_named(dataset: Dataset, index: int, config: SourceConfig, coordinate: s
 def from_sample(sample: Sample, coordinate: str = "focus") -> TrainingStack:
     """Decode a dataset's sample: 8 bit, near to far, truth in the normalised coordinate."""
     stack, axis = sample.stack, FocusAxis(sample.stack, coordinate)
-    images = np.stack([_as_uint8(stack[int(n)]) for n in stack.near_to_far])
+    images = np.stack([to_uint8(stack[int(n)]) for n in stack.near_to_far])
     truth = axis.normalise(sample.truth)
     known = sample.mask & np.isfinite(truth)
     return TrainingStack(images, axis.planes, np.where(known, truth, 0.0).astype(np.float32), known, axis.ratio)
-
-
-def _as_uint8(image: np.ndarray) -> np.ndarray:
-    if image.dtype == np.uint8:
-        return image
-    scale = 255 / 65535 if image.dtype == np.uint16 else 255
-    return np.rint(image.astype(np.float32) * scale).astype(np.uint8)

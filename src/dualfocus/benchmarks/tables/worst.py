@@ -17,6 +17,7 @@ from dualfocus.benchmarks.protocols import Protocol
 from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, number
 from dualfocus.datasets import Dataset
 from dualfocus.outputs.colour import INVALID_GREY, colour_map
+from dualfocus.pixels import to_uint8
 
 PANEL_WIDTH = 320
 _FONT, _MARGIN = 12, 6
@@ -84,7 +85,7 @@ def draw(yardstick: Yardstick, result: Any, caption: str) -> Image.Image:
     confidence = np.asarray(result.confidence, np.float64)[:rows, :columns]
     plane = _sharpest_plane(yardstick)
     panels = [
-        _panel(_as_uint8(stack[plane]), f"input, plane {plane + 1} of {len(stack)}"),
+        _panel(to_uint8(stack[plane]), f"input, plane {plane + 1} of {len(stack)}"),
         _panel(_painted(nearness[0], low, high, sample.mask), "truth", colour_map()[::-1], ends),
         _panel(_painted(nearness[1], low, high, np.isfinite(depth)), "prediction", colour_map()[::-1], ends),
         _panel(_mapped(error, _heat(), inside), "error in plane spacings", _heat(), ["0", "1 and more"]),
@@ -137,11 +138,6 @@ def _heat() -> NDArray[np.uint8]:
 
 def _grey() -> NDArray[np.uint8]:
     return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-
-
-def _as_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
-    scale = {"uint8": 1, "uint16": 1 / 257}.get(str(image.dtype), 255)
-    return np.round(image * scale).astype(np.uint8)
 
 
 def _panel(
