@@ -84,6 +84,12 @@ def test_runs_goes_on_and_reports(tmp_path, content):
     assert "| 1.00 |" in next(line for line in text.splitlines() if line.startswith("| dfv"))
 
 
+def test_a_column_that_is_zero_has_no_ratio(tmp_path, content):
+    content = content | {"seeds": [0], "evaluate": {**content["evaluate"], "columns": ["filled"]}}
+    text = compare(write(tmp_path / "c.yaml", content), tmp_path / "out", only=["dfv"])
+    assert next(line for line in text.splitlines() if line.startswith("| dfv")).endswith("| 0.0000 |  |")
+
+
 def test_mistakes_are_named(tmp_path, content):
     for change, named in (
         ({"reference": "none"}, "reference"),
@@ -93,6 +99,8 @@ def test_mistakes_are_named(tmp_path, content):
         ({"rows": {**content["rows"], "x": {"budget": {"steps": 9}}}}, "budget"),
         ({"rows": {**content["rows"], "x": {"model": {"name": "dfv", "options": {"widht": 1}}}}}, "widht"),
         ({"evaluate": {**content["evaluate"], "columns": ["rsme"]}}, "rsme"),
+        ({"rows": {**content["rows"], "../x": {"model": {"name": "dfv"}}}}, r"'\.\./x' cannot be the name"),
+        ({"rows": {**content["rows"], "a | b": {"model": {"name": "dfv"}}}}, r"'a \| b' cannot be the name"),
     ):
         with pytest.raises(ValueError, match=f"c.yaml: .*{named}") as caught:
             read_comparison(write(tmp_path / "c.yaml", content | change))

@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import os
 import shutil
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -197,6 +199,41 @@ def test_evaluate_writes_rows_and_summary(stacks, tmp_path):
     text = (out / "summary.md").read_text()
     assert "4 of 4 samples" in text and "| exact | 0 |" in text and "averaging" in text
     assert summary["command"].startswith("dualfocus evaluate exact far --protocol stacks --data ")
+
+
+def test_names_that_make_one_folder_are_kept_apart(stacks, tmp_path):
+    """What is odd in a name becomes an underscore in that of its folder."""
+    for _ in range(2):  # the second time from the rows that were written
+        models = {"a (1)": Stub(), "a [1]": Stub(1.5), "a-1": Stub(1.1)}
+        summary = evaluate([], "stacks", stacks, tmp_path / "out", models=models)
+        ratios = {name: summary["models"][name]["mean"]["abs_rel"] for name in models}
+        assert ratios == pytest.approx({"a (1)": 0, "a [1]": 0.5, "a-1": 0.1}, rel=1e-4, abs=1e-6)
+    assert (tmp_path / "out" / "a-1").is_dir() and len([p for p in (tmp_path / "out").iterdir() if p.is_dir()]) == 3
+
+
+def test_nested_names_may_be_longer_than_one_may_be(stacks, tmp_path):
+    deep = tmp_path / "deep"
+    for last in ("a", "b"):
+        target = deep / ("x" * 120) / ("y" * 120) / f"{last}{'é' * 60}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(stacks / "scene0", target)
+    summary = evaluate([], "stacks", deep, tmp_path / "out", models={"exact": Stub()})
+    assert summary["models"]["exact"]["images"] == 2 and len(list((tmp_path / "out").rglob("*.npz"))) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("name", [b"a\rb", b"a\xff"])
+def test_a_name_that_no_table_can_hold_is_refused(stacks, tmp_path, name):
+    shutil.move(stacks / "scene1", os.path.join(os.fsencode(stacks), name))
+    with pytest.raises(ValueError, match="rename the folder") as caught:
+        evaluate([], "stacks", stacks, tmp_path / "out", models={"exact": Stub()})
+    assert str(caught.value).isprintable() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", [(1, 40), (40, 1), (1, 1)])
+def test_texture_of_a_line_of_pixels(size):
+    line = np.arange(max(size), dtype=np.uint8).reshape(size) * 3
+    np.testing.assert_allclose(texture_strength(line, 9), 3 if max(size) > 1 else 0)
 
 
 def test_interrupted_run_continues_without_repeating(stacks, tmp_path):

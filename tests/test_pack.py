@@ -15,9 +15,11 @@ from training_runs import write_stack
 from dualfocus.baselines.pictures import open_pictures
 from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.datasets import NyuLabelled, StackFolders, open_nyu
+from dualfocus.datasets.files import read_image
+from dualfocus.datasets.nyu_labelled import form_of
 from dualfocus.datasets.pack import pack, unpacked
 from dualfocus.readers import load_stack
-from dualfocus.training.rgbd_source import RgbdSource
+from dualfocus.training.rgbd_source import RgbdSource, read_depth
 
 
 def test_labelled_nyu(tmp_path):
@@ -85,6 +87,7 @@ def test_rgbd(tmp_path):
         (tmp_path / "d" / name).mkdir(parents=True)
     depth = np.random.default_rng(0).uniform(1, 2, (40, 40)).astype(np.float32)
     np.save(tmp_path / "d" / "depth" / "x.npy", depth)
+    (tmp_path / "d" / "rgb" / "._x.jpg").write_bytes(b"what macOS puts beside a file on other disks")
     Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(tmp_path / "d" / "rgb" / "x.jpg")
     pack(tmp_path / "d", tmp_path / "d.zip")
     folder = unpacked(tmp_path / "d.zip")
@@ -141,6 +144,57 @@ def test_says_what_is_wrong_and_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"bad\.zip: cannot be unpacked"):
         unpacked(tmp_path / "bad.zip")
     assert not (tmp_path / "bad").exists()
+
+
+def test_spoilt_packs_are_one_line_and_leave_nothing(tmp_path):
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("stack.json", json.dumps({"images": [f"{n}.png" for n in range(2000)]}))
+    content = bytearray(whole.read_bytes())
+    body = 30 + len("stack.json")
+    spoilt = bytearray(content)
+    spoilt[body + 20 : body + 60] = bytes(40)
+    flagged = bytearray(content)
+    for at in (6, content.index(b"PK\x01\x02") + 8):  # the flag of encryption, in both headers
+        flagged[at] |= 1
+    for name, data in (("spoilt", spoilt), ("encrypted", flagged), ("cut", content[: len(content) // 2])):
+        (tmp_path / f"{name}.zip").write_bytes(data)
+        with pytest.raises(ValueError, match=rf"{name}\.zip: cannot be unpacked"):
+            unpacked(tmp_path / f"{name}.zip")
+    assert {path.name for path in tmp_path.iterdir()} == {"whole.zip", "spoilt.zip", "encrypted.zip", "cut.zip"}
+
+
+@pytest.mark.parametrize("record", ["[1, 2]", '{"train": ["a"], "test": []}', '{"train": null, "test": []}'])
+def test_splits_of_another_form_are_named(tmp_path, record):
+    root = make_nyu(tmp_path / "nyu")
+    (root / "splits.json").write_text(record)
+    for use in (lambda: pack(root, tmp_path / "out.zip"), lambda: form_of(root)(root, "train", planes=2)):
+        with pytest.raises(ValueError, match=r"splits\.json: must be one JSON object in which train and test"):
+            use()
+
+
+@pytest.mark.parametrize("scale", [True, 0, 10**401])
+def test_a_scale_of_depth_that_makes_no_sense_is_named(tmp_path, scale):
+    for n in range(2):
+        Image.fromarray(np.full((8, 8), 100 * n, np.uint8)).save(tmp_path / f"{n}.png")
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(tmp_path / "depth.png")
+    record = {"images": ["0.png", "1.png"], "focus_distances": [1, 2], "unit": "m", "depth_png": "depth.png"}
+    (tmp_path / "stack.json").write_text(json.dumps(record | {"depth_png_scale_m": scale}))
+    with pytest.raises(ValueError, match=r"stack\.json: depth_png needs depth_png_scale_m"):
+        StackFolders(tmp_path)[0]
+
+
+def test_a_damaged_depth_image_is_named(tmp_path):
+    path = tmp_path / "depth.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 60000, (64, 64)).astype(np.uint16)).save(path)
+    content = path.read_bytes()
+    at = content.rindex(b"IDAT")
+    broken = bytearray(content)
+    broken[at : at + 4] = b"\x01\x02\x03\x04"
+    path.write_bytes(bytes(broken))
+    for read in (read_image, read_depth):
+        with pytest.raises(ValueError, match=r"depth\.png: cannot be read as"):
+            read(path)
 
 
 @pytest.mark.parametrize(

@@ -128,3 +128,6 @@ def test_what_cannot_be_submitted_is_one_line(benchmark_data, tmp_path, capsys):
     assert "2 of the 120 test stacks" in error("ddff12/dfv-n10", benchmark_data("ddff12-test"))
     assert "an upload is a .zip file" in error("zedd/f2.8-n5", benchmark_data("zedd"), "x.npy")
     assert "no ddff-dataset-test.h5 in it" in error("ddff12/dfv-n5", benchmark_data("zedd"))
+    (tmp_path / "x.zip").mkdir()
+    words = ["submit", "classical", "--protocol", "zedd/f2.8-n5", "--data", benchmark_data("zedd")]
+    assert "x.zip: is a folder; choose another name" in refused(capsys, *words, "-o", tmp_path / "x.zip")

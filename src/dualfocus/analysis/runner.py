@@ -12,7 +12,7 @@ import dualfocus
 from dualfocus.analysis.experiments import Experiment, Level
 from dualfocus.analysis.inputs import Inputs, MissingError
 from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, System, run
-from dualfocus.benchmarks.evaluation.records import ModelRecord, safe_name
+from dualfocus.benchmarks.evaluation.records import ModelRecord, own_name, safe_name
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.evaluation.run_folder import open_run
 from dualfocus.datasets.stride import even_stride
@@ -104,7 +104,7 @@ def _measure_level(
     reference = None if experiment.reference is None else experiment.reference[1](level)
     rows = []
     for model in models:
-        record = ModelRecord(folder / safe_name(model), ALL_COLUMNS)
+        record = ModelRecord(folder / own_name(model), ALL_COLUMNS)
         stacks = {name: dict(record.rows[name]) for name in names}
         for figures in stacks.values():
             figures["range_rmse"] /= experiment.per_unit(level)

@@ -12,6 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from dualfocus.readers.frames import silence
 
+DAMAGED = (OSError, UnidentifiedImageError, SyntaxError)  # what Pillow raises of a file that is no good image
+
 
 def missing(path: Path) -> str:
     """What is said of a file that should be there."""
@@ -33,7 +35,7 @@ def read_image(path: Path, mode: str | None = None) -> NDArray[Any]:
             return np.array(image.convert(wanted) if wanted else image)
     except FileNotFoundError:
         raise ValueError(missing(path)) from None
-    except (OSError, UnidentifiedImageError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path}: cannot be read as an image ({error})") from None
 
 

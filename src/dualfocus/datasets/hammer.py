@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dualfocus.datasets.adaptive import adaptive_sample
-from dualfocus.datasets.files import read_image
+from dualfocus.datasets.files import DAMAGED, read_image
 from dualfocus.datasets.sample import Sample
 
 INDEX = ".index.txt"
@@ -70,7 +70,7 @@ def read_log_depth(path: Path) -> NDArray[np.float64]:
             raise ValueError(f"{level.shape} {level.dtype}, near {near:g}, far {far:g}")
     except KeyError as error:
         raise ValueError(f"{path}: its text has no {error}, the scale of MoGe's depth; {HOW}") from None
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except (*DAMAGED, ValueError) as error:
         raise ValueError(f"{path}: cannot be read as a 16-bit depth image of MoGe ({error}); {HOW}") from None
     t = (level.astype(np.float64) - 1) / 65533
     depth = near ** (1 - t) * far**t * unit

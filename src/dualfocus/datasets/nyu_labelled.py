@@ -26,7 +26,7 @@ _RECORD = "splits.json"
 
 def form_of(root: Path) -> type[NyuLabelled]:
     """Which class reads a folder with `splits.json` (ValueError when that cannot be read)."""
-    return NyuPack if _read_record(root / _RECORD).get("cropped") is True else NyuLabelled
+    return NyuPack if read_record(root / _RECORD).get("cropped") is True else NyuLabelled
 
 
 class NyuLabelled(NyuImages):
@@ -47,7 +47,7 @@ class NyuLabelled(NyuImages):
 
     def _open(self) -> list[str]:
         path = self.root / _RECORD
-        record = _read_record(path)
+        record = read_record(path)
         if self.split not in record:
             raise ValueError(f"{path}: no split {self.split!r} in it")
         self._decode = _depth_decoder(record, path)
@@ -99,11 +99,15 @@ class NyuPack(NyuLabelled):
         return fine
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """What `splits.json` says (ValueError naming it when it is not an object whose splits are lists of numbers)."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); give the folder of the labelled NYU images") from error
+    splits = [record.get(name, []) for name in ("train", "test")] if isinstance(record, dict) else [None]
+    if not all(isinstance(split, list) and all(type(index) is int for index in split) for split in splits):
+        raise ValueError(f"{path}: must be one JSON object in which train and test are lists of image numbers")
     return record
 
 

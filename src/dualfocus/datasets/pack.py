@@ -100,7 +100,7 @@ def unpacked(path: Path) -> Path:
                 return folder
             archive.extractall(temporary)
         os.replace(temporary, folder)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # also of encrypted ones
         shutil.rmtree(temporary, ignore_errors=True)
         if folder is not None and folder.is_dir():  # another process was quicker
             return folder
@@ -141,9 +141,9 @@ def _entries(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
 
 
 def _nyu(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
-    from dualfocus.datasets.nyu_labelled import form_of
+    from dualfocus.datasets.nyu_labelled import form_of, read_record
 
-    record = json.loads((root / "splits.json").read_text(encoding="utf-8"))
+    record = read_record(root / "splits.json")
     chosen = ("train", "test") if split is None else (split,)
     kept = {key: value for key, value in record.items() if key not in ("train", "test") or key in chosen}
     yield Entry("splits.json", partial(_json, {**kept, "cropped": True}))

@@ -40,4 +40,6 @@ def _depth_of(image: Path, depth: dict[str, Path]) -> Path:
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    """By name, without hidden ones, such as those that macOS puts beside every file on other disks."""
+    there = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in there if path.suffix.lower() in suffixes)

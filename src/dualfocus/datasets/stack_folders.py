@@ -16,6 +16,8 @@ from dualfocus.readers import load_stack
 from dualfocus.readers.files import why_closed
 from dualfocus.stack import FocalStack
 
+_LARGEST_SCALE = 1e6  # metres a level
+
 
 class StackFolders:
     """Every focal stack with ground truth below a folder, found by its `stack.json`.
@@ -43,6 +45,7 @@ class StackFolders:
         for sidecar in sidecars:
             name = sidecar.parent.relative_to(self.root).as_posix()
             name = self.root.resolve().name if name == "." else name
+            _check_name(name)
             if _read_sidecar(sidecar).keys() & {"ground_truth", "depth_png"}:
                 self.names.append(name)
                 self._folders.append(sidecar.parent)
@@ -71,6 +74,12 @@ class StackFolders:
             raise ValueError(f"{folder / 'stack.json'}: the ground truth has no valid pixel")
         image = sidecar.get("all_in_focus")
         return Sample(self.names[index], stack, truth, mask, read_image(folder / image) if image else None)
+
+
+def _check_name(name: str) -> None:
+    """Refuse what no table or JSON of results can hold."""
+    if re.search(r"[\x00-\x1f\ud800-\udfff]", name):
+        raise ValueError(f"{name!r}: the name has characters that cannot be written in a table: rename the folder")
 
 
 def _natural(path: Path) -> list[Any]:
@@ -111,7 +120,7 @@ def _truth_from_png(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Ground truth in metres from a 16-bit depth image."""
     scale = sidecar.get("depth_png_scale_m")
-    if not isinstance(scale, (int, float)) or not scale > 0:
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < _LARGEST_SCALE:
         raise ValueError(f"{folder / 'stack.json'}: depth_png needs depth_png_scale_m, metres for each level")
     if stack.result_unit not in ("m", "mm"):
         raise ValueError(f"{folder / 'stack.json'}: depth_png is in metres, the stack in {stack.unit!r}")

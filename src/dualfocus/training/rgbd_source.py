@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from dualfocus.datasets.files import read_image
+from dualfocus.datasets.files import DAMAGED, read_image
 from dualfocus.datasets.rgbd import rgbd_pairs
 from dualfocus.rendering.rgbd import render_rgbd
 from dualfocus.training.sources import TrainingStack, from_rendered
@@ -56,7 +56,7 @@ def read_depth(path: Path) -> np.ndarray:
         else:
             with Image.open(path) as opened:
                 depth, scale = np.array(opened), 1e-3
-    except (OSError, ValueError, UnidentifiedImageError) as error:
+    except (*DAMAGED, ValueError) as error:
         raise ValueError(f"{path}: cannot be read as depth ({error})") from None
     if depth.ndim != 2 or depth.dtype.kind not in "iuf" or depth.dtype == np.uint8:
         raise ValueError(f"{path}: depth must be (H, W) metres in .npy or 16-bit millimetres in .png, one channel")

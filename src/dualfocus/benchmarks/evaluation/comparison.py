@@ -79,7 +79,11 @@ def read_comparison(path: Path) -> Comparison:
 
 
 def _check_row(path: Path, comparison: Comparison, row: str, changes: Mapping[str, Any]) -> None:
-    """A row changes network and loss alone, and its network can be built."""
+    """A row changes network and loss alone, its network can be built, and its name can be a folder's and a cell's."""
+    if row != row.strip(" .") or set(row) & set('/\\|:*?"<>\n\r') or not row:
+        raise ValueError(
+            f"{path}: rows: {row!r} cannot be the name of a folder; use letters, digits, blanks and commas"
+        )
     extra = sorted(set(changes) - {"model", "loss"})
     if extra:
         raise ValueError(f"{path}: rows.{row}: {extra[0]!r} must be the same for all rows; put it under train")
@@ -182,7 +186,7 @@ def table(comparison: Comparison, out: Path) -> str:
         cells = [row, _parameters(comparison, row), str(len(runs)) if runs else NOT_RUN]
         for column in columns:
             values, base = ([run[column] for run in some if run[column] is not None] for some in (runs, reference))
-            cells += [_spread(values), f"{mean(values) / mean(base):.2f}" if values and base else ""]
+            cells += [_spread(values), f"{mean(values) / mean(base):.2f}" if values and base and mean(base) else ""]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", f"Mean over seeds [smallest, largest]; ratio to {comparison.reference}. {_budget(comparison)}", ""]
     return "\n".join(lines)

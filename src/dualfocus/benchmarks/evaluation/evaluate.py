@@ -14,6 +14,7 @@ from dualfocus.benchmarks.evaluation.processes import ALONE, Processes
 from dualfocus.benchmarks.evaluation.records import (
     ModelRecord,
     identify,
+    own_name,
     safe_name,
     write_json,
     write_table,
@@ -236,7 +237,7 @@ def _run(
 
 def _extras(job: _Job, options: Options, name: str, system: System, figures: Mapping[str, Any]) -> dict[str, Any]:
     """The slices of one model as a table, and pictures of its worst images."""
-    folder = job.folder / safe_name(name)
+    folder = job.folder / own_name(name)
     rows = [[key, *group.values()] for key, groups in figures["slices"].items() for group in groups]
     write_table(folder / "slices.csv", [["slice", "group", *SLICE_COLUMNS], *rows])
     if not options.worst:

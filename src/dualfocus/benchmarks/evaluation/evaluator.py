@@ -12,7 +12,7 @@ import numpy as np
 from dualfocus import metrics
 from dualfocus.benchmarks.evaluation.measure import COLUMNS, Yardstick
 from dualfocus.benchmarks.evaluation.processes import ALONE, Processes
-from dualfocus.benchmarks.evaluation.records import ModelRecord, safe_name
+from dualfocus.benchmarks.evaluation.records import ModelRecord, own_name
 from dualfocus.benchmarks.protocols import Protocol as Rules
 from dualfocus.datasets import Dataset, Sample
 from dualfocus.outputs import DepthResult
@@ -87,7 +87,7 @@ def _open_records(models: Mapping[str, System], out: Path, processes: Processes)
     """The main process first: it takes up what a stopped run has left."""
     if not processes.is_main:
         processes.wait()
-    records = {name: ModelRecord(out / safe_name(name), ALL_COLUMNS, processes.rank) for name in models}
+    records = {name: ModelRecord(out / own_name(name), ALL_COLUMNS, processes.rank) for name in models}
     if processes.is_main:
         processes.wait()
     return records

@@ -20,6 +20,7 @@ from dualfocus.benchmarks.evaluation.slices import SliceSums
 from dualfocus.datasets.sample import Dataset
 
 _REMEDY = "remove it, and its images are measured again"
+_LONGEST_NAME = 100  # bytes of a name that are kept; a part of a path has room for 255, with what is put around it
 Sums = TypeVar("Sums", ConfidenceHistogram, SliceSums)
 
 
@@ -101,10 +102,10 @@ class ModelRecord:
         return ["name", *self.columns]
 
     def _histogram_path(self, name: str) -> Path:
-        return self.folder / "confidence" / f"{_own_name(name)}.npz"
+        return self.folder / "confidence" / f"{own_name(name)}.npz"
 
     def _slices_path(self, name: str) -> Path:
-        return self.folder / "slices" / f"{_own_name(name)}.npy"
+        return self.folder / "slices" / f"{own_name(name)}.npy"
 
     def _read(self, path: Path) -> dict[str, dict[str, float]]:
         """Rows of earlier runs that can be used; none of a table with other columns."""
@@ -153,12 +154,13 @@ def safe_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "__" for c in name).lstrip(".") or "_"
 
 
-def _own_name(name: str) -> str:
+def own_name(name: str) -> str:
     """A name as one path component that no other name has: a hash is in it, unless it is a plain one.
 
-    Capitals are not plain: to some file systems `Scene` and `scene` are one.
+    Capitals are not plain: to some file systems `Scene` and `scene` are one. Nor are names longer than a part of a path
+    may be, which those of nested folders are together.
     """
-    safe = safe_name(name)
+    safe = safe_name(name).encode()[:_LONGEST_NAME].decode(errors="ignore")
     return safe if safe == name == name.lower() else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualfocus.benchmarks.evaluation.records import safe_name, write_json
+from dualfocus.benchmarks.evaluation.records import own_name, write_json
 
 
 def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], resume: bool) -> None:
@@ -27,7 +27,7 @@ def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], re
     earlier = _read_run(path) if path.exists() else {"models": {}}
     if not resume:
         for name in models:
-            folder = out / safe_name(name)
+            folder = out / own_name(name)
             for made in (*folder.glob("per_image*.csv"), *folder.glob("worst/*.png")):
                 made.unlink()
             earlier["models"].pop(name, None)

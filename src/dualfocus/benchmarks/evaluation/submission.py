@@ -51,6 +51,8 @@ def write_upload(
         raise ValueError(f"protocol {protocol} has no hidden test set: use one of {known}")
     if target.suffix != ".zip":
         raise ValueError(f"{target}: an upload is a .zip file")
+    if target.is_dir():
+        raise ValueError(f"{target}: is a folder; choose another name for the upload")
     upload = UPLOADS[protocol.partition("/")[0]]
     dataset = rules.open_test(Path(data))
     if tuple(dataset.names) != upload.names:

@@ -20,4 +20,6 @@ def texture_strength(image: NDArray[Any], window: int) -> NDArray[np.float64]:
     """
     grey = image.astype(np.float64) * (255 / white(image.dtype))
     grey = grey.mean(axis=2) if grey.ndim == 3 else grey
-    return cv2.blur(np.hypot(*np.gradient(grey)), (window, window), borderType=cv2.BORDER_REFLECT)
+    down, across = (np.gradient(grey, axis=k) if grey.shape[k] > 1 else np.zeros_like(grey) for k in (0, 1))
+    strength = np.hypot(down, across)
+    return np.asarray(cv2.blur(strength, (window, window), borderType=cv2.BORDER_REFLECT), np.float64)

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dualfocus.benchmarks.protocols.protocol import Protocol
 from dualfocus.datasets import Sample
-from dualfocus.datasets.files import read_exr
+from dualfocus.datasets.files import DAMAGED, read_exr
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
 
@@ -150,7 +150,7 @@ def _read_map(path: Path) -> NDArray[Any]:
             return np.asarray(content if path.suffix == ".npy" else content["depth"])
         with Image.open(path) as image:
             values = np.array(image)
-    except (OSError, ValueError, EOFError, LookupError, zipfile.BadZipFile, UnidentifiedImageError) as error:
+    except (*DAMAGED, ValueError, EOFError, LookupError, zipfile.BadZipFile) as error:
         kind = {".npy": "a .npy array", ".npz": "a .npz file with an array `depth`"}.get(path.suffix, "an image")
         raise ValueError(f"{path}: cannot be read as {kind} ({error})") from None
     if values.ndim != 2 or values.dtype.kind not in "iu" or values.dtype.itemsize < 2:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dualfocus.benchmarks.evaluation.evaluator import System, answer
 from dualfocus.benchmarks.evaluation.measure import Yardstick, fill
-from dualfocus.benchmarks.evaluation.records import safe_name
+from dualfocus.benchmarks.evaluation.records import own_name
 from dualfocus.benchmarks.protocols import Protocol
 from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, number
 from dualfocus.datasets import Dataset
@@ -52,7 +52,7 @@ def draw_worst(
     found = []
     for place, (name, value) in enumerate(worst.items(), start=1):
         caption = f"{label}, {name}: {column} {number(value)}"
-        file = f"{place}_{column}_{number(value)}_{safe_name(name)}.png"
+        file = f"{place}_{column}_{number(value)}_{own_name(name)}.png"
         if not (pictures / file).exists():
             pictures.mkdir(exist_ok=True)
             sample = dataset[dataset.names.index(name)]
