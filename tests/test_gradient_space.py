@@ -7,7 +7,7 @@ import torch
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
 from dualfocus.datasets.sample import Sample
-from dualfocus.models.output import FocusOutput
+from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.stack import FocalStack
 from dualfocus.training.augment import jitter
@@ -98,7 +98,7 @@ def test_the_loss_is_zero_for_the_gradients_of_its_space_alone(space):
         batch["truth"],
         batch["truth"],
         batch["truth"],
-        {"surface_gradient/1": gradient},
+        TrainingOutput({1: gradient}, batch["truth"][:, None].expand(-1, 2, -1, -1)),
     )
     losses = {s: objective(output, batch, LossConfig(space=s)).spatial.item() for s in ("coordinate", "inverse", "log")}
     assert losses.pop(space) < 1e-5 < 1e-3 < min(losses.values())

@@ -52,15 +52,13 @@ def test_every_ablation_runs_and_learns(name, spatial):
     model.train()
     output = model(*stack(2, 2, 32, 32))
     check(output, 2, 2, 32, 32)
-    gradients = [key for key in output.aux if key.startswith("surface_gradient/")]
+    gradients, sides = output.training.gradients, output.training.sides
     assert bool(gradients) == (spatial != "off")
-    for key in gradients:
-        stride = int(key.split("/")[1])
-        assert output.aux[key].shape == (2, 2, 2, 32 // stride, 32 // stride)
-    sides = output.aux["side_coordinates"]
+    for stride, gradient in gradients.items():
+        assert gradient.shape == (2, 2, 2, 32 // stride, 32 // stride)
     assert sides.shape == (2, 3 if name in ("dualfocus-paper", "dfv") else 4, 32, 32)
     loss = output.coordinate.square().mean() + focal_variational_loss(output.probability) + sides.mean()
-    (loss + sum(output.aux[key].abs().mean() for key in gradients)).backward()
+    (loss + sum(gradient.abs().mean() for gradient in gradients.values())).backward()
     heads = ("context.confidence_head",)  # learns from its own loss alone
     silent = [key for key, p in model.named_parameters() if p.grad is None and not key.startswith(heads)]
     assert not silent

@@ -7,7 +7,7 @@ from training_runs import SMALL, settings, write
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
 from dualfocus.models import build_network
-from dualfocus.models.output import FocusOutput
+from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.training.batches import collate
 from dualfocus.training.config import LossConfig, SourceConfig, read_config
@@ -51,9 +51,8 @@ class TestObjective:
         batch = self.batch()
         p = torch.tensor([0.2, 0.5, 0.3])[None, :, None, None].expand(2, 3, 8, 8)
         truth = batch["truth"]
-        output = FocusOutput(
-            p, truth, torch.zeros_like(truth), torch.ones_like(truth), {"side_coordinates": truth[:, None]}
-        )
+        training = TrainingOutput({}, truth[:, None].expand(-1, 2, -1, -1))
+        output = FocusOutput(p, truth, torch.zeros_like(truth), torch.ones_like(truth), training)
         losses = objective(output, batch, LossConfig())
         assert losses.total == losses.depth == losses.focal == losses.spatial == 0
 
@@ -71,7 +70,7 @@ class TestObjective:
         inside = (truth >= 0) & (truth <= 1)
         off = torch.where(inside, off, torch.full_like(off, 99.0))  # outside the focus range nothing counts
         p = torch.full((1, planes, 8, 8), 1 / planes)
-        output = FocusOutput(p, off, torch.zeros_like(off), p[:, 0], {"side_coordinates": off[:, None]})
+        output = FocusOutput(p, off, torch.zeros_like(off), p[:, 0], TrainingOutput({}, off[:, None]))
         losses = objective(output, batch, LossConfig(side=(0.5,)))
         assert float(losses.depth) == pytest.approx(1.5 * (3 - 0.5), rel=1e-5)  # smooth-L1 of 3 with beta 1
         errors = validation_errors(output, batch)
@@ -90,11 +89,17 @@ class TestObjective:
         gradient = torch.zeros(1, 5, 2, 8, 8)
         gradient[:, :, 0] = 4 * 4 / 31  # four planes over 31 pixels, four pixels a cell
         p = torch.full((1, 5, 8, 8), 0.2)
-        output = FocusOutput(p, truth, truth, truth, {"surface_gradient/4": gradient})
-        assert float(objective(output, batch, LossConfig()).spatial) == pytest.approx(0, abs=1e-5)
-        output.aux["surface_gradient/4"] = 0 * gradient
         expected = 4 * 4 / 31 * 7 / 8  # the last column has no neighbour
-        assert float(objective(output, batch, LossConfig()).spatial) == pytest.approx(expected, rel=1e-4)
+        for factor, loss in ((1, pytest.approx(0, abs=1e-5)), (0, pytest.approx(expected, rel=1e-4))):
+            training = TrainingOutput({4: factor * gradient}, truth[:, None])
+            output = FocusOutput(p, truth, truth, truth, training)
+            assert float(objective(output, batch, LossConfig(side=(0.5,))).spatial) == loss
+
+    def test_the_output_of_a_network_in_evaluation_is_refused(self):
+        batch = self.batch()
+        output = build_network("dualfocus-s", SMALL).eval()(network_input(batch), batch["coordinates"])
+        with pytest.raises(ValueError, match="training mode"):
+            objective(output, batch, LossConfig())
 
     def test_a_source_without_path_is_refused(self):
         with pytest.raises(ValueError, match="stacks.*path"):

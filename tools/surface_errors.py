@@ -18,8 +18,8 @@ BASELINES = (1, 2, 4, 8)
 class HasSurfaces(Protocol):
     """A network with the spatial constraint."""
 
-    def surface_gradients(self, images: Tensor) -> dict[str, Tensor]:
-        """theta_grad(z*_n) by name of its level."""
+    def surface_gradients(self, images: Tensor) -> dict[int, Tensor]:
+        """theta_grad(z*_n) by the stride of its level."""
         ...
 
 
@@ -53,8 +53,7 @@ def surface_errors(
     """
     found: dict[tuple[int, int], list[tuple[float, float, float, float]]] = {}
     for batch in batches:
-        for name, gradient in network.surface_gradients(network_input(batch)).items():
-            stride = int(name.partition("/")[2])
+        for stride, gradient in network.surface_gradients(network_input(batch)).items():
             for baseline in baselines:
                 row = _errors(gradient, batch, stride, baseline)
                 if row is not None:

@@ -79,7 +79,7 @@ def main() -> None:
             f" {row.out_of_focus:12.4f} {row.out_of_focus_flat:6.4f} {outside:5.2f}"
         )
     with torch.inference_mode():
-        gradient = network.surface_gradients(network_input(batches[0]))[f"surface_gradient/{LEVEL}"][0]
+        gradient = network.surface_gradients(network_input(batches[0]))[LEVEL][0]
     picture(gradient, batches[0]).save("surfaces.png", optimize=True)
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from dualfocus.models.context import SceneContext, collapse, combine
 from dualfocus.models.encoder import PlaneEncoder
 from dualfocus.models.layers import ConvNorm, PlaneResidual, double, pad_to_multiple, plane_features, plus
-from dualfocus.models.output import FocusOutput
+from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.models.projection import integrable_projection
 from dualfocus.models.surfaces import check_spatial, normalise_surfaces, surface_channels
 from dualfocus.models.upsampling import convex_upsample
@@ -156,29 +156,29 @@ class DualFocusSmall(nn.Module):
         Returns:
             :class:`FocusOutput`; ``probability`` is at 1/4 size.
         """
-        batch, planes, _, height, width = images.shape
+        planes, height, width = images.shape[1], *images.shape[-2:]
         padded = pad_to_multiple(images.flatten(0, 1), self.stride)
         features = self.encoder(padded)
         surface, gradient = self.surfaces(features[2], planes)
         fused, scores = self.fuse(features, surface, coordinates)
         evidence = self.collapse(fused, scores[-1], padded, coordinates)
         output = self.read_out(scores, evidence, coordinates, (height, width))
-        if self.training and gradient is not None and output.aux is not None:
-            output.aux["surface_gradient/16"] = gradient.float().unflatten(0, (batch, planes))
-        return output
+        if output.training is None:
+            return output
+        return output._replace(training=output.training._replace(gradients=_by_stride(gradient, planes)))
 
-    def surface_gradients(self, images: Tensor) -> dict[str, Tensor]:
+    def surface_gradients(self, images: Tensor) -> dict[int, Tensor]:
         """What theta_grad decodes from every surface, for whoever wants to look at the spatial constraint.
 
         Args:
             images: (B, N, 3, H, W), sides multiples of ``stride``.
 
         Returns:
-            ``surface_gradient/16``: (B, N, 2, H / 16, W / 16); empty where there are no surfaces.
+            by stride, 16 alone: (B, N, 2, H / 16, W / 16); empty where there are no surfaces.
         """
-        batch, planes = images.shape[:2]
+        planes = images.shape[1]
         _, gradient = self.surfaces(self.encoder(images.flatten(0, 1))[2], planes)
-        return {} if gradient is None else {"surface_gradient/16": gradient.float().unflatten(0, (batch, planes))}
+        return _by_stride(gradient, planes)
 
     def surfaces(self, sixteenth: Tensor, planes: int) -> tuple[Tensor | None, Tensor | None]:
         """Gradient field, projection and theta_grad of every plane.
@@ -292,13 +292,18 @@ class DualFocusSmall(nn.Module):
         std = (up[:, 1] - coordinate.square()).clamp(min=0).sqrt()
         logit = self.context.confidence(hidden, evidence, prior, probability, u)[:, : size[0], : size[1]]
         rows, columns = (size[0] + 3) // 4, (size[1] + 3) // 4  # graphs round divisions towards 0
-        aux = {"confidence_logit": logit, "upsampling_weights": weights[..., :rows, :columns]}
+        training = None
         if self.training:
             coarse = [_over_planes(score, planes).softmax(dim=1) for score in reversed(scores)]
             maps = [(prior.place[:, 0], 4)]
             maps += [(focus_moments(p, u)[0], stride) for p, stride in zip(coarse, (4, 8, 16), strict=True)]
-            aux["side_coordinates"] = side_coordinates(maps, size)
-        return FocusOutput(probability[..., :rows, :columns], coordinate, std, logit.sigmoid(), aux)
+            training = TrainingOutput({}, side_coordinates(maps, size), logit)
+        return FocusOutput(probability[..., :rows, :columns], coordinate, std, logit.sigmoid(), training)
+
+
+def _by_stride(gradient: Tensor | None, planes: int) -> dict[int, Tensor]:
+    """theta_grad's output, (B * N, 2, h, w), as :class:`TrainingOutput` has it."""
+    return {} if gradient is None else {16: gradient.float().unflatten(0, (-1, planes))}
 
 
 def _over_planes(scores: Tensor, planes: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dualfocus.models.layers import pad_to_multiple
-from dualfocus.models.output import FocusOutput
+from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.models.projection import project_inside
 from dualfocus.models.resnet_encoder import PyramidPooling, ResNetEncoder, scaled
 from dualfocus.models.surfaces import check_spatial, normalise_surfaces, surface_channels
@@ -113,7 +113,7 @@ class VolumetricNetwork(nn.Module):
 
         Args:
             images: (B, N, 3, H, W) in [0, 1], planes near to far.
-            coordinates: (B, N), increasing.
+            coordinates: (B, N), increasing, 0 at the first plane and 1 at the last.
 
         Returns:
             :class:`FocusOutput` with ``probability`` at full size and a confidence that is the probability mass
@@ -129,20 +129,27 @@ class VolumetricNetwork(nn.Module):
         half = 0.5 / (planes - 1)
         near = (coordinates[:, :, None, None] - first[:, None]).abs() <= half
         confidence = (probability * near).sum(dim=1)
-        aux: dict[str, Tensor] = {}
+        training = None
         if self.training:
             coarse = [(score.float()[:, 0].softmax(dim=1), 4 * 2**k) for k, score in enumerate(scores)][1:]
             sides = [(focus_moments(p, coordinates.float())[0], stride) for p, stride in coarse]
-            aux = {"side_coordinates": side_coordinates(sides, (height, width)), **gradients}
-        return FocusOutput(probability, first, std, confidence, aux)
+            training = TrainingOutput(gradients, side_coordinates(sides, (height, width)))
+        return FocusOutput(probability, first, std, confidence, training)
 
-    def surface_gradients(self, images: Tensor) -> dict[str, Tensor]:
-        """What theta_grad decodes from every surface at every level; see ``DualFocusSmall.surface_gradients``."""
+    def surface_gradients(self, images: Tensor) -> dict[int, Tensor]:
+        """What theta_grad decodes from every surface at every level; see ``DualFocusSmall.surface_gradients``.
+
+        Args:
+            images: (B, N, 3, H, W), sides multiples of ``stride``: nothing is padded here.
+
+        Returns:
+            by stride, 4 to 32: (B, N, 2, H / stride, W / stride); empty where there are no surfaces.
+        """
         size = (images.shape[-2], images.shape[-1])
         levels = [level.unflatten(0, images.shape[:2]) for level in self.encoder(images.flatten(0, 1))]
         return self.decode(levels, size)[1]
 
-    def decode(self, levels: list[Tensor], size: tuple[int, int]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def decode(self, levels: list[Tensor], size: tuple[int, int]) -> tuple[list[Tensor], dict[int, Tensor]]:
         """Coarse-to-fine decoding.
 
         Args:
@@ -150,10 +157,10 @@ class VolumetricNetwork(nn.Module):
             size: H, W of the true image.
 
         Returns:
-            scores fine to coarse, (B, 1, N, h, w) (in evaluation the finest alone), and theta_grad's outputs.
+            scores fine to coarse, (B, 1, N, h, w) (in evaluation the finest alone), and theta_grad's outputs by stride.
         """
         scores: list[Tensor] = []
-        gradients: dict[str, Tensor] = {}
+        gradients: dict[int, Tensor] = {}
         handed_up: Tensor | None = None
         for level in range(3, -1, -1):
             both = self.config.volume == "both"
@@ -164,7 +171,7 @@ class VolumetricNetwork(nn.Module):
                 inside = (-(-size[0] // stride), -(-size[1] // stride))
                 surface, gradient = self.surfaces(level, volume, inside)
                 parts.append(surface)
-                gradients[f"surface_gradient/{stride}"] = gradient[..., : inside[0], : inside[1]]
+                gradients[stride] = gradient[..., : inside[0], : inside[1]]
             stacked = torch.cat(parts, dim=2).transpose(1, 2)
             inputs = stacked if handed_up is None else torch.cat((stacked, handed_up), dim=1)
             features, handed_up = self.decoders[level](inputs)

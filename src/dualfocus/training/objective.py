@@ -58,17 +58,21 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
         output: of a network in training mode, for ``batch``.
         batch: crops whose sides are multiples of the coarsest stride.
         config: weights of the terms; a weight of 0 leaves a term out.
+
+    Raises:
+        ValueError: an output without what training reads.
     """
+    extra = output.training
+    if extra is None:
+        raise ValueError("the objective needs the output of a network in training mode")
     planes = batch["coordinates"].shape[1]
     spacings = planes - 1
     truth, known = batch["truth"] * spacings, batch["known"]
     valid = known & (batch["truth"] >= 0) & (batch["truth"] <= 1)
-    aux = output.aux or {}
 
     beta = depth_beta(config, planes)
     depth = depth_loss(output.coordinate * spacings, truth, valid, beta)
-    sides = aux["side_coordinates"].unbind(1) if "side_coordinates" in aux else ()
-    for weight, side in zip(config.side, sides, strict=False):
+    for weight, side in zip(config.side, extra.sides.unbind(1), strict=False):
         depth = depth + weight * depth_loss(side * spacings, truth, valid, beta)
 
     zero = depth.new_zeros(())
@@ -78,13 +82,12 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
         focal = focal_variational_loss(output.probability.float(), inside)
     spatial = zero
     if config.spatial > 0:
-        for name, gradient in aux.items():
-            if name.startswith("surface_gradient/"):
-                spatial = spatial + _spatial(gradient, truth, valid, batch, int(name.split("/")[1]), config)
+        for stride, gradient in extra.gradients.items():
+            spatial = spatial + _spatial(gradient, truth, valid, batch, stride, config)
     confidence = zero
-    if config.confidence > 0 and "confidence_logit" in aux:
+    if config.confidence > 0 and extra.confidence_logit is not None:
         error = (output.coordinate * spacings - truth).abs()
-        confidence = config.confidence * confidence_loss(aux["confidence_logit"], error, 0.5, known)
+        confidence = config.confidence * confidence_loss(extra.confidence_logit, error, 0.5, known)
     return total_loss(depth, spatial, focal, confidence, config.spatial, config.focal)
 
 
