@@ -95,6 +95,17 @@ class TestObjective:
             output = FocusOutput(p, truth, truth, truth, training)
             assert float(objective(output, batch, LossConfig(side=(0.5,))).spatial) == loss
 
+    @pytest.mark.parametrize(("name", "sides"), [("dualfocus-s", 4), ("dualfocus-paper", 3)])
+    def test_as_many_side_weights_as_side_outputs_at_most(self, name, sides):
+        batch = self.batch()
+        network = build_network(name, SMALL if name == "dualfocus-s" else {"width": 0.125}).train()
+        output = network(network_input(batch), batch["coordinates"])
+        # what has no weight is not supervised
+        fewer, zero = (objective(output, batch, LossConfig(side=w)) for w in ((0.5,), (0.5, *[0.0] * (sides - 1))))
+        torch.testing.assert_close(fewer.depth, zero.depth, rtol=0, atol=0)
+        with pytest.raises(ValueError, match=rf"loss\.side has {sides + 1} weights.* has {sides} side outputs"):
+            objective(output, batch, LossConfig(side=(0.5,) * (sides + 1)))
+
     def test_the_output_of_a_network_in_evaluation_is_refused(self):
         batch = self.batch()
         output = build_network("dualfocus-s", SMALL).eval()(network_input(batch), batch["coordinates"])

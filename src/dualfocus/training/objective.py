@@ -57,10 +57,11 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
     Args:
         output: of a network in training mode, for ``batch``.
         batch: crops whose sides are multiples of the coarsest stride.
-        config: weights of the terms; a weight of 0 leaves a term out.
+        config: weights of the terms; a weight of 0 leaves a term out. Of ``side`` there may be fewer than the network
+            has side outputs: the last ones, the coarsest, are then not supervised.
 
     Raises:
-        ValueError: an output without what training reads.
+        ValueError: an output without what training reads, or more weights in ``loss.side`` than side outputs.
     """
     extra = output.training
     if extra is None:
@@ -72,7 +73,7 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
 
     beta = depth_beta(config, planes)
     depth = depth_loss(output.coordinate * spacings, truth, valid, beta)
-    for weight, side in zip(config.side, extra.sides.unbind(1), strict=False):
+    for weight, side in _weighted_sides(config.side, extra.sides):
         depth = depth + weight * depth_loss(side * spacings, truth, valid, beta)
 
     zero = depth.new_zeros(())
@@ -89,6 +90,15 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
         error = (output.coordinate * spacings - truth).abs()
         confidence = config.confidence * confidence_loss(extra.confidence_logit, error, 0.5, known)
     return total_loss(depth, spatial, focal, confidence, config.spatial, config.focal)
+
+
+def _weighted_sides(weights: tuple[float, ...], sides: Tensor) -> list[tuple[float, Tensor]]:
+    """Side outputs, (B, H, W) of (B, S, H, W), that have a weight."""
+    if len(weights) > sides.shape[1]:
+        raise ValueError(
+            f"loss.side has {len(weights)} weights, but the network has {sides.shape[1]} side outputs: leave some out"
+        )
+    return list(zip(weights, sides.unbind(1), strict=False))
 
 
 def depth_beta(config: LossConfig, planes: int) -> float:
