@@ -7,10 +7,10 @@ import torch
 from fit_classical_confidence import read_stack
 
 from dualfocus.models.classical import Classical
-from dualfocus.models.edge_aware import edge_aware_smooth
-from dualfocus.models.focus_measure import gaussian_blur, luma
-from dualfocus.models.focus_probability import expected_error, focus_probability
-from dualfocus.models.peak import fit_peak
+from dualfocus.models.classical.focus_measure import gaussian_blur, luma
+from dualfocus.models.classical.peak import fit_peak
+from dualfocus.models.classical.probability import expected_error, focus_probability
+from dualfocus.models.classical.smoothing import edge_aware_smooth
 
 HEIGHT, WIDTH = 72, 96
 

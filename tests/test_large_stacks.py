@@ -82,8 +82,8 @@ def test_classical_is_the_same_read_plane_by_plane(models, monkeypatch):
     scene = render_stack(5, TexturePool(None), size=80, planes=7)
     stack = FocalStack(scene.images, scene.focus_distances, "m")
     whole = models["classical"].predict(stack)
-    monkeypatch.setattr("dualfocus.models.classical.PART", 9000)  # strips of a few rows
-    monkeypatch.setattr("dualfocus.models.score_volume.PART", 9000)  # energies not kept
+    monkeypatch.setattr("dualfocus.models.classical.estimator.PART", 9000)  # strips of a few rows
+    monkeypatch.setattr("dualfocus.models.classical.scores.PART", 9000)  # energies not kept
     parts = models["classical"].predict(stack)
     np.testing.assert_allclose(parts.depth, whole.depth, rtol=1e-4)
     np.testing.assert_allclose(parts.confidence, whole.confidence, atol=1e-3)

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from dualfocus.models.classical import Classical
-from dualfocus.models.classical_confidence import CONFIDENCE, ConfidenceCoefficients
+from dualfocus.models.classical.confidence import CONFIDENCE, ConfidenceCoefficients
 
 
 def read_stack(folder: Path) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:

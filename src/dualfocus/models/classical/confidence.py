@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dualfocus.models.peak import Peak
+from dualfocus.models.classical.peak import Peak
 
 
 class ConfidenceCoefficients(NamedTuple):

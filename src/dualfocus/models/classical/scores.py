@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dualfocus.models.focus_measure import NoiseScale, luma, plane_energies, plane_score
+from dualfocus.models.classical.focus_measure import NoiseScale, luma, plane_energies, plane_score
 
 PART = 16_000_000  # planes x pixels of the volume worked on at once
 READS = 2  # of every plane

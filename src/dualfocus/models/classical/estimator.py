@@ -8,17 +8,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dualfocus.models.classical_confidence import (
+from dualfocus.models.classical.confidence import (
     CONFIDENCE,
     ConfidenceCoefficients,
     confidence_from,
     peak_evidence,
     roughness,
 )
-from dualfocus.models.edge_aware import edge_aware_smooth
-from dualfocus.models.focus_probability import deviation, expected_error
-from dualfocus.models.peak import Peak, fit_peak
-from dualfocus.models.score_volume import PART, READS, score_stack
+from dualfocus.models.classical.peak import Peak, fit_peak
+from dualfocus.models.classical.probability import deviation, expected_error
+from dualfocus.models.classical.scores import PART, READS, score_stack
+from dualfocus.models.classical.smoothing import edge_aware_smooth
 
 
 class Classical(nn.Module):
