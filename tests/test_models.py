@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.losses import focal_variational_loss
-from dualfocus.models import NETWORKS, build_network, network_options
+from dualfocus.models import KINDS, NETWORKS, build_network, network_options
 from dualfocus.models.encoder import Stem
 from dualfocus.models.layers import double, fold_norms, plane_features, shift_planes
 from dualfocus.models.small import EnterLevel
@@ -228,6 +228,13 @@ def test_convex_upsampling():
 
 
 class TestChoices:
+    @pytest.mark.parametrize("name", NETWORKS)
+    def test_what_is_known_of_a_network_by_its_name(self, name):
+        built, kind = network(name), KINDS[name]
+        with torch.no_grad():
+            assert bool(built.surface_gradients(stack(1, 2, 32, 32)[0])) == kind.constrained
+        assert (kind.scene_stride is not None) == hasattr(built, "context")
+
     @pytest.mark.parametrize("name", ["dualfocus-m", "classical", ""])
     def test_unknown_name(self, name):
         with pytest.raises(ValueError, match="dualfocus-s, dualfocus-xs, dualfocus-paper, dfv"):

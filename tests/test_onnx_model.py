@@ -155,10 +155,13 @@ def test_refusals(path, tmp_path):
     foreign = onnx.load(path)
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
+    onnx.helper.set_model_props(foreign, {"dualfocus": '{"model": "dualfocus-z"}'})
+    onnx.save(foreign, tmp_path / "unknown.onnx")
     for arguments, words in (
         (dict(name=str(tmp_path / "broken.onnx")), "broken.onnx.*cannot load it"),
         (dict(name=str(tmp_path / "missing.onnx")), "missing.onnx: no such file"),
         (dict(name=str(tmp_path / "foreign.onnx")), "no DualFocus record"),
+        (dict(name=str(tmp_path / "unknown.onnx")), "record is damaged"),
         (dict(name=path, device="mps"), "mps.*cpu or cuda"),
         (dict(name=path, backend="torch"), "runs on ONNX Runtime"),
         (dict(name=path, weights=None), "leave out weights"),

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dualfocus.models import KINDS
+
 REFERENCE = "without both constraints"
 
 
@@ -26,7 +28,8 @@ class Change(NamedTuple):
 def switches(record: Mapping[str, Any]) -> dict[str, str] | None:
     """The two constraints as a network was trained, from the record of its weights; None for what never had them."""
     loss = record.get("training", {}).get("loss")
-    if loss is None or record.get("model") == "dfv":
+    kind = KINDS.get(record.get("model", ""))
+    if loss is None or kind is None or not kind.constrained:
         return None
     spatial = record["options"].get("spatial", "full")
     if spatial == "full" and loss["spatial"] == 0:

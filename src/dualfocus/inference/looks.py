@@ -5,8 +5,8 @@ wider, which it reads better at half the size; where planes hardly differ in blu
 So it looks twice, the second time at half the sides, for a quarter more work, and each pixel takes the mean of both
 answers by their expected errors.
 
-Of the networks `dualfocus-s` alone does: `dualfocus-xs` gains on path-traced scenes what it loses on NYU. Weights that
-were trained otherwise may say in their record how many looks are best.
+Of the networks `dualfocus-s` alone does (`models.kinds`): `dualfocus-xs` gains on path-traced scenes what it loses on
+NYU. Weights that were trained otherwise may say in their record how many looks are best.
 """
 
 from __future__ import annotations

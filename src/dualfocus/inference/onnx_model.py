@@ -20,6 +20,7 @@ from dualfocus.inference.long_stack import Box, Maps, estimate_long
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
 from dualfocus.inference.shipped import shipped_weights
 from dualfocus.inference.windows import LONGEST, WINDOW, WORKING_PIXELS, Size
+from dualfocus.models import KINDS
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
 PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which knows no tiles: about 1.6 GB
@@ -107,7 +108,7 @@ def _read_record(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         raise ValueError(f"{path}: no DualFocus record inside; use a file written by `dualfocus export`")
     try:
         record = json.loads(metadata[METADATA])
-        record["model"]
+        KINDS[record["model"]]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path}: its DualFocus record is damaged; export it again") from None
     return record

@@ -21,6 +21,7 @@ from dualfocus.inference.predictor import Predictor
 from dualfocus.inference.resizing import enlarge, guided_upsample, shrink
 from dualfocus.inference.smoothing import blend_cells, smooth_within_surfaces
 from dualfocus.inference.windows import Size, expected_error, plane_position
+from dualfocus.models import KINDS
 from dualfocus.outputs import DepthResult
 from dualfocus.pixels import white
 from dualfocus.stack import FocalStack
@@ -42,7 +43,7 @@ class FocusModel(Predictor):
     """A model that estimates depth from focus: ``predict`` and what every kind of network shares.
 
     Args:
-        name: of the model.
+        name: one of :data:`dualfocus.models.MODELS`.
         record: of its weights; its ``coordinate``, ``confidence_map`` and ``looks`` are used.
         untrained: whether to warn that the weights are random.
 
@@ -54,6 +55,7 @@ class FocusModel(Predictor):
 
     def __init__(self, name: str, record: dict[str, Any], untrained: bool = False) -> None:
         self.name, self.record, self.untrained = name, record, untrained
+        self.kind = KINDS[name]
 
     @abstractmethod
     def working_pixels(self, planes: int) -> int:
@@ -61,7 +63,7 @@ class FocusModel(Predictor):
 
     def sizes(self, size: Size, planes: int) -> list[Size]:
         """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``."""
-        looks = self.record.get("looks", 2 if self.name == "dualfocus-s" else 1)
+        looks = self.record.get("looks", self.kind.looks)
         return look_sizes(size, self.working_pixels(planes), planes, looks)
 
     @abstractmethod
@@ -149,7 +151,7 @@ class FocusModel(Predictor):
 
     def _even_out(self, found: Maps, planes: int) -> Maps:
         """Without the cells of a network; ``classical`` has none, and its end planes stay exact, as at infinity."""
-        if self.name == "classical":
+        if not self.kind.learned:
             return found._replace(coordinate=np.clip(found.coordinate, 0, 1))
         coordinate = smooth_within_surfaces(found.coordinate, expected_error(found.confidence, planes))
         return found._replace(coordinate=np.clip(coordinate, 0, 1), confidence=blend_cells(found.confidence))

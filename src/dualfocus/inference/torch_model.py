@@ -19,8 +19,7 @@ from dualfocus.inference.prediction import FocusModel, Planes, to_array
 from dualfocus.inference.shipped import shipped_weights
 from dualfocus.inference.staged import estimate, reads, working_pixels
 from dualfocus.inference.windows import Size
-from dualfocus.models import NETWORKS, build_network
-from dualfocus.models.classical import Classical
+from dualfocus.models import KINDS, MODELS, build_model
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
 from dualfocus.stack import Camera
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from dualfocus.baselines.baseline import Baseline
     from dualfocus.inference.streaming import FocusStream
 
-MODELS = ("dualfocus-s", "dualfocus-xs", "classical", "dualfocus-paper", "dfv")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -44,10 +42,10 @@ class DepthModel(FocusModel):
         record: dict[str, Any] | None,
         precision: str = "fp32",
     ) -> None:
-        super().__init__(name, record or {}, untrained=record is None and name != "classical")
+        super().__init__(name, record or {}, untrained=record is None and KINDS[name].learned)
         self.device = device
         chosen = choose_precision(precision, device)
-        self.precision = "fp32" if isinstance(network, Classical) else chosen
+        self.precision = chosen if self.kind.learned else "fp32"
         self.network = network.eval()
         fold_norms(self.network)
         self.network.to(device)
@@ -97,17 +95,16 @@ def load_torch_model(
     target = choose_device(device)
     if isinstance(name, (str, os.PathLike)) and (baseline := find_baseline(name, target)) is not None:
         return baseline
-    if name == "classical":
-        return DepthModel(name, Classical(), target, None, precision)
-    if name not in NETWORKS:
+    if name not in MODELS:
         path = Path(name) if isinstance(name, (str, os.PathLike)) else None
         if path is None or path.suffix != ".safetensors":
             known = ", ".join(MODELS)
             raise ValueError(f"model {name!r} is unknown; choose {known} or the path of a .safetensors or .onnx file")
         network, record = load_weights(path)
         return DepthModel(record["model"], network, target, record, precision)
-    if weights is None:
-        return DepthModel(name, build_network(name), target, None, precision)
+    name = str(name)
+    if weights is None or not KINDS[name].learned:
+        return DepthModel(name, build_model(name), target, None, precision)
     shipped = shipped_weights(name)
     if shipped is None:
         raise ValueError(
@@ -142,8 +139,8 @@ def choose_device(device: str) -> torch.device:
 def describe_models() -> list[dict[str, Any]]:
     """Name, ``parameters``, ``gflop`` (5 planes of 480x640, 2 per multiply-add) and ``weights`` of every model."""
     rows = []
-    for name in MODELS:
-        weights = "shipped" if shipped_weights(name) else "none needed" if name == "classical" else "train them"
+    for name, kind in KINDS.items():
+        weights = "shipped" if shipped_weights(name) else "train them" if kind.learned else "none needed"
         rows.append({"name": name, **describe_model(name), "weights": weights})
     return rows
 
@@ -151,9 +148,9 @@ def describe_models() -> list[dict[str, Any]]:
 def describe_model(name: str, planes: int = 5, size: Size = (480, 640)) -> dict[str, float | None]:
     """``parameters`` and ``gflop`` (2 per multiply-add) of a model; no gflop for ``classical``."""
     with torch.device("meta"):
-        network = (Classical() if name == "classical" else build_network(name)).eval()
+        network = build_model(name).eval()
         images, u = torch.empty(1, planes, 3, *size), torch.empty(1, planes)
-    gflop = None if name == "classical" else _count(network, images, u)
+    gflop = _count(network, images, u) if KINDS[name].learned else None
     return {"parameters": sum(p.numel() for p in network.parameters()), "gflop": gflop}
 
 

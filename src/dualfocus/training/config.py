@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-_COARSEST = 32  # pixels a side of a cell of the coarsest level of dualfocus-s
+from dualfocus.models import KINDS, NETWORKS
 
 
 class _Strict(BaseModel):
@@ -33,7 +33,7 @@ def _word(word: str) -> BeforeValidator:
 class ModelConfig(_Strict):
     """Which network, and changes to its configuration (ablations)."""
 
-    name: Literal["dualfocus-s", "dualfocus-xs", "dualfocus-paper", "dfv"] = "dualfocus-s"
+    name: Literal[NETWORKS] = "dualfocus-s"  # type: ignore[valid-type]
     options: dict[str, Annotated[Any, _word("off")]] = {}
 
 
@@ -227,12 +227,12 @@ class TrainConfig(_Strict):
     @model_validator(mode="after")
     def _normalises(self) -> TrainConfig:
         """Refuse batches of one value a channel at the network's coarsest level, of which norms take no statistics."""
-        small = self.model.name in ("dualfocus-s", "dualfocus-xs")
+        coarsest = KINDS[self.model.name].scene_stride
         most = self.data.planes[1]
-        if small and self.data.crop == _COARSEST and self.data.stacks(most) == 1:
+        if coarsest is not None and self.data.crop == coarsest and self.data.stacks(most) == 1:
             raise ValueError(
-                f"data.crop of {_COARSEST} needs two stacks in every batch with {self.model.name}: set data.crop to"
-                f" {2 * _COARSEST}, or data.planes_per_batch to {2 * most} (of at most {most} planes a stack) and"
+                f"data.crop of {coarsest} needs two stacks in every batch with {self.model.name}: set data.crop to"
+                f" {2 * coarsest}, or data.planes_per_batch to {2 * most} (of at most {most} planes a stack) and"
                 " data.most_stacks to 2 or more"
             )
         return self
