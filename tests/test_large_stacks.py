@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dualfocus.benchmarks.timing import large
-from dualfocus.inference import long_stack, staged, windows
+from dualfocus.inference import long_stack, windows
 from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.readers import load_stack
 from dualfocus.rendering.capture import render_stack
@@ -63,7 +63,7 @@ def test_few_full_planes_are_alive(name, planes, models, monkeypatch):
     gc.collect()
     models[name].predict(CountingStack(frames))
     assert frames.most <= 2
-    again = staged.reads(models[name].network, planes) + 1
+    again = models[name].reads(planes) + 1
     assert sorted(frames.asked) == sorted(list(range(planes)) * again)
 
 
@@ -72,7 +72,7 @@ def test_progress_counts_every_read(name, planes, models):
     scene = render_stack(4, TexturePool(None), size=64, planes=planes)
     seen = []
     models[name].predict(FocalStack(scene.images), progress=lambda done, total, what: seen.append((done, total, what)))
-    total = planes * (staged.reads(models[name].network, planes) + 1)
+    total = planes * (models[name].reads(planes) + 1)
     assert [done for done, _, _ in seen] == list(range(1, total + 1))
     assert {t for _, t, _ in seen} == {total}
     assert [what for _, _, what in seen][-planes:] == ["all-in-focus image"] * planes and seen[0][2] == "depth"

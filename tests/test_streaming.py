@@ -96,7 +96,7 @@ def test_a_plane_that_comes_twice_is_said_as_predict_does(model):
 
 
 def test_large_images_are_worked_smaller(model, monkeypatch):
-    monkeypatch.setattr("dualfocus.inference.staged.WORKING_PIXELS", 48 * 64)
+    monkeypatch.setattr("dualfocus.inference.runners.WORKING_PIXELS", 48 * 64)
     stream = model.stream(window=2, unit="m")
     for n in (0, 1):
         result = stream.push(IMAGES[n], DISTANCES[n])

@@ -1,10 +1,8 @@
-"""Running a model on stacks of any length and size in bounded memory.
+"""``dualfocus-s`` in stages, in bounded memory at any size.
 
-``dualfocus-s`` encodes each plane once and fuses in tiles where the image is large: level by level, so that a tile sees
-all that its cells depend on, and the answer is that of the whole image. The projection, the coarsest level and the
-context, which see furthest, are never cut.
-
-Stacks of more planes than it takes at once go through :mod:`dualfocus.inference.long_stack`.
+Each plane is encoded once, and large images are fused in tiles: level by level, so that a tile sees all that its cells
+depend on, and the answer is that of the whole image. The projection, the coarsest level and the context, which see
+furthest, are never cut.
 """
 
 from __future__ import annotations
@@ -13,67 +11,17 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dualfocus.inference.long_stack import Box, Maps, estimate_long
-from dualfocus.inference.windows import LONGEST, WORKING_PIXELS, Size
-from dualfocus.models.classical import Classical
+from dualfocus.inference.long_stack import Box, Maps
+from dualfocus.inference.windows import Size
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.small import DualFocusSmall
 
 PLANE_CELLS = 190_000  # planes x cells of a level fused at once, else in tiles: about 200 MB
 HALO = 6  # cells around a tile: two blocks of two 3x3 kernels, the scores' and the enlargement see no further
-CLASSICAL_PIXELS = 2_100_000  # of one plane, bounds the time of ``classical``: three to four seconds a plane
-SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels of the scores that ``classical`` holds, bounds them to 1.7 GB
-WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels, bounds the memory of a network that takes the whole stack at once
-
-Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
-
-
-def working_pixels(network: nn.Module, planes: int) -> int:
-    """Most pixels of a plane that the model works at, for memory or time."""
-    if isinstance(network, DualFocusSmall):
-        return WORKING_PIXELS
-    if isinstance(network, Classical):
-        return min(CLASSICAL_PIXELS, SCORE_PLANE_PIXELS // planes)
-    return min(WORKING_PIXELS, WHOLE_PLANE_PIXELS // planes)
-
-
-def reads(network: nn.Module, planes: int) -> int:
-    """How often :func:`estimate` reads each plane."""
-    if isinstance(network, DualFocusSmall):
-        return 1 if planes <= LONGEST else 2
-    return Classical.reads if isinstance(network, Classical) else 1
-
-
-def estimate(network: nn.Module, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
-    """Estimate the focus of every pixel.
-
-    Args:
-        network: any model of this package, in evaluation mode, on the device of the frames.
-        frames: planes at the size asked for.
-        coordinates: (N,) normalised, increasing.
-        size: h, w to work at.
-
-    Returns:
-        maps of the working size. ``dualfocus-paper`` and ``dfv`` take the whole stack at once.
-    """
-    planes = len(coordinates)
-    u = torch.as_tensor(coordinates, dtype=torch.float32)
-    if isinstance(network, Classical):
-        return _to_maps(*network.estimate(lambda n: frames(n, size), u))
-    if not isinstance(network, DualFocusSmall):
-        images = torch.stack([frames(n, size) for n in range(planes)])
-        return from_output(network(images[None], u[None].to(images.device)))
-    if planes > LONGEST:
-        return estimate_long(lambda wanted: EncodedPlanes(network, u, wanted), frames, coordinates, size)
-    stack = EncodedPlanes(network, u, size, once=True)
-    for n in range(planes):
-        stack.add(n, frames(n, size))
-    return from_output(stack.run(range(planes)))
 
 
 class EncodedPlanes:
@@ -177,10 +125,11 @@ class EncodedPlanes:
 
 def from_output(output: FocusOutput) -> Maps:
     """A network's answer for one stack, as arrays."""
-    return _to_maps(output.coordinate[0], output.std[0], output.confidence[0])
+    return to_maps(output.coordinate[0], output.std[0], output.confidence[0])
 
 
-def _to_maps(*maps: Tensor) -> Maps:
+def to_maps(*maps: Tensor) -> Maps:
+    """Coordinate, deviation and confidence, (h, w) each, as arrays."""
     return Maps(*(values.float().cpu().numpy() for values in maps))
 
 

@@ -16,8 +16,8 @@ from dualfocus.baselines import find_baseline
 from dualfocus.inference.arithmetic import choose_precision, computing
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
+from dualfocus.inference.runners import runner_of
 from dualfocus.inference.shipped import shipped_weights
-from dualfocus.inference.staged import estimate, reads, working_pixels
 from dualfocus.inference.windows import Size
 from dualfocus.models import KINDS, MODELS, build_model
 from dualfocus.models.layers import fold_norms, use_channels_last
@@ -50,19 +50,20 @@ class DepthModel(FocusModel):
         fold_norms(self.network)
         self.network.to(device)
         use_channels_last(self.network)
+        self.runner = runner_of(self.network)
 
     def working_pixels(self, planes: int) -> int:
         """See :meth:`FocusModel.working_pixels`."""
-        return working_pixels(self.network, planes)
+        return self.runner.working_pixels(planes)
 
     def reads(self, planes: int) -> int:
         """See :meth:`FocusModel.reads`."""
-        return reads(self.network, planes)
+        return self.runner.reads(planes)
 
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
         """See :meth:`FocusModel.estimate`."""
         with computing(self.precision, self.device):
-            return estimate(self.network, lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
+            return self.runner.estimate(lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
         """See :meth:`Predictor.stream`."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dualfocus.inference.confidence_map import ConfidenceMap, plane_group, shifted
-from dualfocus.inference.staged import estimate
+from dualfocus.inference.runners import runner_of
 from dualfocus.inference.windows import LONGEST, Size
 from dualfocus.metrics import is_right
 from dualfocus.training.objective import Batch, network_input, to_device
@@ -99,7 +99,7 @@ def _estimate(network: nn.Module, batch: Batch) -> tuple[np.ndarray, np.ndarray]
         def read(n: int, size: Size, stack: Tensor = stack) -> Tensor:
             return stack[n] if stack.shape[-2:] == size else interpolate(stack[n : n + 1], size, mode="area")[0]
 
-        found.append(estimate(network, read, u, (stack.shape[-2], stack.shape[-1])))
+        found.append(runner_of(network).estimate(read, u, (stack.shape[-2], stack.shape[-1])))
     return np.stack([maps.coordinate for maps in found]), np.stack([maps.confidence for maps in found])
 
 

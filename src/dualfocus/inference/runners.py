@@ -1,0 +1,120 @@
+"""How each class of models runs on stacks of any length and size in bounded memory and time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dualfocus.inference.long_stack import Maps, estimate_long
+from dualfocus.inference.staged import EncodedPlanes, from_output, to_maps
+from dualfocus.inference.windows import LONGEST, WORKING_PIXELS, Size
+from dualfocus.models.classical import Classical
+from dualfocus.models.small import DualFocusSmall
+
+CLASSICAL_PIXELS = 2_100_000  # of one plane, bounds the time of ``classical``: three to four seconds a plane
+SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels of the scores that ``classical`` holds, bounds them to 1.7 GB
+WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels, bounds the memory of a network that takes the whole stack at once
+
+Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
+
+
+class Runner(Protocol):
+    """A model with the way it is run."""
+
+    def working_pixels(self, planes: int) -> int:
+        """Most pixels of a plane that the model works at, for memory or time."""
+
+    def reads(self, planes: int) -> int:
+        """How often :meth:`estimate` reads each plane."""
+
+    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
+        """Estimate the focus of every pixel.
+
+        Args:
+            frames: planes at the size asked for, on the device of the model.
+            coordinates: (N,) normalised, increasing.
+            size: h, w to work at.
+
+        Returns:
+            maps of the working size.
+        """
+
+
+def runner_of(network: nn.Module) -> Runner:
+    """How a model is run, in evaluation mode: as its class has it, else with the whole stack at once."""
+    return _RUNNERS.get(type(network), WholeStack)(network)
+
+
+class WholeStack:
+    """For ``dualfocus-paper``, ``dfv``, or whatever takes the whole stack at once."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def working_pixels(self, planes: int) -> int:
+        """Fewer of long stacks, see :class:`Runner`."""
+        return min(WORKING_PIXELS, WHOLE_PLANE_PIXELS // planes)
+
+    def reads(self, planes: int) -> int:
+        """Once."""
+        return 1
+
+    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
+        """See :meth:`Runner.estimate`."""
+        images = torch.stack([frames(n, size) for n in range(len(coordinates))])
+        return from_output(self.network(images[None], _to_tensor(coordinates)[None].to(images.device)))
+
+
+class TiledFusion:
+    """For ``dualfocus-s`` and ``-xs``: planes one by one, large images in tiles, long stacks in windows."""
+
+    def __init__(self, network: DualFocusSmall) -> None:
+        self.network = network
+
+    def working_pixels(self, planes: int) -> int:
+        """The same of any stack, see :class:`Runner`."""
+        return WORKING_PIXELS
+
+    def reads(self, planes: int) -> int:
+        """Long stacks are read twice."""
+        return 1 if planes <= LONGEST else 2
+
+    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
+        """See :meth:`Runner.estimate`."""
+        planes, u = len(coordinates), _to_tensor(coordinates)
+        if planes > LONGEST:
+            return estimate_long(lambda wanted: EncodedPlanes(self.network, u, wanted), frames, coordinates, size)
+        stack = EncodedPlanes(self.network, u, size, once=True)
+        for n in range(planes):
+            stack.add(n, frames(n, size))
+        return from_output(stack.run(range(planes)))
+
+
+class PlaneByPlane:
+    """For ``classical``, which holds one map a plane."""
+
+    def __init__(self, network: Classical) -> None:
+        self.network = network
+
+    def working_pixels(self, planes: int) -> int:
+        """More than of a network, but of very long stacks; see :class:`Runner`."""
+        return min(CLASSICAL_PIXELS, SCORE_PLANE_PIXELS // planes)
+
+    def reads(self, planes: int) -> int:
+        """See :attr:`Classical.reads`."""
+        return self.network.reads
+
+    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
+        """See :meth:`Runner.estimate`."""
+        return to_maps(*self.network.estimate(lambda n: frames(n, size), _to_tensor(coordinates)))
+
+
+_RUNNERS: dict[type[nn.Module], Callable[[Any], Runner]] = {DualFocusSmall: TiledFusion, Classical: PlaneByPlane}
+
+
+def _to_tensor(coordinates: np.ndarray) -> Tensor:
+    return torch.as_tensor(coordinates, dtype=torch.float32)
