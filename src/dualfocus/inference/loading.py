@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dualfocus.inference.predictor import Predictor
 
 BACKENDS = ("auto", "torch", "onnx")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
@@ -65,6 +66,12 @@ def load_model(
             f"{name} needs torch, which is not installed; without it, load a file written by `dualfocus export`"
         ) from None
     return torch_model.load_torch_model(name, device, weights, precision)
+
+
+def check_device(device: str) -> None:
+    """Refuse what is not one of `DEVICES` (ValueError naming it), whether or not this machine has it."""
+    if device not in DEVICES:
+        raise ValueError(f"device {device!r} is unknown; choose {', '.join(DEVICES[:-1])} or {DEVICES[-1]}")
 
 
 def check_precision(precision: str) -> None:

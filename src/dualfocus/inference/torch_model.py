@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.baselines import find_baseline
 from dualfocus.inference.arithmetic import choose_precision, computing
+from dualfocus.inference.loading import check_device
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
 from dualfocus.inference.runners import runner_of
@@ -27,8 +28,6 @@ from dualfocus.stack import Camera
 if TYPE_CHECKING:
     from dualfocus.baselines.baseline import Baseline
     from dualfocus.inference.streaming import FocusStream
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class DepthModel(FocusModel):
@@ -114,12 +113,6 @@ def load_torch_model(
         )
     network, record = load_weights(shipped)
     return DepthModel(name, network, target, record, precision)
-
-
-def check_device(device: str) -> None:
-    """Refuse what is not one of `DEVICES` (ValueError naming it), whether or not this machine has it."""
-    if device not in DEVICES:
-        raise ValueError(f"device {device!r} is unknown; choose {', '.join(DEVICES[:-1])} or {DEVICES[-1]}")
 
 
 def choose_device(device: str) -> torch.device:
