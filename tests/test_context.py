@@ -9,8 +9,8 @@ from dualfocus.models.context import FocusPrior, SceneContext, collapse, combine
 from dualfocus.models.graph import collapse_at_once
 
 
-def prior(trust, place, firmness, size=(1, 1)):
-    return FocusPrior(*(torch.full((1, 1, *size), float(value)) for value in (trust, place, firmness)))
+def prior(weight, mean, precision, size=(1, 1)):
+    return FocusPrior(*(torch.full((1, 1, *size), float(value)) for value in (weight, mean, precision)))
 
 
 def test_scores_and_prior_multiply_as_probabilities():
@@ -31,8 +31,8 @@ def test_without_training_the_scores_alone_decide():
     context = SceneContext(8, (8, 8, 8, 8)).eval()
     with torch.no_grad():
         start = context.prior(context(torch.rand(1, 8 + 83, 8, 8), (32, 32)))
-    torch.testing.assert_close(start.trust, torch.ones_like(start.trust))
-    assert 0 < start.firmness.max() < 0.02
+    torch.testing.assert_close(start.weight, torch.ones_like(start.weight))
+    assert 0 < start.precision.max() < 0.02
 
 
 def test_evidence_is_what_the_likely_plane_shows():

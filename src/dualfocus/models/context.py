@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dualfocus.models.encoder import LOG_SCALE, sharpness
+from dualfocus.models.encoder import LOG_SCALE, modified_laplacian
 from dualfocus.models.layers import ConvNorm, Residual, double
 from dualfocus.models.volume import focus_moments
 
@@ -29,14 +29,14 @@ class FocusPrior(NamedTuple):
     """Gaussian prior on the focus coordinate of a cell, and how much the local scores count beside it.
 
     Attributes:
-        trust: (B, 1, h, w), factor of the local scores, in [0, 2].
-        place: (B, 1, h, w), mean of the prior, normalised focus coordinate in [0, 1].
-        firmness: (B, 1, h, w), 1 / (2 variance) in mean plane spacings, at least 0.
+        weight: t, (B, 1, h, w), factor of the local scores, in [0, 2].
+        mean: mu, (B, 1, h, w), normalised focus coordinate in [0, 1].
+        precision: kappa, (B, 1, h, w), 1 / (2 variance) in mean plane spacings, at least 0.
     """
 
-    trust: Tensor
-    place: Tensor
-    firmness: Tensor
+    weight: Tensor
+    mean: Tensor
+    precision: Tensor
 
 
 def combine(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ def combine(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> Tensor:
         (B, N, h, w).
     """
     spacings = coordinates.shape[1] - 1
-    offset = (coordinates[:, :, None, None] - prior.place) * spacings
-    return prior.trust * scores - prior.firmness * offset.square()
+    offset = (coordinates[:, :, None, None] - prior.mean) * spacings
+    return prior.weight * scores - prior.precision * offset.square()
 
 
 def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
@@ -108,8 +108,8 @@ def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
         coordinates: (B, N).
 
     Returns:
-        (B, 2, H, W): the mean coordinate under a softmax of the log energy of the Laplacian, and that energy's
-        maximum over the planes less its mean.
+        (B, 2, H, W): the mean coordinate under a softmax of the logarithm of the modified Laplacian, times
+        ``DETAIL_POWER``, and that logarithm's maximum over the planes less its mean.
     """
     focus = _PixelFocus(images[:, 0, 0])
     for n, image in enumerate(images.unbind(1)):
@@ -118,7 +118,7 @@ def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
 
 
 class _PixelFocus:
-    """:func:`pixel_focus` plane by plane. A softmax of log energies is a mean weighted by powers of the energies."""
+    """:func:`pixel_focus` plane by plane. A softmax of logarithms is a mean weighted by powers of what they are of."""
 
     def __init__(self, like: Tensor) -> None:
         self.planes = 0
@@ -126,12 +126,12 @@ class _PixelFocus:
 
     def add(self, image: Tensor, coordinate: Tensor) -> None:
         """Take a plane, (B, 3, H, W), and its coordinate, (B,)."""
-        energy = sharpness(image)[:, 0]
-        weight = (energy + 1).pow_(DETAIL_POWER)
+        detail = modified_laplacian(image)[:, 0]
+        weight = (detail + 1).pow_(DETAIL_POWER)
         self.total += weight
         self.place.addcmul_(weight, coordinate[:, None, None])
-        self.highest = torch.maximum(self.highest, energy)
-        self.logs += energy.log1p_()
+        self.highest = torch.maximum(self.highest, detail)
+        self.logs += detail.log1p_()
         self.planes += 1
 
     def result(self) -> Tensor:
@@ -185,8 +185,8 @@ class SceneContext(nn.Module):
 
     def prior(self, hidden: Tensor) -> FocusPrior:
         """The prior of every cell, in float32."""
-        trust, place, firmness = self.prior_head(hidden).float().split(1, dim=1)
-        return FocusPrior(2 * trust.sigmoid(), place.sigmoid(), F.softplus(firmness - 4))
+        weight, mean, precision = self.prior_head(hidden).float().split(1, dim=1)
+        return FocusPrior(2 * weight.sigmoid(), mean.sigmoid(), F.softplus(precision - 4))
 
     def weights(self, hidden: Tensor) -> Tensor:
         """Weights of the convex upsampling, (B, 9, 16, h, w), sums to 1 over the 9 neighbours."""
@@ -215,6 +215,6 @@ class SceneContext(nn.Module):
         place, deviation, peak = certainty(p, coordinates).unbind(1)
         count = torch.full_like(place, 1.0 / planes)
         known = torch.stack((place, deviation * (planes - 1), peak, count), dim=1)
-        believed = torch.cat((prior.trust, prior.place, prior.firmness.sqrt()), dim=1).detach()
+        believed = torch.cat((prior.weight, prior.mean, prior.precision.sqrt()), dim=1).detach()
         logit = self.confidence_head(torch.cat((hidden.detach(), evidence[:, _LOCAL].detach(), believed, known), dim=1))
         return F.pixel_shuffle(logit, _CELL).float()[:, 0]

@@ -1,8 +1,8 @@
 """The plane encoder of ``dualfocus-s``: dense 3x3 blocks on a pixel-unshuffle stem.
 
-Focus lives in the highest frequencies, so nothing is thrown away before the first convolution, and the
-log energy of the Laplacian is given beside the colours: differences of its features between planes are
-log ratios of sharpness, which a ReLU network would otherwise have to learn to divide for.
+Focus lives in the highest frequencies, so nothing is thrown away before the first convolution, and the logarithm of the
+modified Laplacian is given beside the colours: differences of it between planes are log ratios of sharpness, which a
+ReLU network would otherwise have to learn to divide for.
 """
 
 from __future__ import annotations
@@ -13,35 +13,41 @@ from torch.nn import functional as F
 
 from dualfocus.models.layers import ConvNorm, Residual
 
-_NOISE_FLOOR = 1.5 / 255  # Laplacian response below which the log energy is flat: about the noise of 8-bit photos
-LOG_SCALE = 3  # of the log energy, which then is about 2 from flat to the sharpest edge
+_NOISE_FLOOR = 1.5 / 255  # of the modified Laplacian, whose logarithm is flat below: about the noise of 8-bit photos
+LOG_SCALE = 3  # of that logarithm, which then is about 2 from flat to the sharpest edge
 
 
-def sharpness(images: Tensor) -> Tensor:
-    """Luma Laplacian in units of the noise floor, at least 0: (M, 3, H, W) -> (M, 1, H, W)."""
-    luma = images.mean(dim=1, keepdim=True)
-    padded = F.pad(luma, (1, 1, 1, 1), mode="replicate")
-    twice = 2 * luma
+def modified_laplacian(images: Tensor) -> Tensor:
+    """|I_xx| + |I_yy| of the mean of the colours in units of the noise floor: (M, 3, H, W) -> (M, 1, H, W).
+
+    Nayar and Nakagawa (1994). An amplitude: twice the contrast makes it twice as large.
+    """
+    grey = images.mean(dim=1, keepdim=True)
+    padded = F.pad(grey, (1, 1, 1, 1), mode="replicate")
+    twice = 2 * grey
     across = (twice - padded[..., 1:-1, :-2]).sub_(padded[..., 1:-1, 2:]).abs_()
     down = (twice - padded[..., :-2, 1:-1]).sub_(padded[..., 2:, 1:-1]).abs_()
     return across.add_(down).div_(_NOISE_FLOOR)
 
 
-def log_sharpness(images: Tensor) -> Tensor:
-    """Log energy of the luma Laplacian, about -1 (flat) to 1 (sharpest edge): (M, 3, H, W) -> (M, 1, H, W)."""
-    return sharpness(images).log1p_().div_(LOG_SCALE).sub_(1)
+def log_modified_laplacian(images: Tensor) -> Tensor:
+    """Its logarithm, about -1 (flat) to 1 (sharpest edge): (M, 3, H, W) -> (M, 1, H, W)."""
+    return modified_laplacian(images).log1p_().div_(LOG_SCALE).sub_(1)
 
 
 def stem_input(images: Tensor) -> Tensor:
-    """Colours about 0 and their log energy, channels last: (M, 3, H, W) in [0, 1] -> (M, 4, H, W)."""
-    energy = log_sharpness(images)
+    """Colours about 0, and the logarithm of their modified Laplacian: (M, 3, H, W) in [0, 1] -> (M, 4, H, W).
+
+    Channels last.
+    """
+    detail = log_modified_laplacian(images)
     if torch.jit.is_tracing():  # a graph cannot hold writing into slices, which here saves most of the time
-        return torch.cat(((images - 0.45) * 4, energy), dim=1)
+        return torch.cat(((images - 0.45) * 4, detail), dim=1)
     count, _, height, width = images.shape
     x = images.new_empty(count, height, width, 4)
     for channel, colour in enumerate(images.unbind(1)):
         x[..., channel] = (colour - 0.45).mul_(4)
-    x[..., 3] = energy[:, 0]
+    x[..., 3] = detail[:, 0]
     return x.permute(0, 3, 1, 2)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dualfocus.models.context import DETAIL_POWER, certainty
-from dualfocus.models.encoder import LOG_SCALE, sharpness
+from dualfocus.models.encoder import LOG_SCALE, modified_laplacian
 from dualfocus.models.projection import adjoint_differences
 from dualfocus.models.small import DualFocusSmall, stack_differences
 from dualfocus.models.surfaces import normalise_surfaces
@@ -77,10 +77,10 @@ def replicate(maps: Tensor, height: int, width: int) -> Tensor:
 
 def collapse_at_once(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
     """:func:`dualfocus.models.context.collapse` without a loop over planes, whose number a graph does not know."""
-    energy = sharpness(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
-    weight = ((energy + 1) / 64) ** DETAIL_POWER  # as exact, and not above what half precision holds
+    detail = modified_laplacian(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
+    weight = ((detail + 1) / 64) ** DETAIL_POWER  # as exact, and not above what half precision holds
     place = (weight * coordinates[:, :, None, None]).sum(dim=1) / weight.sum(dim=1)
-    gain = (energy.amax(dim=1).log1p() - energy.log1p().mean(dim=1)) / LOG_SCALE
+    gain = (detail.amax(dim=1).log1p() - detail.log1p().mean(dim=1)) / LOG_SCALE
     seen = (F.interpolate(probability, scale_factor=4)[:, :, None] * images).sum(dim=1)
     pixels = F.pixel_unshuffle(torch.cat((seen, torch.stack((place, gain), dim=1)), dim=1), 4)
     shown = (probability[:, :, None] * features).sum(dim=1)

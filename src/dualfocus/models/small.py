@@ -295,7 +295,7 @@ class DualFocusSmall(nn.Module):
         training = None
         if self.training:
             coarse = [_over_planes(score, planes).softmax(dim=1) for score in reversed(scores)]
-            maps = [(prior.place[:, 0], 4)]
+            maps = [(prior.mean[:, 0], 4)]
             maps += [(focus_moments(p, u)[0], stride) for p, stride in zip(coarse, (4, 8, 16), strict=True)]
             training = TrainingOutput({}, side_coordinates(maps, size), logit)
         return FocusOutput(probability[..., :rows, :columns], coordinate, std, logit.sigmoid(), training)
