@@ -1,7 +1,8 @@
-"""The training objective: smooth-L1 depth, spatial and focal variational losses.
+"""The training objective: smooth-L1 depth, spatial and focal variational losses, and what is not of the paper.
 
-Depth and focus coordinates are in one common unit; every mean runs over valid pixels only. Every loss is a scalar, and
-what invalid pixels hold (NaN included) changes neither it nor its gradient.
+Depth and focus coordinates are in one common unit; every mean runs over valid pixels only, but for that of the
+distillation, which needs no truth. Every loss is a scalar, and what invalid pixels hold (NaN included) changes neither
+it nor its gradient.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from dualfocus.models.output import FocusOutput
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
@@ -136,6 +139,28 @@ def confidence_loss(logit: Tensor, error: Tensor, threshold: Tensor | float, kno
     logit = torch.where(known, logit, 0.0)  # before what is not linear: 0 times NaN is NaN
     target = (error.detach() < threshold).to(logit.dtype)
     return masked_mean(F.binary_cross_entropy_with_logits(logit, target, reduction="none"), known)
+
+
+def distillation_loss(student: FocusOutput, teacher: FocusOutput, beta: float) -> Tensor:
+    """How far a student is from its teacher, on all pixels: of the coordinate, and of the focus probability.
+
+    Not part of the paper.
+
+    Args:
+        student: N planes, any output scale.
+        teacher: of the same batch.
+        beta: plane spacings at which the smooth-L1 loss of the coordinate turns from quadratic to linear.
+
+    Returns:
+        scalar: smooth-L1 in plane spacings, plus the Kullback-Leibler divergence from the teacher's probability.
+    """
+    spacings = student.probability.shape[1] - 1
+    distance = F.smooth_l1_loss(student.coordinate * spacings, teacher.coordinate.float() * spacings, beta=beta)
+    size = student.probability.shape[-2:]
+    wanted = F.interpolate(teacher.probability.float(), size, mode="bilinear")
+    said = student.probability.float().clamp_min(1e-8)
+    divergence = (torch.xlogy(wanted, wanted) - wanted * said.log()).sum(dim=1).mean()
+    return distance + divergence
 
 
 class TotalLoss(NamedTuple):

@@ -192,7 +192,7 @@ class ValidationConfig(_Strict):
 
 
 class TeacherConfig(_Strict):
-    """A trained network whose answers are learned as well as the truth, see :mod:`dualfocus.training.teacher`."""
+    """A trained network whose answers are learned as well as the truth, see :mod:`dualfocus.training.distillation`."""
 
     weights: Path
     weight: float = Field(default=1.0, gt=0)

@@ -13,17 +13,18 @@ from accelerate import Accelerator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from dualfocus.losses import distillation_loss
 from dualfocus.models import build_network
 from dualfocus.models.layers import use_channels_last
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.batches import batch_loader
 from dualfocus.training.checkpoint import NAME, check_new_run, load_checkpoint, save_checkpoint
 from dualfocus.training.config import LossConfig, TrainConfig, read_config
+from dualfocus.training.distillation import Teacher
 from dualfocus.training.fit_confidence import fit_confidence_map
 from dualfocus.training.log import TrainingLog
 from dualfocus.training.objective import Batch, depth_beta, network_input, objective
 from dualfocus.training.sources import open_source
-from dualfocus.training.teacher import Teacher, lesson
 from dualfocus.training.unblurred import SharpBatch, on_device
 from dualfocus.training.validate import Validation
 
@@ -143,7 +144,7 @@ class Trainer:
             taught = self.teacher.answer(images, coordinates) if self.teacher else None
         losses = objective(output, moved, self.config.loss)
         if self.teacher and taught:
-            away = lesson(output, taught, depth_beta(self.config.loss, coordinates.shape[1]))
+            away = distillation_loss(output, taught, depth_beta(self.config.loss, coordinates.shape[1]))
             losses = losses._replace(total=losses.total + self.teacher.weight * away)
         if not torch.isfinite(losses.total):  # one such step would poison the averaged weights
             raise ValueError(f"step {self.step}: the loss is not finite; lower optimiser.learning_rate and --resume")

@@ -1,4 +1,4 @@
-"""Distillation: the lesson's maths, who learns from it, and a run with a teacher."""
+"""Distillation: its loss's maths, who learns from it, and a run with a teacher."""
 
 import pytest
 import torch
@@ -6,11 +6,11 @@ from training_runs import SMALL, settings, write
 
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
+from dualfocus.losses import distillation_loss
 from dualfocus.models import build_network
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.loop import train
-from dualfocus.training.teacher import lesson
 
 
 def output(probability, coordinate):
@@ -23,7 +23,7 @@ def random_output(seed, planes=4, cells=6):
     return output(scores.softmax(dim=1), torch.rand(2, 4 * cells, 4 * cells, generator=generator, dtype=torch.float64))
 
 
-def test_a_lesson_is_smooth_l1_in_spacings_plus_the_divergence():
+def test_the_loss_is_smooth_l1_in_spacings_plus_the_divergence():
     student, teacher = random_output(0), random_output(1)
     p = torch.distributions.Categorical(probs=teacher.probability.movedim(1, -1))
     q = torch.distributions.Categorical(probs=student.probability.movedim(1, -1))
@@ -31,15 +31,15 @@ def test_a_lesson_is_smooth_l1_in_spacings_plus_the_divergence():
     error = 3 * (student.coordinate - teacher.coordinate).abs()
     distance = torch.where(error < 0.9, error**2 / 1.8, error - 0.45).mean()
     # the probability is compared in single precision
-    torch.testing.assert_close(lesson(student, teacher, 0.9), distance + divergence, rtol=1e-5, atol=1e-6)
-    assert float(lesson(teacher, teacher, 0.9)) == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(distillation_loss(student, teacher, 0.9), distance + divergence, rtol=1e-5, atol=1e-6)
+    assert float(distillation_loss(teacher, teacher, 0.9)) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_student_alone_learns_and_scales_may_differ():
     student, teacher = random_output(2), random_output(3, cells=3)
     teacher = teacher._replace(coordinate=random_output(3).coordinate)
     leaves = [t.requires_grad_() for t in (student.probability, student.coordinate)]
-    lesson(student, teacher, 1.0).backward()
+    distillation_loss(student, teacher, 1.0).backward()
     assert all(leaf.grad is not None and leaf.grad.abs().sum() > 0 for leaf in leaves)
 
 
@@ -66,7 +66,7 @@ def test_a_run_with_a_teacher_ends_nearer_to_it(tmp_path, teacher):
         student, record = load_weights(path)
         master, _ = load_weights(teacher)
         with torch.no_grad():
-            distances[name] = float(lesson(student.eval()(images, u), master.eval()(images, u), 1.0))
+            distances[name] = float(distillation_loss(student.eval()(images, u), master.eval()(images, u), 1.0))
         assert (record["teacher"] or {}).get("steps") == (7 if weight else None)
     assert distances["taught"] < 0.7 * distances["alone"], distances
 

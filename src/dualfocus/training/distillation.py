@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.output import FocusOutput
@@ -22,7 +21,7 @@ class Teacher:
     """A trained network that answers the same batches.
 
     Args:
-        config: weights file and weight of the lesson.
+        config: weights file, and weight of the :func:`dualfocus.losses.distillation_loss`.
         coordinate: what the student's planes and truth are affine in; the teacher must agree.
         device: of the training.
 
@@ -44,23 +43,3 @@ class Teacher:
     def answer(self, images: Tensor, coordinates: Tensor) -> FocusOutput:
         """What it says of a batch, (B, N, 3, H, W) and (B, N)."""
         return self.network(images, coordinates)
-
-
-def lesson(student: FocusOutput, teacher: FocusOutput, beta: float) -> Tensor:
-    """How far a student is from its teacher, on all pixels: of the coordinate, and of the focus probability.
-
-    Args:
-        student: N planes, any output scale.
-        teacher: of the same batch.
-        beta: plane spacings at which the smooth-L1 loss of the coordinate turns from quadratic to linear.
-
-    Returns:
-        scalar: smooth-L1 in plane spacings, plus the Kullback-Leibler divergence from the teacher's probability.
-    """
-    spacings = student.probability.shape[1] - 1
-    distance = F.smooth_l1_loss(student.coordinate * spacings, teacher.coordinate.float() * spacings, beta=beta)
-    size = student.probability.shape[-2:]
-    wanted = F.interpolate(teacher.probability.float(), size, mode="bilinear")
-    said = student.probability.float().clamp_min(1e-8)
-    divergence = (torch.xlogy(wanted, wanted) - wanted * said.log()).sum(dim=1).mean()
-    return distance + divergence
