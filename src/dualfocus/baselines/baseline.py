@@ -109,26 +109,15 @@ def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings:
         model: name of the system.
         warnings: what a reader of the depth must know.
     """
-    stack = scene.stack
     depth = np.asarray(depth, np.float32)
     unknown = np.full(depth.shape, np.nan, np.float32)
-    valid = np.isfinite(depth) & (depth > 0)
-    if stack.common_region is not None:
-        valid &= stack.common_region
-    return DepthResult(
+    return DepthResult.of_stack(
+        scene.stack,
         depth=depth,
-        valid=valid,
+        valid=np.isfinite(depth) & (depth > 0),
         confidence=unknown,
         std=unknown.copy(),
         all_in_focus=scene.all_in_focus,
-        unit=stack.result_unit,
-        focus_distances=stack.focus_distances,
         model=model,
-        warnings=[*stack.warnings, f"{model}: single-image depth of {scene.source}; no confidence", *warnings],
-        focus_unit=stack.unit,
-        camera=stack.camera,
-        order=stack.order,
-        pixel_size_um=stack.pixel_size_um,
-        alignment=stack.alignment,
-        images=list(stack.index_names if stack.unit == "index" else stack.names),
+        warnings=(f"{model}: single-image depth of {scene.source}; no confidence", *warnings),
     )

@@ -163,26 +163,16 @@ class FocusModel(Predictor):
             coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
         confidence = enlarge(found.confidence, size)
         depth, std = _to_depth(axis, coordinate, enlarge(found.std, size))
-        valid = (confidence >= LEAST_CONFIDENCE) & np.isfinite(depth)
-        if stack.common_region is not None:
-            valid &= stack.common_region
-        return DepthResult(
+        return DepthResult.of_stack(
+            stack,
             depth=depth,
-            valid=valid,
+            valid=(confidence >= LEAST_CONFIDENCE) & np.isfinite(depth),
             confidence=confidence,
             std=std,
             all_in_focus=image,
-            unit=stack.result_unit,
-            focus_distances=stack.focus_distances,
             model=self.name,
+            warnings=self._warnings(size, work),
             precision=self.precision,
-            warnings=[*stack.warnings, *self._warnings(size, work)],
-            focus_unit=stack.unit,
-            camera=stack.camera,
-            order=stack.order,
-            pixel_size_um=stack.pixel_size_um,
-            alignment=stack.alignment,
-            images=list(stack.index_names if stack.unit == "index" else stack.names),
         )
 
     def map_confidence(self, confidence: NDArray, planes: int) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,52 @@ class DepthResult:
     images: list[str] = field(default_factory=list)
     calibration: dict[str, Any] | None = None
     precision: str = ""
+
+    @classmethod
+    def of_stack(
+        cls,
+        stack: FocalStack,
+        *,
+        depth: NDArray[np.float32],
+        valid: NDArray[np.bool_],
+        confidence: NDArray[np.float32],
+        std: NDArray[np.float32],
+        all_in_focus: NDArray[Any],
+        model: str,
+        warnings: Iterable[str] = (),
+        precision: str = "",
+    ) -> DepthResult:
+        """A model's answer for a stack, with what the stack says of itself; invalid wherever not all planes show it.
+
+        Args:
+            stack: what the answer is for, in its `result_unit`.
+            depth: see the attributes; as for the other maps.
+            valid: as the model has it.
+            confidence: (H, W).
+            std: (H, W).
+            all_in_focus: (H, W, 3).
+            model: its name.
+            warnings: beside those of the stack.
+            precision: of the model.
+        """
+        return cls(
+            depth=depth,
+            valid=valid if stack.common_region is None else valid & stack.common_region,
+            confidence=confidence,
+            std=std,
+            all_in_focus=all_in_focus,
+            unit=stack.result_unit,
+            focus_distances=stack.focus_distances,
+            model=model,
+            warnings=[*stack.warnings, *warnings],
+            focus_unit=stack.unit,
+            camera=stack.camera,
+            order=stack.order,
+            pixel_size_um=stack.pixel_size_um,
+            alignment=stack.alignment,
+            images=list(stack.index_names if stack.unit == "index" else stack.names),
+            precision=precision,
+        )
 
     @property
     def depth_range(self) -> tuple[float, float] | None:
