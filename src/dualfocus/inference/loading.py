@@ -24,8 +24,9 @@ def load_model(
     """Load a model.
 
     Args:
-        name: ``dualfocus-s``, ``dualfocus-xs``, ``classical``, ``dualfocus-paper``, ``dfv``, or the path of a
-            .safetensors or .onnx file.
+        name: ``dualfocus-s``, ``dualfocus-xs``, ``classical``, ``dualfocus-paper``, ``dfv``, the path of a .safetensors
+            or .onnx file, or a system of others by its kind, a colon and what it needs, such as
+            ``depth-anything:FOLDER``, see :func:`dualfocus.baselines.find_baseline`.
         device: auto, cpu, cuda or mps.
         weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
         backend: ``torch``, ``onnx`` (ONNX Runtime, without torch in this process), or ``auto``: onnx for an .onnx file,

@@ -1,7 +1,7 @@
-"""``dualfocus-s`` as one graph for export: any batch, number of planes and image size, nothing computed beforehand.
+"""``dualfocus-s`` and ``-xs`` as one graph for export: any batch, number of planes and image size.
 
 The network itself caches the cosines of the projection and asks Python about sizes; a graph with free sizes cannot.
-Here both are operations of the graph.
+Here nothing is computed beforehand, and both are operations of the graph.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from dualfocus.models.volume import differential_volume, focus_moments, side_coo
 
 @dataclass(frozen=True)
 class SmallConfig:
-    """Shape of ``dualfocus-s``; ``dualfocus-xs`` is narrower (:mod:`dualfocus.models`).
+    """Shape of ``dualfocus-s``; ``dualfocus-xs`` is narrower (:mod:`dualfocus.models.kinds`).
 
     ``spatial`` is the ablation switch of the spatial constraint: ``full``; ``no_loss`` (network unchanged, the
     trainer leaves L_sv out); ``no_projection`` (the gradient field is fused unprojected); ``off`` (V* alone).
@@ -171,7 +171,7 @@ class DualFocusSmall(nn.Module):
         """What theta_grad decodes from every surface, for whoever wants to look at the spatial constraint.
 
         Args:
-            images: (B, N, 3, H, W), sides multiples of ``stride``.
+            images: (B, N, 3, H, W), sides multiples of ``stride``: nothing is padded here.
 
         Returns:
             by stride, 16 alone: (B, N, 2, H / 16, W / 16); empty where there are no surfaces.
