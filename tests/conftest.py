@@ -128,6 +128,6 @@ def stack(scene: Any) -> Any:
 @pytest.fixture(scope="session")
 def models() -> dict[str, Any]:
     """The three that ship."""
-    from dualfocus.inference.loading import load_model
+    from dualfocus.loading import load_model
 
     return {name: load_model(name, device="cpu") for name in ("dualfocus-s", "dualfocus-xs", "classical")}

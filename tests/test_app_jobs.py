@@ -14,7 +14,7 @@ from dualfocus.app import jobs
 from dualfocus.app.fields import LABELS, UNKNOWN_UNIT, settings_of
 from dualfocus.app.jobs import Answer, Limits, answer
 from dualfocus.app.words import on_page
-from dualfocus.inference.loading import load_model
+from dualfocus.loading import load_model
 from dualfocus.outputs.files import RESULT_FILES
 from dualfocus.pipeline import Settings
 

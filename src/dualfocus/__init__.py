@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dualfocus.alignment import align
-    from dualfocus.inference.loading import load_model
+    from dualfocus.loading import load_model
     from dualfocus.outputs import DepthResult
     from dualfocus.readers import load_stack
     from dualfocus.stack import Camera, FocalStack
@@ -23,7 +23,7 @@ _HOME = {
     "DepthResult": "dualfocus.outputs",
     "FocalStack": "dualfocus.stack",
     "align": "dualfocus.alignment",
-    "load_model": "dualfocus.inference.loading",
+    "load_model": "dualfocus.loading",
     "load_stack": "dualfocus.readers",
 }
 

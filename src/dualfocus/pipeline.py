@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from dualfocus.alignment import align, check_choice
 from dualfocus.calibration import Point, calibrate, check_points, metric_stack
-from dualfocus.inference.loading import load_model
 from dualfocus.inference.plane_reader import Progress, decode_first
+from dualfocus.loading import load_model
 from dualfocus.ordering import UNKNOWN_END, check_order, settle_order
 from dualfocus.outputs import DepthResult, check_formats, check_output
 from dualfocus.outputs.files import RESULT_NAMES

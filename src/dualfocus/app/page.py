@@ -36,7 +36,7 @@ def serve(host: str, port: int, settings: Settings, limits: Limits, example: Pat
     import gradio
 
     from dualfocus.app.layout import STYLE, build
-    from dualfocus.inference.loading import load_model
+    from dualfocus.loading import load_model
 
     model = load_model(settings.model, device=settings.device, precision=settings.precision)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as an interrupt: through the end of the block below

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dualfocus.inference.loading import load_model
+from dualfocus.loading import load_model
 from dualfocus.outputs.summary import summary
 from dualfocus.pipeline import Settings, open_stack, predict_to_folder
 

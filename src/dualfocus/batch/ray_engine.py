@@ -29,7 +29,7 @@ def connected(device: str, cluster: str | None, workers: int | None) -> Iterator
         ValueError: an unknown device, a cluster that cannot be reached, or one without a GPU for "cuda".
         ModuleNotFoundError: Ray is not installed.
     """
-    from dualfocus.inference.loading import check_device
+    from dualfocus.inference.choices import check_device
 
     check_device(device)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
-from dualfocus.inference.loading import check_precision
+from dualfocus.inference.choices import check_precision
 from dualfocus.models.precision import full_precision
 
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dualfocus.baselines import find_baseline
 from dualfocus.inference.arithmetic import choose_precision, computing
-from dualfocus.inference.loading import check_device
+from dualfocus.inference.choices import check_device
 from dualfocus.inference.long_stack import Maps
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
 from dualfocus.inference.runners import runner_of
@@ -26,7 +25,6 @@ from dualfocus.models.weights import load_weights
 from dualfocus.stack import Camera
 
 if TYPE_CHECKING:
-    from dualfocus.baselines.baseline import Baseline
     from dualfocus.inference.streaming import FocusStream
 
 
@@ -76,12 +74,12 @@ def load_torch_model(
     device: str = "auto",
     weights: str | None = "default",
     precision: str = "fp32",
-) -> DepthModel | Baseline:
-    """Load a model to run on torch; :func:`dualfocus.load_model` knows other backends, too.
+) -> DepthModel:
+    """Load a model of ours to run on torch; :func:`dualfocus.load_model` knows other backends and systems, too.
 
     Args:
         name: ``dualfocus-s``, ``dualfocus-xs``, ``classical``, ``dualfocus-paper``, ``dfv``, the path of a .safetensors
-            file, or a system of :func:`dualfocus.baselines.find_baseline`, e.g. ``depth-anything:FOLDER``.
+            file.
         device: auto, cpu, cuda or mps.
         weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
         precision: fp32, bf16 or auto, see :func:`dualfocus.load_model`.
@@ -90,11 +88,8 @@ def load_torch_model(
         ValueError: an unknown name, device, precision or kind of weights, a bad file, or a network for which no weights
             ship.
     """
-    if weights not in (None, "default"):
-        raise ValueError(f"weights must be 'default' or None, not {weights!r}; give the path of a file as the model")
+    check_weights(weights)
     target = choose_device(device)
-    if isinstance(name, (str, os.PathLike)) and (baseline := find_baseline(name, target)) is not None:
-        return baseline
     if name not in MODELS:
         path = Path(name) if isinstance(name, (str, os.PathLike)) else None
         if path is None or path.suffix != ".safetensors":
@@ -113,6 +108,12 @@ def load_torch_model(
         )
     network, record = load_weights(shipped)
     return DepthModel(name, network, target, record, precision)
+
+
+def check_weights(weights: str | None) -> None:
+    """Refuse what is neither "default" nor None (ValueError naming it)."""
+    if weights not in (None, "default"):
+        raise ValueError(f"weights must be 'default' or None, not {weights!r}; give the path of a file as the model")
 
 
 def choose_device(device: str) -> torch.device:

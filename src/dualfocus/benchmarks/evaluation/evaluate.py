@@ -195,7 +195,7 @@ def load_models(
         if name.startswith(PREFIX):
             found[label] = Files(path, rules, samples, everything)
         else:
-            from dualfocus.inference.loading import load_model
+            from dualfocus.loading import load_model
 
             found[label] = loaded[name] = loaded[name] if name in loaded else load_model(name, device=device)
     return found

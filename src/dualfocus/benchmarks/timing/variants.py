@@ -83,7 +83,7 @@ class Timed:
 
 def _load(variant: Variant, device: str, folder: Path) -> Any:
     """With its weights, or untrained where none come with it: the speed is the same."""
-    from dualfocus.inference.loading import load_model
+    from dualfocus.loading import load_model
 
     if variant.backend == "onnx":
         path = folder / f"{variant.model}-{variant.precision}.onnx"

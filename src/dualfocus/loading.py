@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dualfocus.inference.choices import BACKENDS, check_precision
+
 if TYPE_CHECKING:
     from dualfocus.inference.predictor import Predictor
-
-BACKENDS = ("auto", "torch", "onnx")
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def load_model(
@@ -66,16 +64,8 @@ def load_model(
         raise ValueError(
             f"{name} needs torch, which is not installed; without it, load a file written by `dualfocus export`"
         ) from None
-    return torch_model.load_torch_model(name, device, weights, precision)
+    torch_model.check_weights(weights)
+    from dualfocus.baselines import find_baseline
 
-
-def check_device(device: str) -> None:
-    """Refuse what is not one of `DEVICES` (ValueError naming it), whether or not this machine has it."""
-    if device not in DEVICES:
-        raise ValueError(f"device {device!r} is unknown; choose {', '.join(DEVICES[:-1])} or {DEVICES[-1]}")
-
-
-def check_precision(precision: str) -> None:
-    """Refuse what is not one of `PRECISIONS` (ValueError naming it)."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r} is unknown; choose {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
+    found = find_baseline(name, torch_model.choose_device(device)) if isinstance(name, (str, os.PathLike)) else None
+    return found or torch_model.load_torch_model(name, device, weights, precision)
