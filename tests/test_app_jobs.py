@@ -13,10 +13,11 @@ from PIL import Image
 from dualfocus.app import jobs
 from dualfocus.app.fields import LABELS, UNKNOWN_UNIT, settings_of
 from dualfocus.app.jobs import Answer, Limits, answer
-from dualfocus.app.words import on_page
+from dualfocus.app.words import in_fields, on_page
 from dualfocus.loading import load_model
 from dualfocus.outputs.files import RESULT_FILES
 from dualfocus.pipeline import Settings
+from dualfocus.remedies import Remedy, worded
 
 CLASSICAL = Settings("classical")
 
@@ -233,9 +234,10 @@ def test_messages_are_in_the_words_of_the_page() -> None:
     def said(text: str) -> str:
         return on_page(text, [work / "a b", work / "stack"], work)
 
-    assert said("if they are millimetres, say --unit mm") == 'if they are millimetres, say "Their unit" mm'
-    assert said("--focus overrides them") == '"Focus distances" overrides them'
-    assert said("give it with --pixel-size") == "give it with `dualfocus predict --pixel-size`"
+    with worded(in_fields):
+        assert f"say {Remedy('unit', 'mm')}" == 'say "Their unit" mm'
+        assert f"{Remedy('focus')} overrides them" == '"Focus distances" overrides them'
+        assert f"give it with {Remedy('pixel-size')}" == "give it with `dualfocus predict --pixel-size`"
     assert said("holds a result, not photographs; give the folder they are in").endswith(
         "give the photographs it was made of"
     )

@@ -72,7 +72,7 @@ def test_the_order_given_is_kept_and_the_found_one_told():
     shuffled = FocalStack(planes[[2, 0, 5, 1, 4, 3]], names=list("cafbed"))
     stack = settle_order(shuffled)
     assert stack._planes is shuffled._planes and stack.names == list("cafbed")
-    assert "found was" in stack.warnings[0] and "--order auto" in stack.warnings[0]
+    assert "found was" in stack.warnings[0] and 'order="auto"' in stack.warnings[0]
     assert "a, b, c, d, e, f" in stack.warnings[0] or "f, e, d, c, b, a" in stack.warnings[0]
 
 

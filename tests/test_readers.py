@@ -24,7 +24,7 @@ def test_folder_in_natural_order_without_other_files(tmp_path):
     assert stack.names == ["IMG1.png", "img2.png", "img10.png"]
     assert (stack.unit, stack.size, stack.dtype) == ("index", (H, W), np.uint8)
     np.testing.assert_array_equal(stack[1], picture(1))
-    assert len(stack.warnings) == 1 and "--focus" in stack.warnings[0] and "relative" in stack.warnings[0]
+    assert len(stack.warnings) == 1 and "focus=" in stack.warnings[0] and "relative" in stack.warnings[0]
 
 
 def test_list_keeps_its_order_and_tells_of_an_unread_sidecar(tmp_path):
@@ -133,7 +133,7 @@ def test_z_spacing_of_microscope_files(tmp_path):
     assert load_stack(tmp_path / "plain.tif").unit == "index"
     channels = np.stack([pages, pages], axis=1)
     tifffile.imwrite(tmp_path / "ij.tif", channels, imagej=True, metadata={"axes": "ZCYX"})
-    with pytest.raises(ValueError, match=r"ij.tif: holds 2 channels; choose one with --channel 0 to 1"):
+    with pytest.raises(ValueError, match=r"ij.tif: holds 2 channels; choose one with channel= \(0 to 1\)"):
         load_stack(tmp_path / "ij.tif")
 
 
@@ -226,6 +226,6 @@ def test_stacks_of_the_shared_data(shared_data):
 def test_distances_that_look_like_millimetres_are_asked_about(tmp_path):
     for n in range(3):
         Image.fromarray(np.full((16, 16, 3), 60 * n, np.uint8)).save(tmp_path / f"{n}.png")
-    assert any("--unit mm" in text for text in load_stack(tmp_path, focus="300,500,1000").warnings)
+    assert any('unit="mm"' in text for text in load_stack(tmp_path, focus="300,500,1000").warnings)
     for focus, unit in (("300,500,1000", "mm"), ("300,500,1000", "m"), ("0.3,0.5,1000", None)):
-        assert not any("--unit mm" in text for text in load_stack(tmp_path, focus=focus, unit=unit).warnings)
+        assert not any('unit="mm"' in text for text in load_stack(tmp_path, focus=focus, unit=unit).warnings)

@@ -113,7 +113,7 @@ def test_names_with_a_unit_apart_and_names_of_other_quantities_on_disk(tmp_path)
     assert (dioptres.unit, dioptres.focus_distances.tolist()) == ("dioptre", [0.5, 1.5, 2.5])
     assert dioptres.near_to_far.tolist() == [2, 1, 0]
     apertures = load_stack(write_folder(tmp_path / "b", ["f_2.8.png", "f_4.0.png"]))
-    assert apertures.unit == "index" and "--focus" in apertures.warnings[0]
+    assert apertures.unit == "index" and "focus=" in apertures.warnings[0]
 
 
 def test_file_names_give_distances_and_say_so(tmp_path):
@@ -207,7 +207,7 @@ def test_sidecar_without_distances_is_relative_and_keeps_order(tmp_path):
     write_sidecar(tmp_path, order="far_to_near", focus_distances=None, unit=None, all_in_focus="aif.png")
     stack = load_stack(tmp_path)
     assert (stack.unit, stack.order, len(stack)) == ("index", "far_to_near", 2)
-    assert "--focus" in stack.warnings[-1]
+    assert "focus=" in stack.warnings[-1]
 
 
 def test_misspelt_keys_are_named(tmp_path):

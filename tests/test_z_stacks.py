@@ -36,9 +36,9 @@ def test_ome_tiff_with_channels_and_times(tmp_path):
     for n in range(4):
         np.testing.assert_array_equal(stack[n][..., 0], pixels[1, n, 1])
     assert load_stack(path, channel=0, time=0, pixel_size=2).pixel_size_um == 2
-    with pytest.raises(ValueError, match=r"holds 3 channels \(DAPI, GFP, RFP\); choose one with --channel 0 to 2"):
+    with pytest.raises(ValueError, match=r"holds 3 channels \(DAPI, GFP, RFP\); choose one with channel= \(0 to 2\)"):
         load_stack(path, time=0)
-    with pytest.raises(ValueError, match=r"holds 2 time points; choose one with --time 0 to 1"):
+    with pytest.raises(ValueError, match=r"holds 2 time points; choose one with time= \(0 to 1\)"):
         load_stack(path, channel=0)
     with pytest.raises(ValueError, match=r"there is no channel 3: it has 3 channels"):
         load_stack(path, channel=3, time=0)

@@ -24,8 +24,9 @@ from dualfocus.commands import (
     submit,
     train,
 )
-from dualfocus.commands.console import fail
+from dualfocus.commands.console import as_option, fail
 from dualfocus.extras import install
+from dualfocus.remedies import worded
 
 _INTERRUPTED = 130
 _EXTRAS = {
@@ -63,9 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name its encoding lacks must not fail a finished run
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = program(
-            args=None if arguments is None else list(arguments), prog_name="dualfocus", standalone_mode=False
-        )
+        with worded(as_option):
+            code = program(
+                args=None if arguments is None else list(arguments), prog_name="dualfocus", standalone_mode=False
+            )
         if code == _INTERRUPTED:  # so newer versions of typer say it
             return fail("interrupted", _INTERRUPTED)
     except (typer.Abort, KeyboardInterrupt):

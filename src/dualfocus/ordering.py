@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from dualfocus.derived import said_of, same_planes
 from dualfocus.pixels import white
+from dualfocus.remedies import Answerable, Remedy
 from dualfocus.stack import ORDERS, FocalStack
 
-UNKNOWN_END = (
-    "which end of the stack is near cannot be told from the images; say it with --order near_to_far or far_to_near"
-)
+_EITHER = Remedy("order", "near_to_far or far_to_near", python='order="near_to_far" or order="far_to_near"')
 CHOICES = ("given", "auto", *ORDERS)
 
 _LONGEST_SIDE = 1280  # of the picture in which sharpness is measured
@@ -174,10 +173,12 @@ def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
         else:
             stack.warnings.append(
                 "focus does not move one way through the images in the order given, so their depth is not in order; "
-                f"found was {names}: use it with --order auto"
+                f"found was {names}: use it with {Remedy('order', 'auto')}"
             )
     if stack.order is None:
-        stack.warnings.append(UNKNOWN_END)
+        stack.warnings.append(
+            Answerable(f"which end of the stack is near cannot be told from the images; say it with {_EITHER}")
+        )
     return stack
 
 

@@ -16,12 +16,13 @@ from dualfocus.alignment import align, check_choice
 from dualfocus.calibration import Point, calibrate, check_points, metric_stack
 from dualfocus.inference.plane_reader import Progress, decode_first
 from dualfocus.loading import load_model
-from dualfocus.ordering import UNKNOWN_END, check_order, settle_order
+from dualfocus.ordering import check_order, settle_order
 from dualfocus.outputs import DepthResult, check_formats, check_output
 from dualfocus.outputs.files import RESULT_NAMES
 from dualfocus.readers import load_stack
-from dualfocus.readers.load import UNKNOWN_DISTANCES, check_reading
+from dualfocus.readers.load import check_reading
 from dualfocus.readers.source import Source, paths_of
+from dualfocus.remedies import Answerable
 
 if TYPE_CHECKING:
     from dualfocus.inference.predictor import Predictor
@@ -151,8 +152,7 @@ def predict_stack(
     result.warnings = list(dict.fromkeys([*stack.warnings, *result.warnings]))
     if not settings.points:
         return result, aligned
-    answered = (UNKNOWN_DISTANCES, UNKNOWN_END)
-    result.warnings = [text for text in result.warnings if text not in answered]
+    result.warnings = [text for text in result.warnings if not isinstance(text, Answerable)]
     result = calibrate(result, settings.points, settings.points_unit, settings.points_coordinate)
     return result, metric_stack(aligned, result)
 

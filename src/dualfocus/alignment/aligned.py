@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.alignment.estimate import Estimate, Placed, estimate
+from dualfocus.alignment.estimate import LEAVE, Estimate, Placed, estimate
 from dualfocus.alignment.exposure import apply_gain
 from dualfocus.alignment.motion import MOTIONS
 from dualfocus.alignment.region import common_region
@@ -68,7 +68,7 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
         return _noting(stack, {"requested": motion, "motion": "none", "reason": reason})
     refusal = _unfit_size(stack.size)
     if refusal and motion != "auto":
-        raise ValueError(f'{refusal}: leave them as they are with --align none (motion="none")')
+        raise ValueError(f"{refusal}: leave them as they are with {LEAVE}")
     if refusal:
         left = _noting(stack, {"requested": motion, "motion": "none", "reason": refusal})
         warning = f"{refusal}; they are used as they are"

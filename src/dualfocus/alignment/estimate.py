@@ -16,8 +16,10 @@ from dualfocus.alignment.motion import Matrix, apply, compose, displacement, gri
 from dualfocus.alignment.pairs import Level, pyramid, register
 from dualfocus.alignment.region import common_share
 from dualfocus.pixels import white
+from dualfocus.remedies import Remedy
 from dualfocus.stack import FocalStack
 
+LEAVE = Remedy("align", "none", python='motion="none"', command='--align none (motion="none")')
 WORKING_PIXELS = 600_000  # frames are registered at this size at most
 STILL = 0.5  # px: root mean square motion of the frame that moves most, below which "auto" leaves a stack alone
 DOUBTFUL = 2.5  # px: below it, "auto" also wants the links to fit better than without motion
@@ -98,7 +100,7 @@ def _finish(
     if 2 * len(place) < max(4, len(order)):
         raise ValueError(
             f"only {len(place)} of {len(order)} planes could be aligned: check that all show one scene from one"
-            ' position, or leave them as they are with --align none (motion="none")'
+            f" position, or leave them as they are with {LEAVE}"
         )
     placed, small_size, still = {}, seen.thumbnails[0].shape[:2], seen.motion == "none"
     for n, matrix in place.items():

@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from dualfocus.app.words import on_page
+from dualfocus.app.words import in_fields, on_page
 from dualfocus.outputs.projection import check_projection
 from dualfocus.outputs.summary import summary
 from dualfocus.pipeline import Settings, predict_stack
 from dualfocus.readers import load_stack
 from dualfocus.readers.files import VIDEO_SUFFIXES
+from dualfocus.remedies import worded
 
 if TYPE_CHECKING:
     from dualfocus.inference.plane_reader import Progress
@@ -87,8 +88,9 @@ def answer(
         folders = [Path(folder) / _STACK, *(file.parent for file in files)]
         reword = partial(on_page, folders=folders, workplace=workplace)
         try:
-            stack = _load(_gather(files, Path(folder) / _STACK, limits), settings, limits)
-            result, seen = predict_stack(stack, settings, model, progress)
+            with worded(in_fields):
+                stack = _load(_gather(files, Path(folder) / _STACK, limits), settings, limits)
+                result, seen = predict_stack(stack, settings, model, progress)
             result.warnings = [reword(text) for text in result.warnings]  # as they are written, too
             out = Path(folder) / "result"
             result.save(out, also=_formats(result.unit, result.pixel_size_um), stack=seen)

@@ -12,6 +12,7 @@ from typing import Any
 
 from dualfocus.batch.jobs import Outcome, Run, run_job
 from dualfocus.pipeline import Settings
+from dualfocus.remedies import Words, spoken, worded
 
 _RETRIES = 2  # of a stack whose worker died
 
@@ -76,14 +77,20 @@ def run_on_ray(
     import ray
 
     out = out.resolve()
-    task = ray.remote(num_cpus=1, num_gpus=int(settings.device == "cuda"), max_retries=_RETRIES)(run_job)
+    task = ray.remote(num_cpus=1, num_gpus=int(settings.device == "cuda"), max_retries=_RETRIES)(run_job_in)
     waiting, running = list(jobs.items()), dict[Any, str]()
     while waiting or running:
         while waiting and len(running) < limit:
             name, source = waiting.pop(0)
-            running[task.remote(source, out / name, settings, overwrite)] = name
+            running[task.remote(spoken(), source, out / name, settings, overwrite)] = name
         (finished,), _ = ray.wait(list(running))
         yield running.pop(finished), _outcome(finished)
+
+
+def run_job_in(words: Words, source: Path, out: Path, settings: Settings, overwrite: bool) -> Outcome:
+    """Run a job in another process, which does not know the words of this one; see `run_job`."""
+    with worded(words):
+        return run_job(source, out, settings, overwrite)
 
 
 def _outcome(finished: Any) -> Outcome:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from dualfocus.remedies import Remedy
+
 
 def fail(message: str, code: int = 2) -> int:
     """Print `error: ...` on one line of stderr; returns the exit code."""
@@ -26,6 +28,11 @@ def warn(messages: Iterable[str]) -> None:
 
 def _one_line(message: str) -> str:
     return " ".join(message.split())
+
+
+def as_option(remedy: Remedy) -> str:
+    """What a message says to do, as the option to give."""
+    return remedy.command or f"--{remedy.option} {remedy.value}".rstrip()
 
 
 def status(text: str) -> contextlib.AbstractContextManager[Any]:

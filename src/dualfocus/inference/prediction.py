@@ -24,6 +24,7 @@ from dualfocus.inference.windows import Size, expected_error, plane_position
 from dualfocus.models import KINDS
 from dualfocus.outputs import DepthResult
 from dualfocus.pixels import white
+from dualfocus.remedies import Remedy
 from dualfocus.stack import FocalStack
 
 # Below it a pixel counts as nowhere in focus. A guess is within half a plane spacing of the truth with probability
@@ -31,10 +32,7 @@ from dualfocus.stack import FocalStack
 LEAST_CONFIDENCE = 0.2
 _LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
 _STRIP = 32  # rows worked on at once
-_NOTHING = (
-    "the planes have no detail in common: they show nothing but noise, or are not registered (--align auto; in Python"
-    " dualfocus.align); no depth is valid"
-)
+_REGISTER = Remedy("align", "auto", python="dualfocus.align", command="--align auto; in Python dualfocus.align")
 
 Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
 
@@ -141,7 +139,10 @@ class FocusModel(Predictor):
         result = self._to_result(found, axis, image)
         if not shared.found:
             result.valid[:] = False
-            result.warnings.append(_NOTHING)
+            result.warnings.append(
+                "the planes have no detail in common: they show nothing but noise, or are not registered "
+                f"({_REGISTER}); no depth is valid"
+            )
         if repetition.one_picture:
             result.valid[:] = False
         if repetition.repeats:

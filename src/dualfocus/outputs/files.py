@@ -21,6 +21,7 @@ from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_picture
 from dualfocus.outputs.formats import FORMATS, check_formats, write_formats
 from dualfocus.outputs.result import DepthResult
+from dualfocus.remedies import Remedy
 from dualfocus.result_mark import BATCH_RECORD, MARK, is_ours
 from dualfocus.stack import FocalStack
 
@@ -37,6 +38,11 @@ RESULT_FILES = (
 RESULT_NAMES = frozenset((*RESULT_FILES, *FORMATS.values()))  # what is only written on request, too
 _ENCODERS = 2  # pictures compressed at once: the largest takes as long as all others
 _LONGEST_START = 100  # bytes of a temporary name that are taken from the folder
+_WRITE_AMONG = Remedy(
+    "overwrite",
+    python="overwrite=True to write among them",
+    command="--overwrite to write among them (in Python, overwrite=True)",
+)
 _LITTER = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))  # what a file manager leaves in a folder it has shown
 
 
@@ -74,7 +80,7 @@ def _check_contents(target: Path, given: str | Path, overwrite: bool) -> None:
     more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
     raise ValueError(
         f"{given} holds files that are not an earlier result ({foreign[0]}{more}): "
-        "choose another output folder, or say --overwrite to write among them (in Python, overwrite=True)"
+        f"choose another output folder, or say {_WRITE_AMONG}"
     )
 
 

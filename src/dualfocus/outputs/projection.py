@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.outputs.result import DepthResult
+from dualfocus.remedies import CALIBRATE, Remedy
 
+_PIXEL_SIZE = Remedy("pixel-size", command="--pixel-size (pixel_size=)")
 DEFAULT_FOV_DEGREES = 60.0  # a phone's or a 31 mm lens's, over the longer side
 
 
@@ -65,12 +67,12 @@ def check_projection(unit: str, pixel_size_um: float | None, fov: float | None =
     if unit == "index":
         raise ValueError(
             "a point cloud or mesh needs distances, and this depth is in 'index': "
-            "give the focus distances, or two known points with --calibrate, or leave the point cloud and mesh out"
+            f"give the focus distances, or two known points with {CALIBRATE}, or leave the point cloud and mesh out"
         )
     if unit == "um" and pixel_size_um is None:
         raise ValueError(
             "a point cloud or mesh of a stack in um needs the size of a pixel in micrometres, which the images do not "
-            "state: give it with --pixel-size (pixel_size=), or leave the point cloud and mesh out"
+            f"state: give it with {_PIXEL_SIZE}, or leave the point cloud and mesh out"
         )
 
 

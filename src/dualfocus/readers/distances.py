@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dualfocus.readers.names import DOUBT, numbers_in
+from dualfocus.remedies import Remedy
 from dualfocus.stack import UNITS
 
 _ALIASES = {
@@ -44,7 +45,7 @@ def parse_focus(focus: str | Iterable[float]) -> Any:
         except ValueError as error:
             raise ValueError(
                 f"focus distance {part.strip()!r} is not a number: give numbers with commas between and a point for"
-                " decimals, such as 0.3,0.5,1; what they are in goes to --unit"
+                f" decimals, such as 0.3,0.5,1; what they are in goes to {Remedy('unit')}"
             ) from error
     return values
 

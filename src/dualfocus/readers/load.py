@@ -20,14 +20,9 @@ from dualfocus.readers.planes import geometry_of, read_planes
 from dualfocus.readers.sidecar import Sidecar, named_files, read_sidecar
 from dualfocus.readers.source import Source, check_once, is_folder, paths_of, places_of
 from dualfocus.readers.stated import Stated, choose, conflicts, maker_note_hint, stated_by_files
+from dualfocus.remedies import CALIBRATE, FOCUS_EXAMPLE, Answerable, Remedy
 from dualfocus.result_mark import is_ours
 from dualfocus.stack import FocalStack
-
-UNKNOWN_DISTANCES = (
-    "focus distances are unknown: depth is relative, the position between the planes; give one distance for each image "
-    "with --focus, such as --focus 0.3,0.5,1 (metres; other units with --unit), with --z-step, in stack.json, or two "
-    "known points with --calibrate"
-)
 
 _LARGEST_STEP_UM = 1e9
 _FAR_M = 50  # nobody's nearest plane: beyond it distances without a unit are rather millimetres
@@ -108,8 +103,16 @@ def load_stack(
     if assumed:
         stack.warnings += _far_warning(stack)
     if stack.unit == "index":
-        stack.warnings += [UNKNOWN_DISTANCES, *maker_note_hint(planes)]
+        stack.warnings += [_unknown_distances(), *maker_note_hint(planes)]
     return stack
+
+
+def _unknown_distances() -> Answerable:
+    return Answerable(
+        "focus distances are unknown: depth is relative, the position between the planes; give one distance for each "
+        f"image with {Remedy('focus')}, such as {FOCUS_EXAMPLE} (metres; other units with {Remedy('unit')}), with "
+        f"{Remedy('z-step')}, in stack.json, or two known points with {CALIBRATE}"
+    )
 
 
 def _far_warning(stack: FocalStack) -> list[str]:
@@ -119,7 +122,8 @@ def _far_warning(stack: FocalStack) -> list[str]:
         return []
     nearest, farthest = distances.min(), distances.max()
     return [
-        f"focus distances are taken as metres ({nearest:g} to {farthest:g}); if they are millimetres, say --unit mm"
+        f"focus distances are taken as metres ({nearest:g} to {farthest:g}); if they are millimetres, say "
+        f"{Remedy('unit', 'mm')}"
     ]
 
 

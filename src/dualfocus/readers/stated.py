@@ -11,6 +11,7 @@ from dualfocus.readers import metadata
 from dualfocus.readers.distances import Found, convert, describe, disagree, from_metres, from_names
 from dualfocus.readers.frames import Frame
 from dualfocus.readers.microscope import Geometry
+from dualfocus.remedies import Remedy
 
 FILE_NAMES = "the file names"
 
@@ -68,7 +69,9 @@ def choose(stated: Sequence[Stated], unit: str | None, warnings: list[str]) -> F
     warnings += conflicts(first, others)
     found = convert(first.found, unit)
     if first.source == FILE_NAMES:
-        warnings.append(f"focus distances are read from the file names: {describe(found)}; --focus overrides them")
+        warnings.append(
+            f"focus distances are read from the file names: {describe(found)}; {Remedy('focus')} overrides them"
+        )
     return found
 
 

@@ -19,6 +19,7 @@ from dualfocus.readers.archive import File
 from dualfocus.readers.frames import naming, open_image, orient, oriented_size, silence
 from dualfocus.readers.microscope import channel_names, unused_bits
 from dualfocus.readers.profile import image_to_srgb, pixels_to_srgb
+from dualfocus.remedies import Remedy
 from dualfocus.stack import Camera
 
 # What tifffile logs of a damaged file is said in our error; without a handler Python would print it as well.
@@ -236,7 +237,9 @@ def _refuse_choice(path: File, chosen: dict[str, int | None], axes: dict[str, in
 def _which(axis: str, count: int, names: list[str]) -> str:
     name, plural = _AXIS_OPTIONS[axis]
     listed = f" ({', '.join(names)})" if names else ""
-    return f"holds {count} {plural}{listed}; choose one with --{name} 0 to {count - 1} ({name}=)"
+    choice = f"0 to {count - 1}"
+    choose = Remedy(name, choice, python=f"{name}= ({choice})", command=f"--{name} {choice} ({name}=)")
+    return f"holds {count} {plural}{listed}; choose one with {choose}"
 
 
 def _contiguous_count(tiff: tifffile.TiffFile) -> int:
