@@ -133,7 +133,7 @@ def test_the_record_travels_in_the_file(files):
     record = json.loads(metadata["dualfocus"])
     expected = load_torch_model("dualfocus-s").record
     assert record == {**expected, "precision": "int8"} and "confidence_map" in record and record["preprocessing"]
-    assert not list(files["int8"].parent.glob("*.part"))
+    assert not list(files["int8"].parent.glob(".*.tmp"))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_folder_in_the_way_is_named_and_nothing_left(tmp_path):
         def full(*_):
             raise OSError("no space left")
 
-        patch.setattr("dualfocus.inference.export.os.replace", full)
+        patch.setattr("dualfocus.atomic.os.replace", full)
         with pytest.raises(OSError, match="no space"):
             export_onnx("dualfocus-xs", tmp_path / "locked" / "model.onnx")
     assert not list((tmp_path / "locked").iterdir())

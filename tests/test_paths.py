@@ -19,6 +19,7 @@ from dualfocus.batch.stacks import find_batch
 from dualfocus.benchmarks.evaluation.evaluate import load_models
 from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.cli import main
+from dualfocus.commands.options import output_path
 from dualfocus.outputs import check_output
 from dualfocus.outputs.files import RESULT_FILES
 
@@ -102,6 +103,26 @@ def test_an_output_path_that_leads_through_what_is_not_there(tmp_path: Path, mon
     assert main(["predict", "in", "-o", "new/../several/out", *UNMOVED, "--resume"]) == 0
     assert names(tmp_path) == {"in", "single", "several"}
     assert names(tmp_path / "single" / "out") == names(tmp_path / "several" / "out" / "two") == set(RESULT_FILES)
+
+
+def test_other_outputs_leave_no_folder_that_was_only_led_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["render", "fixture", "nyu-labelled", "-o", "new/../nyu"]) == 0
+    assert main(["pack", "nyu", "-o", "new/deep/../../nyu.zip"]) == 0
+    assert names(tmp_path) == {"nyu", "nyu.zip"}
+
+
+def test_what_is_there_is_led_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "b")
+    monkeypatch.chdir(tmp_path / "a")
+    for given, found in (("../new/out", "../new/out"), ("b/../out", "b/../out"), ("b/new/../out", "b/out")):
+        assert output_path(given) == Path(found)
+    for given, found in (("../link/../out", "../link/../out"), ("new/../../out", "../out"), ("..", ".."), (".", ".")):
+        assert output_path(given) == Path(found)
+    assert output_path(f"{tmp_path}/new/../out") == tmp_path / "out"
 
 
 @pytest.mark.parametrize("letter", ["い", "é", "n", "𝄞"])

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,13 +17,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dualfocus import __version__
+from dualfocus.atomic import is_temporary, replacing
 from dualfocus.batch.options import changed_option
 from dualfocus.batch.stacks import SIDECAR, name_stacks
 from dualfocus.outputs.files import check_output, foreign_names, plain_errors, real_path, remove_result
 from dualfocus.result_mark import BATCH_RECORD, is_ours
 
 LOCK = ".dualfocus.lock"
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 Entry = dict[str, Any]
 
@@ -54,10 +52,9 @@ class BatchFolder:
     def write(self) -> None:
         """Write batch.json as a whole."""
         record = {"dualfocus": __version__, "settings": self._settings, "stacks": self.entries}
-        temporary = self.path / f".{BATCH_RECORD}.{secrets.token_hex(4)}.tmp"
         text = json.dumps(record, indent=2, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        temporary.replace(self.path / BATCH_RECORD)
+        with replacing(self.path / BATCH_RECORD) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
     def _is_finished(self, name: str) -> bool:
         return self.entries.get(name, {}).get("status") == "done" and is_ours(self.path / name / "result.json")
@@ -145,7 +142,7 @@ def _foreign(path: Path, stacks: Mapping[str, Entry]) -> list[str]:
     for name in foreign_names(path):
         if name in stacks and (path / name).is_dir():
             found += [f"{name}/{inner}" for inner in foreign_names(path / name)]
-        elif name not in (BATCH_RECORD, LOCK) and not _TEMPORARY.fullmatch(name):
+        elif name not in (BATCH_RECORD, LOCK) and not is_temporary(name):
             found.append(name)
     return found
 
@@ -164,5 +161,5 @@ def _read_record(path: Path) -> dict[str, Any]:
 def _remove_temporary(path: Path) -> None:
     """What killed processes left."""
     for entry in path.iterdir():
-        if _TEMPORARY.fullmatch(entry.name):
+        if is_temporary(entry.name):
             shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualfocus.commands.console import progress_bar
-from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, path_option
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, output_option
 
 if TYPE_CHECKING:
     from dualfocus.benchmarks.evaluation.evaluator import System
 
 
 def analyse(
-    out: Annotated[Path, path_option("--out", "-o", help="Folder for the answers; a stopped run goes on there.")],
+    out: Annotated[Path, output_option(help="Folder for the answers; a stopped run goes on there.")],
     models: Annotated[
         list[str] | None,
         typer.Argument(help=f"Models or weights files, or LABEL=FILE; {DEFAULT_MODEL} and classical if none."),

@@ -10,7 +10,7 @@ import typer
 
 from dualfocus.commands.console import status
 from dualfocus.commands.kinds import refuse_unused
-from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, path_option
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, output_option, path_option
 
 # The parameters that each kind of timing reads: of models without one of the options that name another.
 _KINDS = {
@@ -30,7 +30,7 @@ def bench(
     precision: Annotated[str, typer.Option(help="Of fp32, bf16, fp16 and int8.", metavar="fp32,...")] = "fp32",
     repeats: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 7,
     device: DeviceOption = "auto",
-    out: Annotated[Path | None, path_option("--out", "-o", help="Folder for the figures, JSON and Markdown.")] = None,
+    out: Annotated[Path | None, output_option(help="Folder for the figures, JSON and Markdown.")] = None,
     stages: Annotated[bool, typer.Option("--stages", help="Also how the time divides, from files to files.")] = False,
     training: Annotated[Path | None, path_option(help="Time this training configuration instead.")] = None,
     projection: Annotated[bool, typer.Option("--projection", help="Time solvers of the projection instead.")] = False,

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from dualfocus.commands.console import fail, progress_bar
-from dualfocus.commands.options import path_argument, path_option
+from dualfocus.commands.options import output_option, path_argument
 
 
 def pack(
     folder: Annotated[Path, path_argument(help="Labelled NYU, a folder with rgb and depth, or stack.json folders.")],
-    out: Annotated[Path, path_option("--out", "-o", help="The .zip to write; `train` and `evaluate` read it.")],
+    out: Annotated[Path, output_option(help="The .zip to write; `train` and `evaluate` read it.")],
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of the WebP photographs.")] = 90,
     split: Annotated[str | None, typer.Option(help="Of NYU: train or test.")] = None,
 ) -> None:

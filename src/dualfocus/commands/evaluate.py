@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dualfocus.commands.console import progress_bar
-from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, path_option
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, output_option
 
 if TYPE_CHECKING:
     from dualfocus.benchmarks.evaluation.evaluate import Options
 
 
 def evaluate(
-    out: Annotated[Path, path_option("--out", "-o", help="Folder for the figures; a stopped run goes on there.")],
+    out: Annotated[Path, output_option(help="Folder for the figures; a stopped run goes on there.")],
     protocol: Annotated[
         list[str],
         typer.Option(help="stacks, procedural, nyu/hybriddepth-n5, ... (docs/benchmarks.md); may be repeated."),

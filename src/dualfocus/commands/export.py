@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from dualfocus.commands.console import status
-from dualfocus.commands.options import DEFAULT_MODEL, path_option
+from dualfocus.commands.options import DEFAULT_MODEL, output_option
 
 
 def export(
-    out: Annotated[Path, path_option("--out", "-o", help="The .onnx file to write.")],
+    out: Annotated[Path, output_option(help="The .onnx file to write.")],
     model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")] = DEFAULT_MODEL,
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
 ) -> None:

@@ -26,6 +26,17 @@ def given_path(given: str | Path, what: str = "the path") -> Path:
     return Path(given)
 
 
+def output_path(given: str | Path) -> Path:
+    """Where something is to be written; a folder that is not there is left out together with the `..` behind it.
+
+    Whoever made the folders of `new/../out` one by one would leave an empty `new`.
+    """
+    found = Path()
+    for part in given_path(given).parts:
+        found = found.parent if part == ".." and found.name not in ("", "..") and not found.exists() else found / part
+    return found
+
+
 def path_argument(help: str) -> Any:
     """A `typer.Argument` that takes a path, or with a list several."""
     return typer.Argument(help=help, parser=given_path)
@@ -34,6 +45,11 @@ def path_argument(help: str) -> Any:
 def path_option(*names: str, help: str) -> Any:
     """A `typer.Option` that takes a path."""
     return typer.Option(*names, help=help, parser=given_path)
+
+
+def output_option(help: str) -> Any:
+    """`--out` or `-o`, which takes an `output_path`."""
+    return typer.Option("--out", "-o", help=help, parser=output_path)
 
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a .safetensors or .onnx file.")]

@@ -9,7 +9,7 @@ import typer
 
 from dualfocus.commands.console import progress_bar
 from dualfocus.commands.kinds import refuse_unused
-from dualfocus.commands.options import path_option
+from dualfocus.commands.options import output_option, path_option
 
 # The parameters that each kind of scene reads, beside `out` and `kind`.
 _KINDS = {
@@ -23,7 +23,7 @@ _KINDS = {
 
 def render(
     context: typer.Context,
-    out: Annotated[Path, path_option("--out", "-o", help="Folder for the stacks; a stopped run goes on there.")],
+    out: Annotated[Path, output_option(help="Folder for the stacks; a stopped run goes on there.")],
     kind: Annotated[
         str,
         typer.Argument(

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from dualfocus.commands.console import progress_bar
-from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, path_option
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, output_option, path_option
 
 
 def submit(
-    out: Annotated[Path, path_option("--out", "-o", help="The .zip to write.")],
+    out: Annotated[Path, output_option(help="The .zip to write.")],
     protocol: Annotated[str, typer.Option(help="With a hidden test set: zedd/f2.8-n5, ddff12/dfv-n5 or -n10.")],
     data: Annotated[Path, path_option(help="Folder or file of the test set.")],
     model: Annotated[str, typer.Argument(help="A model, or files:FOLDER of predictions.")] = DEFAULT_MODEL,

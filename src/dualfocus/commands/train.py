@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from dualfocus.commands.options import path_argument, path_option
+from dualfocus.commands.options import output_option, path_argument
 
 
 def train(
     config: Annotated[Path, path_argument(help="YAML configuration, e.g. configs/dualfocus-s.yaml.")],
-    out: Annotated[Path | None, path_option("--out", "-o", help="Output folder, in place of the configured.")] = None,
+    out: Annotated[Path | None, output_option(help="Output folder, in place of the configured.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     time_limit: Annotated[float | None, typer.Option(min=0, help="Minutes, in place of the configured.")] = None,
 ) -> None:
@@ -25,7 +25,7 @@ def train(
 
 def compare(
     config: Annotated[Path, path_argument(help="YAML comparison, e.g. configs/comparison/nyu-small.yaml.")],
-    out: Annotated[Path, path_option("--out", "-o", help="Folder for the runs; a stopped comparison goes on there.")],
+    out: Annotated[Path, output_option(help="Folder for the runs; a stopped comparison goes on there.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
 ) -> None:
     """Train and measure networks that differ in one thing, and write the table."""

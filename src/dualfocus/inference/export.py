@@ -7,8 +7,6 @@ and wrote a graph that was wrong at other sizes (torch 2.13).
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ import onnx
 import torch
 from torch.onnx import symbolic_helper
 
+from dualfocus.atomic import replacing
 from dualfocus.inference.onnx_model import METADATA
 from dualfocus.inference.torch_model import DepthModel, load_torch_model, to_tensor
 from dualfocus.models.graph import OUTPUTS, ExportGraph
@@ -69,13 +68,8 @@ def export_onnx(model: str, out: str | Path, precision: str = "fp32") -> Path:
         graph = _to_int8(graph)
     record = {**loaded.record, "precision": precision}
     onnx.helper.set_model_props(graph, {METADATA: json.dumps(record)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # two may export to one place
-    try:
+    with replacing(path) as temporary:
         onnx.save(graph, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

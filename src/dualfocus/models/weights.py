@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from dualfocus.atomic import replacing
 from dualfocus.models import build_network, network_options
 
 FORMAT = 1
@@ -42,14 +42,10 @@ def save_weights(path: Path, name: str, network: nn.Module, record: dict[str, An
                 raise ValueError(f"{path}: weight {key} does not fit into fp16")
         tensors[key] = tensor.contiguous()
     full = {"format": FORMAT, "model": name, "options": network_options(network), **record}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    # `save_file` would let nobody but the owner read the file
-    temporary.write_bytes(save(tensors, metadata={"dualfocus": json.dumps(full)}))
-    beside = path.with_suffix(".json.part")
-    beside.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-    os.replace(beside, path.with_suffix(".json"))
+    with replacing(path.with_suffix(".json")) as beside, replacing(path) as weights:
+        # `save_file` would let nobody but the owner read the file
+        weights.write_bytes(save(tensors, metadata={"dualfocus": json.dumps(full)}))
+        beside.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
 
 
 def read_record(path: Path) -> dict[str, Any]:

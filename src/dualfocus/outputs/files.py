@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import __version__
+from dualfocus.atomic import temporary_name
 from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_picture
 from dualfocus.outputs.formats import FORMATS, check_formats, write_formats
@@ -37,7 +37,6 @@ RESULT_FILES = (
 
 RESULT_NAMES = frozenset((*RESULT_FILES, *FORMATS.values()))  # what is only written on request, too
 _ENCODERS = 2  # pictures compressed at once: the largest takes as long as all others
-_LONGEST_START = 100  # bytes of a temporary name that are taken from the folder
 _WRITE_AMONG = Remedy(
     "overwrite",
     python="overwrite=True to write among them",
@@ -62,7 +61,7 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
         if target.is_dir():
             _check_contents(target, folder, overwrite)
         for place in {ancestor, _staging_place(target) if target.is_dir() else ancestor}:
-            probe = place / _temporary_name(target)
+            probe = place / temporary_name(target)
             probe.mkdir()
             probe.rmdir()
 
@@ -102,7 +101,7 @@ def write_result(
     check_output(folder, overwrite)
     target = real_path(folder)
     with plain_errors(folder), _made_parents(target):
-        staging = _staging_place(target) / _temporary_name(target)
+        staging = _staging_place(target) / temporary_name(target)
         try:
             staging.mkdir()
             _write_files(result, staging, also, fov, stack)
@@ -190,7 +189,7 @@ def _put_in_place(staging: Path, folder: Path) -> None:
 
 def _swap(staging: Path, folder: Path) -> bool:
     """Let the staging folder take the place of the folder; False when that one cannot be moved (e.g. a mount point)."""
-    old = folder.parent / _temporary_name(folder)
+    old = folder.parent / temporary_name(folder)
     shutil.copymode(folder, staging)
     try:
         folder.rename(old)
@@ -228,12 +227,6 @@ def _staging_place(target: Path) -> Path:
     # Beside the real folder, so that a move stays on one disk. Inside it where only the folder itself may be written
     # (a mounted one).
     return target if target.is_dir() and not os.access(target.parent, os.W_OK) else target.parent
-
-
-def _temporary_name(target: Path) -> str:
-    # Bytes are what file systems count, 255 at most, and a character takes up to four.
-    start = target.name.encode("utf-8", "surrogateescape")[:_LONGEST_START].decode("utf-8", "ignore")
-    return f".{start or 'result'}.{secrets.token_hex(4)}.tmp"
 
 
 def _nearest_existing(target: Path) -> Path:

@@ -1,7 +1,6 @@
 """Rendered stacks on disk: written by worker processes in resumable shards, read by random access."""
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dualfocus.atomic import replacing
 from dualfocus.rendering.capture import PLANE_RANGE, RenderedStack, render_stack
 from dualfocus.rendering.options import keep_options
 from dualfocus.rendering.textures import TexturePool
@@ -157,10 +157,8 @@ def _write_shard(folder: Path, shard: int, seed: int, size: int | tuple[int, int
         offset += packed.size
     head = np.concatenate([[SHARD_SIZE], table.ravel()]).astype(np.int64).view(np.uint8)
     path = _shard_path(folder, shard)
-    temporary = path.with_suffix(f".tmp{os.getpid()}")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, np.concatenate([head, *parts]))
-    os.replace(temporary, path)
 
 
 def _layout(shape: tuple[int, int, int]) -> list[tuple[str, np.dtype, tuple[int, ...]]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from dualfocus.atomic import replacing
 
 
 def keep_options(path: Path, options: Mapping[str, Any]) -> None:
@@ -20,9 +21,8 @@ def keep_options(path: Path, options: Mapping[str, Any]) -> None:
         ValueError: a record of other options, or something else under its name.
     """
     if not path.exists():
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(options) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(options) + "\n", encoding="utf-8")
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dualfocus.atomic import remove_leftovers, replacing
 from dualfocus.rendering.color import linear_to_srgb8
 from dualfocus.rendering.meshes import MeshLibrary
 from dualfocus.rendering.options import keep_options
@@ -120,16 +119,20 @@ def write_drawn_set(
 
 def _write(target: Path, shot: Shot, traced: TracedStack, samples: int, rng: np.random.Generator) -> None:
     """One scene's folder, complete or not at all."""
-    temporary = target.with_name(target.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    remove_leftovers(target)
+    with replacing(target) as folder:
+        folder.mkdir()
+        _write_files(folder, shot, traced, samples, rng)
+
+
+def _write_files(folder: Path, shot: Shot, traced: TracedStack, samples: int, rng: np.random.Generator) -> None:
     exposure = np.float32(0.75 / max(float(np.quantile(traced.all_in_focus, 0.95)), 1e-6))
     names = [f"{n}.png" for n in range(len(traced.planes))]
     for name, image in zip(names, _photograph(rng, traced.planes * exposure, shot.sensor), strict=True):
-        Image.fromarray(image).save(temporary / name)
-    Image.fromarray(linear_to_srgb8(traced.all_in_focus * exposure)).save(temporary / "all_in_focus.png")
+        Image.fromarray(image).save(folder / name)
+    Image.fromarray(linear_to_srgb8(traced.all_in_focus * exposure)).save(folder / "all_in_focus.png")
     level = np.rint(traced.depth / shot.depth_unit).clip(0, 65535).astype(np.uint16)
-    Image.fromarray(level).save(temporary / "depth.png")
+    Image.fromarray(level).save(folder / "depth.png")
     lens = shot.lens
     sidecar = {
         "images": names,
@@ -150,8 +153,7 @@ def _write(target: Path, shot: Shot, traced: TracedStack, samples: int, rng: np.
         "licence": shot.licence,
         "objects": [body.name for body in shot.scene.bodies],
     }
-    (temporary / "stack.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, target)
+    (folder / "stack.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
 
 
 def _photograph(rng: np.random.Generator, light: NDArray[np.float32], sensor: Sensor) -> NDArray[np.uint8]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dualfocus.atomic import is_temporary, remove_leftovers, replacing
+
 NAME = "checkpoint.pt"
-_BEGUN = frozenset(("log.jsonl", "tensorboard", "pictures", f"{NAME}.part"))  # what there is before the first of them
+_BEGUN = frozenset(("log.jsonl", "tensorboard", "pictures"))  # what there is before the first of them
 
 
 def check_new_run(folder: Path) -> None:
@@ -21,17 +22,16 @@ def check_new_run(folder: Path) -> None:
     if (folder / NAME).exists():
         raise ValueError(f"{folder}: holds a training run; use --resume, or another output folder")
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    foreign = [name for name in names if name not in _BEGUN and not name.endswith(".yaml")]
+    foreign = [name for name in names if name not in _BEGUN and not name.endswith(".yaml") and not is_temporary(name)]
     if foreign:
         raise ValueError(f"{folder}: holds files that are not of a training run ({foreign[0]}); choose another folder")
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write ``folder/checkpoint.pt``; a kill at any moment leaves the one before."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{NAME}.part"
-    torch.save(state, temporary)
-    os.replace(temporary, folder / NAME)
+    remove_leftovers(folder / NAME)
+    with replacing(folder / NAME) as temporary:
+        torch.save(state, temporary)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any]:
