@@ -21,6 +21,7 @@ from dualfocus.outputs import DepthResult, check_formats, check_output
 from dualfocus.outputs.files import RESULT_NAMES
 from dualfocus.readers import load_stack
 from dualfocus.readers.load import check_reading
+from dualfocus.readers.sidecar import SIDECAR
 from dualfocus.readers.source import Source, paths_of
 from dualfocus.remedies import Answerable
 
@@ -209,7 +210,7 @@ def check_apart(sources: Sequence[Path], out: Path) -> None:
     """
     for path in sources:
         is_folder = os.path.isdir(path)
-        reads_folder = is_folder or path.name == "stack.json"
+        reads_folder = is_folder or path.name == SIDECAR
         folder = path if is_folder else path.parent
         if (reads_folder or path.name in RESULT_NAMES) and folder.resolve() == out.resolve():
             raise ValueError(f"{out} is the folder of the photographs: choose another output folder")

@@ -19,8 +19,9 @@ from filelock import FileLock, Timeout
 from dualfocus import __version__
 from dualfocus.atomic import is_temporary, replacing
 from dualfocus.batch.options import changed_option
-from dualfocus.batch.stacks import SIDECAR, name_stacks
+from dualfocus.batch.stacks import name_stacks
 from dualfocus.outputs.files import check_output, foreign_names, plain_errors, real_path, remove_result
+from dualfocus.readers.sidecar import SIDECAR
 from dualfocus.result_mark import BATCH_RECORD, is_ours
 
 LOCK = ".dualfocus.lock"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dualfocus.outputs.files import RESULT_NAMES
 from dualfocus.readers.files import VIDEO_SUFFIXES, folder_images, natural_key, why_closed
+from dualfocus.readers.sidecar import SIDECAR
 from dualfocus.result_mark import BATCH_RECORD, is_ours
 
-SIDECAR = "stack.json"
 _TIFF_SUFFIXES = (".tif", ".tiff")
 
 

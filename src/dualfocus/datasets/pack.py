@@ -17,7 +17,7 @@ from PIL import Image
 
 from dualfocus.datasets.files import read_image
 from dualfocus.datasets.rgbd import depth_maps, rgbd_pairs
-from dualfocus.readers.sidecar import read_sidecar
+from dualfocus.readers.sidecar import SIDECAR, read_sidecar
 
 if TYPE_CHECKING:
     from dualfocus.datasets.nyu_labelled import NyuLabelled
@@ -134,7 +134,7 @@ def _entries(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
         raise ValueError(f"{root}: has no split {split!r}; splits belong to the labelled NYU set")
     if (root / "rgb").is_dir() and (root / "depth").is_dir():
         return _rgbd(root, quality)
-    sidecars = sorted(root.rglob("stack.json"))
+    sidecars = sorted(root.rglob(SIDECAR))
     if sidecars:
         return _stacks(root, sidecars, quality)
     raise ValueError(f"{root}: holds no data set to pack (splits.json of NYU, rgb and depth, or stack.json folders)")
@@ -189,7 +189,7 @@ def _stacks(root: Path, sidecars: list[Path], quality: int) -> Iterator[Entry]:
         content["images"] = [names[name] for name in content["images"]]
         if sharp:
             content["all_in_focus"] = names[sharp]
-        yield Entry(f"{inside}stack.json", partial(_json, content))
+        yield Entry(f"{inside}{SIDECAR}", partial(_json, content))
         for name, packed in names.items():
             path = folder / name
             yield Entry(inside + packed, partial(_photo, path, quality) if packed != name else path.read_bytes)

@@ -14,6 +14,7 @@ from dualfocus.datasets.files import read_image
 from dualfocus.datasets.sample import Sample
 from dualfocus.readers import load_stack
 from dualfocus.readers.files import why_closed
+from dualfocus.readers.sidecar import SIDECAR
 from dualfocus.stack import FocalStack
 
 _LARGEST_SCALE = 1e6  # metres a level
@@ -41,7 +42,7 @@ class StackFolders:
         self.without_truth: list[str] = []
         self.names: list[str] = []
         self._folders: list[Path] = []
-        sidecars = sorted(self.root.rglob("stack.json"), key=_natural)
+        sidecars = sorted(self.root.rglob(SIDECAR), key=_natural)
         for sidecar in sidecars:
             name = sidecar.parent.relative_to(self.root).as_posix()
             name = self.root.resolve().name if name == "." else name
@@ -64,7 +65,7 @@ class StackFolders:
     def __getitem__(self, index: int) -> Sample:
         """Load stack `index` (frames stay on disk until used) with its truth in the result unit."""
         folder = self._folders[index]
-        sidecar = _read_sidecar(folder / "stack.json")
+        sidecar = _read_sidecar(folder / SIDECAR)
         stack = load_stack(folder)
         if "ground_truth" in sidecar:
             truth, mask = _truth_from_array(stack, folder)

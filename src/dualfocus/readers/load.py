@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from dualfocus.readers import sidecar as sidecars
 from dualfocus.readers.archive import File, ZipPath
 from dualfocus.readers.distances import Found, normalise_unit, parse_focus
 from dualfocus.readers.files import VIDEO_SUFFIXES, check_file, folder_images, is_file, without_raw_twins
 from dualfocus.readers.frames import Frame, LazyFrames
 from dualfocus.readers.microscope import Geometry
 from dualfocus.readers.planes import geometry_of, read_planes
-from dualfocus.readers.sidecar import Sidecar, named_files, read_sidecar
+from dualfocus.readers.sidecar import SIDECAR, Sidecar, named_files, read_sidecar
 from dualfocus.readers.source import Source, check_once, is_folder, paths_of, places_of
 from dualfocus.readers.stated import Stated, choose, conflicts, maker_note_hint, stated_by_files
 from dualfocus.remedies import CALIBRATE, FOCUS_EXAMPLE, Answerable, Remedy
@@ -182,13 +181,13 @@ def _find_sidecar(places: Sequence[File]) -> Sidecar | None:
         return None
     place = places[0]
     if is_folder(place):
-        beside = place / sidecars.NAME
+        beside = place / SIDECAR
         return read_sidecar(beside) if is_file(beside) else None
     return read_sidecar(place) if place.suffix.lower() == ".json" else None
 
 
 def _unread_sidecar(places: Sequence[File]) -> list[str]:
-    beside = places[0].parent / sidecars.NAME
+    beside = places[0].parent / SIDECAR
     if is_folder(places[0]) or not is_file(beside):
         return []
     return [f"{beside} is not read when files are listed; give the folder to use what it says"]
@@ -231,7 +230,7 @@ def _stated(
         warnings.append(f"{sidecar.path}: its distances are in {sidecar.unit}, and taken in {found[1]} as told")
     if found is not None and _is_usable(found, len(frames)):
         others = stated_by_files(frames, geometry, channel, time, [])
-        warnings += conflicts(Stated(found, sidecars.NAME), others)
+        warnings += conflicts(Stated(found, SIDECAR), others)
     return found
 
 

@@ -13,7 +13,7 @@ from dualfocus.readers.distances import normalise_unit
 from dualfocus.readers.files import is_file
 from dualfocus.stack import ORDERS, Camera
 
-NAME = "stack.json"
+SIDECAR = "stack.json"
 _LARGEST = 1e300  # whole numbers of JSON have no limit
 _KEYS = (
     "images",

@@ -9,7 +9,7 @@ from typing import Any
 
 from dualfocus.readers.archive import File, ZipPath, is_zip, zip_folder
 from dualfocus.readers.files import SUFFIXES
-from dualfocus.readers.sidecar import NAME
+from dualfocus.readers.sidecar import SIDECAR
 
 _WANTED = "give a folder, two or more images, a multi-page TIFF, a video, a ZIP or a stack.json"
 _LONGEST = 80  # characters of a value that is shown
@@ -60,7 +60,7 @@ def _path(given: Any) -> Path:
 def places_of(paths: list[Path]) -> list[File]:
     """The paths; a ZIP alone stands for the folder in it."""
     if len(paths) == 1 and is_zip(paths[0]):
-        return [zip_folder(paths[0], NAME, SUFFIXES)]
+        return [zip_folder(paths[0], SIDECAR, SUFFIXES)]
     return list(paths)
 
 

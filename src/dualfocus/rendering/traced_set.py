@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dualfocus.atomic import remove_leftovers, replacing
+from dualfocus.readers.sidecar import SIDECAR
 from dualfocus.rendering.color import linear_to_srgb8
 from dualfocus.rendering.meshes import MeshLibrary
 from dualfocus.rendering.options import keep_options
@@ -153,7 +154,7 @@ def _write_files(folder: Path, shot: Shot, traced: TracedStack, samples: int, rn
         "licence": shot.licence,
         "objects": [body.name for body in shot.scene.bodies],
     }
-    (folder / "stack.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
+    (folder / SIDECAR).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
 
 
 def _photograph(rng: np.random.Generator, light: NDArray[np.float32], sensor: Sensor) -> NDArray[np.uint8]:

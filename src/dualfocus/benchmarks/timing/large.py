@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.benchmarks.evaluation.records import write_json
+from dualfocus.readers.sidecar import SIDECAR
 
 _BLUR_STEP = 0.7  # pixels of Gaussian sigma between prepared pictures
 _BLURS = 8
@@ -60,7 +61,7 @@ def write_large_stack(folder: Path, planes: int, height: int, width: int, suffix
     dioptres = _NEAR + (_FAR - _NEAR) * np.linspace(0, 1, planes)
     np.save(folder / "ground_truth.npy", 1 / (_NEAR + (_FAR - _NEAR) * coordinate))
     sidecar = {"images": names, "focus_distances": [float(v) for v in 1 / dioptres], "unit": "m", "aligned": True}
-    write_json(folder / "stack.json", {**sidecar, "ground_truth": "ground_truth.npy"})
+    write_json(folder / SIDECAR, {**sidecar, "ground_truth": "ground_truth.npy"})
 
 
 def scene(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
