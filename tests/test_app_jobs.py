@@ -17,6 +17,7 @@ from dualfocus.app.words import in_fields, on_page
 from dualfocus.loading import load_model
 from dualfocus.outputs.files import RESULT_FILES
 from dualfocus.pipeline import Settings
+from dualfocus.readers import Reading
 from dualfocus.remedies import Remedy, worded
 
 CLASSICAL = Settings("classical")
@@ -36,7 +37,7 @@ def uploads(folder: Path, workplace: Path) -> list[Path]:
 def test_an_answer_holds_the_page_and_all_files(tiny_stack_folder: Path, tmp_path: Path) -> None:
     workplace = tmp_path / "work"
     files = uploads(tiny_stack_folder, workplace)
-    settings = Settings("classical", load={"focus": "0.5,0.6,0.75,1,1.5", "unit": "m"})
+    settings = Settings("classical", reading=Reading("0.5,0.6,0.75,1,1.5", "m"))
     found = answer(files, settings, load_model("classical"), workplace, Limits())
     assert found.summary.startswith("depth from 0.") and "<title>" in found.page
     with zipfile.ZipFile(found.archive) as archive:
@@ -60,9 +61,11 @@ def test_errors_are_sentences_without_paths(
     workplace = tmp_path / "work"
     files = uploads(tiny_stack_folder, workplace)
 
-    def said(chosen: list[Path], limits: Limits = Limits(), **load: str) -> str:  # noqa: B008
+    def said(chosen: list[Path], limits: Limits = Limits(), **reading: str) -> str:  # noqa: B008
         with pytest.raises(ValueError) as caught:
-            answer(chosen, Settings("classical", load=load), load_model("classical"), workplace, limits)
+            answer(
+                chosen, Settings("classical", reading=Reading(**reading)), load_model("classical"), workplace, limits
+            )
         assert str(workplace) not in str(caught.value)
         return str(caught.value)
 
@@ -110,7 +113,7 @@ def test_warnings_are_sentences_without_paths(packed: bool, tiny_stack_folder: P
             for file in files:
                 archive.write(file, file.name)
         files = [workplace / "desk.zip"]
-    settings = Settings("classical", load={"unit": "dioptre"})
+    settings = Settings("classical", reading=Reading(unit="dioptre"))
     found = answer(files, settings, load_model("classical"), workplace, Limits())
     name = "desk.zip/stack.json" if packed else "stack.json"
     assert f'{name}: the key "alignd" is ignored; did you mean "aligned"?' in found.warnings
@@ -131,7 +134,7 @@ def test_a_folder_of_the_page_has_no_name(tiny_stack_folder: Path, tmp_path: Pat
     for files in (texts, texts[1:]):
         with pytest.raises(ValueError, match="^no images among these files; supported are .jpg"):
             answer(files, CLASSICAL, load_model("classical"), tmp_path / "work", Limits())
-    settings = Settings("classical", load={"focus": "1,2,3"})
+    settings = Settings("classical", reading=Reading("1,2,3"))
     photos = sorted(tiny_stack_folder.iterdir())
     with pytest.raises(ValueError, match="^3 focus distances for 5 images"):
         answer(photos, settings, load_model("classical"), tmp_path / "work", Limits())

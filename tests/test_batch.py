@@ -363,6 +363,23 @@ def test_resume_names_the_option_that_differs(
     assert words in said and len(said.splitlines()) == 1
 
 
+def test_batches_of_earlier_versions_are_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_stack(tmp_path / "in" / "a")
+    command = ["predict", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *MODEL]
+    record = tmp_path / "out" / "batch.json"
+    for options, unit in (["--focus", "1,2,3", "--unit", "mm"], "mm"), (["--calibrate", "9,9=1 20,9=2"], "index"):
+        main([*command, *options])
+        content = json.loads(record.read_text())
+        reading = content["settings"].pop("reading")
+        content["settings"]["load"] = {**reading, "unit": unit}  # as it was called, and what a calibration made of it
+        record.write_text(json.dumps(content))
+        assert main([*command, *options, "--resume"]) != 2, capsys.readouterr().err
+        record.write_text(json.dumps(content))
+        capsys.readouterr()
+        assert main([*command, "--resume"]) == 2
+        assert f"had {options[0]}" in capsys.readouterr().err.replace("another ", "")
+
+
 def test_resume_is_for_a_batch(shelf: Path, tmp_path: Path) -> None:
     assert main(["predict", str(shelf / "a"), "-o", str(tmp_path / "out"), "--resume", *MODEL]) == 2
 

@@ -16,6 +16,7 @@ from dualfocus.cli import main
 from dualfocus.commands.console import as_option
 from dualfocus.outputs.files import RESULT_FILES
 from dualfocus.pipeline import Settings, predict, predict_to_folder
+from dualfocus.readers import Reading
 from dualfocus.remedies import worded
 
 CALIBRATED = {"points": ((40.0, 100.0, 0.5), (280.0, 100.0, 2.0))}
@@ -44,7 +45,7 @@ def assert_same_files(ours: Path, theirs: Path) -> None:
     [
         ([], {}),
         (["--order", "auto", "--align", "translation"], {"order": "auto", "align": "translation"}),
-        (["--focus", "1,2,3,4,5", "--unit", "mm"], {"load": {"focus": [1, 2, 3, 4, 5], "unit": "mm"}}),
+        (["--focus", "1,2,3,4,5", "--unit", "mm"], {"reading": Reading([1, 2, 3, 4, 5], "mm")}),
         (["--order", "auto", "--calibrate", "40,100=0.5 280,100=2"], {"order": "auto", **CALIBRATED}),
     ],
 )
@@ -91,9 +92,9 @@ def test_what_can_be_refused_is_before_anything_is_computed(shuffled: Path, tmp_
     for settings, words in (
         (Settings(align="rigid"), "'rigid'"),
         (Settings(order="up"), "'up'"),
-        (Settings(load={"focus": [1, 2]}), "2 focus distances for 5 images"),
+        (Settings(reading=Reading([1, 2])), "2 focus distances for 5 images"),
         (Settings(points=((400, 1, 1), (2, 1, 2))), "400,1 is outside"),
-        (Settings(load={"focus": [1, 2, 3, 4, 5]}, points=((4, 1, 1), (2, 1, 2))), "index"),
+        (Settings(reading=Reading([1, 2, 3, 4, 5]), points=((4, 1, 1), (2, 1, 2))), "index"),
     ):
         with pytest.raises(ValueError, match=words):
             predict(shuffled, settings, Model())

@@ -17,7 +17,7 @@ from dualfocus.alignment import align
 from dualfocus.inference import plane_reader
 from dualfocus.inference.plane_reader import PlaneReader, decode_first
 from dualfocus.pipeline import Settings, predict_to_folder
-from dualfocus.readers import load_stack
+from dualfocus.readers import Reading, load_stack
 from dualfocus.readers.frames import LazyFrames, naming
 from dualfocus.stack import FocalStack
 from dualfocus.stack.lazy import LazyPlanes
@@ -245,7 +245,7 @@ def test_threads_may_share_a_stack(stack):
 def test_a_command_whose_model_fails_says_one_line_and_leaves_no_thread(stack, tmp_path):
     before = set(threading.enumerate())
     with pytest.raises(ValueError, match="no-such-model"):
-        predict_to_folder(tmp_path, tmp_path / "out", Settings("no-such-model", load={"focus": DISTANCES}))
+        predict_to_folder(tmp_path, tmp_path / "out", Settings("no-such-model", reading=Reading(DISTANCES)))
     assert not [thread for thread in threading.enumerate() if thread not in before]
     assert not (tmp_path / "out").exists()
 

@@ -1,16 +1,17 @@
 """From files to a result as `dualfocus predict` makes it: load, order, align, predict, calibrate and save.
 
 >>> from dualfocus.pipeline import Settings, predict  # doctest: +SKIP
->>> result = predict("desk/", Settings(load={"focus": [0.3, 0.5, 1.0]}))  # doctest: +SKIP
+>>> from dualfocus.readers import Reading  # doctest: +SKIP
+>>> result = predict("desk/", Settings(reading=Reading(focus=[0.3, 0.5, 1.0])))  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dualfocus.alignment import align, check_choice
 from dualfocus.calibration import Point, calibrate, check_points, metric_stack
@@ -19,8 +20,7 @@ from dualfocus.loading import load_model
 from dualfocus.ordering import check_order, settle_order
 from dualfocus.outputs import DepthResult, check_formats, check_output
 from dualfocus.outputs.files import RESULT_NAMES
-from dualfocus.readers import load_stack
-from dualfocus.readers.load import check_reading
+from dualfocus.readers import Reading
 from dualfocus.readers.sidecar import SIDECAR
 from dualfocus.readers.source import Source, paths_of
 from dualfocus.remedies import Answerable
@@ -38,12 +38,13 @@ class Settings:
         model: name of a model, or a .safetensors or .onnx file.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32 or bf16, see `load_model`; auto is what `dualfocus predict` uses.
-        load: keyword arguments of `load_stack`.
+        reading: what `load_stack` is told.
         also: further files, see `DepthResult.save`.
         fov: field of view in degrees, for them.
         align: how to register the frames, see `dualfocus.align`.
         order: see `ordering.settle_order`.
-        points: for `calibration.calibrate`, in place of any distances that the photographs state, with
+        points: for `calibration.calibrate`, in place of any distances that the photographs state and of the reading's
+            unit, with
         points_unit: the unit of their distances, and
         points_coordinate: the coordinate of the fit.
     """
@@ -51,7 +52,7 @@ class Settings:
     model: str = "dualfocus-s"
     device: str = "auto"
     precision: str = "auto"
-    load: dict[str, Any] = field(default_factory=dict)
+    reading: Reading = Reading()
     also: tuple[str, ...] = ()
     fov: float | None = None
     align: str = "auto"
@@ -134,7 +135,7 @@ def predict_stack(
 
     Args:
         stack: N planes of H x W; stays as it is.
-        settings: of which `load`, `also` and `fov` are not looked at.
+        settings: of which `reading`, `also` and `fov` are not looked at.
         model: see `predict`.
         progress: see `predict`.
 
@@ -173,12 +174,12 @@ def check_settings(settings: Settings) -> None:
     check_choice(settings.align)
     check_order(settings.order)
     check_formats(settings.also, "m", None, settings.fov)  # in metres every format is possible
-    check_reading(**settings.load)
+    settings.reading.check()
 
 
 def open_stack(source: Source | Sequence[Source], settings: Settings) -> FocalStack:
     """A stack by the headers of its files, after what the settings want of it was found possible (else ValueError)."""
-    stack = _open_to_calibrate(source, settings) if settings.points else load_stack(source, **settings.load)
+    stack = _open_to_calibrate(source, settings) if settings.points else settings.reading.load(source)
     unit = stack.result_unit
     if settings.points:
         check_points(settings.points, stack.size, settings.points_unit, settings.points_coordinate)
@@ -189,13 +190,13 @@ def open_stack(source: Source | Sequence[Source], settings: Settings) -> FocalSt
 
 def _open_to_calibrate(source: Source | Sequence[Source], settings: Settings) -> FocalStack:
     """A stack without distances, whatever it states of them; a warning where it states some."""
-    relative = {**settings.load, "unit": "index"}
+    relative = replace(settings.reading, unit="index")
     try:
-        stack = load_stack(source, **{**relative, "unit": None})
+        stack = replace(relative, unit=None).load(source)
     except ValueError:  # what it states may be wrong, and is of no use
-        return load_stack(source, **relative)
+        return relative.load(source)
     if stack.focus_distances is not None:
-        stack = load_stack(source, **relative)
+        stack = relative.load(source)
         stack.warnings.append(
             "the focus distances that the photographs state are not used: the calibration points take their place"
         )

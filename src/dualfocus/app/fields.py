@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from dualfocus.pipeline import Settings
+from dualfocus.readers import Reading
 from dualfocus.stack import UNITS
+
+Number = TypeVar("Number", int, float)
 
 # What each is called, by the option of `dualfocus predict` that it stands for: messages name them, see `words`.
 LABELS = {
@@ -40,18 +44,18 @@ def settings_of(form: Mapping[str, str], settings: Settings) -> Settings:
     Raises:
         ValueError: a number that is none, naming the field.
     """
-    load = {
-        "focus": form["focus"].strip() or None,
-        "unit": None if form["unit"] == UNKNOWN_UNIT else form["unit"],
-        "z_step": _number(form, "z-step", float),
-        "channel": _number(form, "channel", int),
-        "time": _number(form, "time", int),
-        "frames": _number(form, "frames", int),
-    }
-    return replace(settings, load=load, order=form["order"], align=form["align"])
+    reading = Reading(
+        focus=form["focus"].strip() or None,
+        unit=None if form["unit"] == UNKNOWN_UNIT else form["unit"],
+        z_step=_number(form, "z-step", float),
+        channel=_number(form, "channel", int),
+        time=_number(form, "time", int),
+        frames=_number(form, "frames", int),
+    )
+    return replace(settings, reading=reading, order=form["order"], align=form["align"])
 
 
-def _number(form: Mapping[str, str], name: str, kind: type[int] | type[float]) -> float | None:
+def _number(form: Mapping[str, str], name: str, kind: type[Number]) -> Number | None:
     text = form[name].strip()
     if not text:
         return None

@@ -17,7 +17,6 @@ from dualfocus.app.words import in_fields, on_page
 from dualfocus.outputs.projection import check_projection
 from dualfocus.outputs.summary import summary
 from dualfocus.pipeline import Settings, predict_stack
-from dualfocus.readers import load_stack
 from dualfocus.readers.files import VIDEO_SUFFIXES
 from dualfocus.remedies import worded
 
@@ -104,7 +103,7 @@ def answer(
 
 
 def _load(source: Path, settings: Settings, limits: Limits) -> FocalStack:
-    stack = load_stack(source, **settings.load)
+    stack = settings.reading.load(source)
     if len(stack) > limits.files:  # of a ZIP or a z-stack
         raise ValueError(f"{len(stack)} planes are too many for this page: give at most {limits.files}")
     if stack.size[0] * stack.size[1] > _MOST_PIXELS:

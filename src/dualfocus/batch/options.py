@@ -7,6 +7,7 @@ from typing import Any
 
 # Settings whose option is called otherwise than they are.
 _OPTIONS = {"points": "--calibrate", "points_unit": "--unit", "points_coordinate": "--calibrate-in"}
+_READING = ("reading", "load")  # and what earlier versions called it
 
 
 def changed_option(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -28,7 +29,8 @@ def changed_option(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | N
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of `load_stack` last: a calibration changes the unit of them, and is what was given."""
-    reading = settings.get("load")
-    rest = {key: value for key, value in settings.items() if key != "load"}
-    return {**rest, **(reading if isinstance(reading, dict) else {})}
+    """Settings and how the stacks are read, by their names; with a calibration, the unit is that of its points."""
+    flat = {key: value for key, value in settings.items() if key not in _READING}
+    for reading in (settings[key] for key in _READING if isinstance(settings.get(key), dict)):
+        flat |= {key: value for key, value in reading.items() if key != "unit" or not settings.get("points")}
+    return flat

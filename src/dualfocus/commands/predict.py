@@ -41,7 +41,8 @@ def demo(
     keep_freed_memory()
     from dualfocus.pipeline import Settings
 
-    predict_one(DEMO_STACK, out, Settings(model, device, precision, {}, parse_formats(also, points), fov), overwrite)
+    settings = Settings(model, device, precision, also=parse_formats(also, points), fov=fov)
+    predict_one(DEMO_STACK, out, settings, overwrite)
 
 
 def predict(
@@ -134,17 +135,10 @@ def predict(
     from dualfocus.batch.stacks import find_batch
     from dualfocus.commands.batch import predict_batch
     from dualfocus.pipeline import Settings
+    from dualfocus.readers import Reading
 
     calibration = calibration_settings(calibrate, unit, calibrate_in, (focus, z_step))
-    reading = {
-        "focus": focus,
-        "unit": "index" if calibration else unit,
-        "channel": channel,
-        "time": time,
-        "z_step": z_step,
-        "pixel_size": pixel_size,
-        "frames": frames,
-    }
+    reading = Reading(focus, unit, channel, time, z_step, pixel_size, frames)
     settings = Settings(
         model, device, precision, reading, parse_formats(also, points), fov, align, order, **calibration
     )

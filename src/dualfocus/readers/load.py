@@ -8,8 +8,6 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dualfocus.readers.archive import File, ZipPath
 from dualfocus.readers.distances import Found, normalise_unit, parse_focus
 from dualfocus.readers.files import VIDEO_SUFFIXES, check_file, folder_images, is_file, without_raw_twins
@@ -61,7 +59,7 @@ def load_stack(
     Raises:
         ValueError: one line that names the file or value that is wrong.
     """
-    unit, distances = _parse_distances(focus, unit, z_step)
+    unit, distances = parse_distances(focus, unit, z_step)
     paths = paths_of(source)
     label = paths[0] if len(paths) == 1 else paths[0].parent
     places = places_of(paths)
@@ -126,37 +124,7 @@ def _far_warning(stack: FocalStack) -> list[str]:
     ]
 
 
-def check_reading(
-    *,
-    focus: str | Iterable[float] | None = None,
-    unit: str | None = None,
-    z_step: float | None = None,
-    pixel_size: float | None = None,
-    **others: Any,
-) -> None:
-    """Find out what is wrong with options of `load_stack` for every stack, before any is opened.
-
-    Args:
-        focus: see `load_stack`.
-        unit: see `load_stack`.
-        z_step: in micrometres.
-        pixel_size: in micrometres.
-        others: the options that depend on the files; they are not looked at.
-
-    Raises:
-        ValueError: one line that names the value that is wrong.
-    """
-    unit, distances = _parse_distances(focus, unit, z_step)
-    count = 2 if distances is None else len(distances)
-    if count < 2:
-        raise ValueError(f"{count} focus distances, but a focal stack has two planes or more: give one for each image")
-    if distances is not None and unit is None:  # a sidecar may say which; metres unless they cannot be
-        unit = "m" if min(distances) > 0 else "um"
-    planes = np.zeros((count, 1, 1), np.uint8)
-    FocalStack(planes, distances, None if distances is None else unit, pixel_size_um=pixel_size)
-
-
-def _parse_distances(focus: Any, unit: str | None, z_step: float | None) -> tuple[str | None, Any]:
+def parse_distances(focus: Any, unit: str | None, z_step: float | None) -> tuple[str | None, Any]:
     """The unit by its own name and the distances as numbers, as the user gave them."""
     unit = normalise_unit(unit)
     distances = None if focus is None else parse_focus(focus)
