@@ -93,7 +93,7 @@ def test_predictions_from_files_become_an_upload(benchmark_data, tmp_path):
     for number in (1, 2):
         np.save(folder / f"zedd_output_{number:04d}.npy", number * depth)
     words = ["submit", f"files:{folder}", "--protocol", "zedd/f2.8-n5", "--data", str(benchmark_data("zedd"))]
-    assert cli.main([*words, "-o", str(out)]) == 0 and not list(out.parent.glob("*.part"))
+    assert cli.main([*words, "-o", str(out)]) == 0 and not list(out.parent.glob(".*.tmp"))
     with zipfile.ZipFile(out) as archive:
         assert archive.namelist() == ["zedd_output_0001.npy", "zedd_output_0002.npy"]
         written = np.load(io.BytesIO(archive.read("zedd_output_0002.npy")))

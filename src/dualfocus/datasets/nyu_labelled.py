@@ -7,7 +7,6 @@ the result is the truth, so that image and truth agree; true details below a ste
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dualfocus.atomic import replacing
 from dualfocus.datasets.files import read_image
 from dualfocus.datasets.nyu import CROP_HEIGHT, CROP_WIDTH, HEIGHT, WIDTH, NyuImages, centre_crop
 from dualfocus.datasets.pack import is_unpacked
@@ -92,10 +92,8 @@ class NyuPack(NyuLabelled):
         if kept.exists():
             return read_image(kept, "I;16")
         fine = super()._smooth(index, level)
-        kept.parent.mkdir(exist_ok=True)
-        temporary = kept.with_suffix(f".{os.getpid()}.part")
-        Image.fromarray(fine).save(temporary, "PNG")
-        os.replace(temporary, kept)
+        with replacing(kept) as temporary:
+            Image.fromarray(fine).save(temporary, "PNG")
         return fine
 
 

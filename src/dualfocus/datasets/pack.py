@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
+from dualfocus.atomic import replacing
 from dualfocus.datasets.files import read_image
 from dualfocus.datasets.rgbd import depth_maps, rgbd_pairs
 from dualfocus.readers.sidecar import SIDECAR, read_sidecar
@@ -67,17 +66,12 @@ def pack(
         raise ValueError(f"quality must be from 1 to 100, not {quality}")
     entries = list(_entries(root, quality, split))
     _refuse_repeats(root, [entry.name for entry in entries])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".part")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:  # images do not shrink a second time
-            for done, entry in enumerate(entries, 1):
-                archive.writestr(zipfile.ZipInfo(entry.name), entry.content())  # no dates: same data, same bytes
-                if progress:
-                    progress(done, len(entries))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # stored: images do not shrink a second time
+    with replacing(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for done, entry in enumerate(entries, 1):
+            archive.writestr(zipfile.ZipInfo(entry.name), entry.content())  # no dates: same data, same bytes
+            if progress:
+                progress(done, len(entries))
     return len(entries)
 
 
@@ -91,17 +85,15 @@ def unpacked(path: Path) -> Path:
     """
     if path.is_dir() or path.suffix != ".zip":
         return path
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.part")
     folder: Path | None = None
     try:
         with zipfile.ZipFile(path) as archive:
             folder = path.with_name(f"{path.stem}{_UNPACKED}{_digest(archive):08x}")
             if folder.is_dir():
                 return folder
-            archive.extractall(temporary)
-        os.replace(temporary, folder)
+            with replacing(folder) as temporary:
+                archive.extractall(temporary)
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # also of encrypted ones
-        shutil.rmtree(temporary, ignore_errors=True)
         if folder is not None and folder.is_dir():  # another process was quicker
             return folder
         raise ValueError(f"{path}: cannot be unpacked ({error})") from None

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from dualfocus.atomic import replacing
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.evaluation.slices import SliceSums
 from dualfocus.datasets.sample import Dataset
@@ -62,9 +62,8 @@ class ModelRecord:
     ) -> None:
         """Append one image, its sums first."""
         for sums, path in ((histogram, self._histogram_path(name)), (slices or SliceSums(), self._slices_path(name))):
-            temporary = path.with_suffix(".tmp")
-            sums.save(temporary)
-            os.replace(temporary, path)
+            with replacing(path) as temporary:
+                sums.save(temporary)
         row = {column: figures[column] for column in self.columns}
         with self._own.open("a", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow([name, *(_cell(row[column]) for column in self.columns)])
@@ -171,9 +170,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file as a whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_table(path: Path, rows: Sequence[Sequence[Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import time
 import zipfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.atomic import replacing
 from dualfocus.benchmarks.evaluation.evaluate import load_models
 from dualfocus.benchmarks.evaluation.evaluator import Progress, System, answer
 from dualfocus.benchmarks.evaluation.measure import fill
@@ -43,7 +43,7 @@ def write_upload(
         how many maps were written.
 
     Raises:
-        ValueError: a protocol without a test set, one that is not complete, a suffix other than .zip.
+        ValueError: a protocol without a test set, one that is not complete, a suffix other than .zip, a folder.
     """
     rules, target = find_protocol(protocol), Path(out)
     if rules.open_test is None:
@@ -58,22 +58,16 @@ def write_upload(
     if tuple(dataset.names) != upload.names:
         raise ValueError(f"{data}: {len(dataset)} of the {len(upload.names)} test stacks there; get all of them")
     (system,) = load_models([model], device, rules, dataset.names).values()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".part")
     times = []
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for index, name in enumerate(dataset.names):
-                values, seconds = _predict(system, dataset[index], rules)
-                archive.writestr(f"{name}.npy", _npy(values))
-                times.append(f"{name} {seconds:.6f}\n")
-                if progress:
-                    progress(index + 1, len(dataset), name)
-            if upload.runtime:
-                archive.writestr(RUNTIME, "".join(times))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for index, name in enumerate(dataset.names):
+            values, seconds = _predict(system, dataset[index], rules)
+            archive.writestr(f"{name}.npy", _npy(values))
+            times.append(f"{name} {seconds:.6f}\n")
+            if progress:
+                progress(index + 1, len(dataset), name)
+        if upload.runtime:
+            archive.writestr(RUNTIME, "".join(times))
     return len(dataset)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from dualfocus.atomic import replacing
 from dualfocus.benchmarks.evaluation.evaluator import System, answer
 from dualfocus.benchmarks.evaluation.measure import Yardstick, fill
 from dualfocus.benchmarks.evaluation.records import own_name
@@ -54,12 +55,10 @@ def draw_worst(
         caption = f"{label}, {name}: {column} {number(value)}"
         file = f"{place}_{column}_{number(value)}_{own_name(name)}.png"
         if not (pictures / file).exists():
-            pictures.mkdir(exist_ok=True)
             sample = dataset[dataset.names.index(name)]
             picture = draw(Yardstick(sample, rules), answer(system, sample, rules), caption)
-            temporary = pictures / f"{file}.tmp"
-            picture.save(temporary, "PNG")
-            temporary.replace(pictures / file)
+            with replacing(pictures / file) as temporary:
+                picture.save(temporary, "PNG")
         found.append({"name": name, "value": value, "file": f"worst/{file}"})
     for path in pictures.glob("*.png"):
         if f"worst/{path.name}" not in {row["file"] for row in found}:
