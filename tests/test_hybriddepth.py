@@ -228,7 +228,7 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path):
         load_model("hybriddepth-style")
     with pytest.raises(ValueError, match="relative model 'guess' is unknown; choose ramp"):
         load_model("hybriddepth-style:guess")
-    with pytest.raises(ValueError, match="hybriddepth-style:ramp is no model of depth from focus"):
+    with pytest.raises(ValueError, match="model 'hybriddepth-style:ramp' is unknown"):
         HybridDepthStyle("x", RefinementConfig(focus="hybriddepth-style:ramp"), None, CPU)
     with pytest.raises(ValueError, match="no such folder of relative depth maps"):
         load_model(f"hybriddepth-style:files:{tmp_path / 'none'}")

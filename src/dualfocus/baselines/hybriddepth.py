@@ -60,8 +60,6 @@ class HybridDepthStyle(Baseline):
         self.name, self.config, self.device = name, config, device
         self.relative = open_relative(config.relative, device) if relative is None else relative
         self.focus = load_torch_model(config.focus, device=device.type)
-        if isinstance(self.focus, Baseline):
-            raise ValueError(f"{name}: {config.focus} is no model of depth from focus; use dualfocus-s, say")
         self.refinement = None if refinement is None else refinement.eval().to(device)
 
     def answer(self, scene: Scene) -> DepthResult:
