@@ -10,7 +10,8 @@ import torch
 
 from dualfocus import FocalStack, load_model, load_stack
 from dualfocus.commands.options import DEMO_STACK
-from dualfocus.inference.arithmetic import choose_precision, has_bfloat16
+from dualfocus.inference import arithmetic
+from dualfocus.inference.arithmetic import choose_precision
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +66,11 @@ def test_a_stream_computes_as_its_model(stack):
     assert np.percentile(np.abs(1 / result.depth - 1 / expected.depth), 99.9) < 1e-2 * np.ptp(inverse)
 
 
-def test_auto_is_bf16_where_the_device_has_it():
+@pytest.mark.parametrize(("has_it", "chosen"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_bf16_where_the_device_has_it(monkeypatch, has_it, chosen):
     cpu = torch.device("cpu")
-    assert choose_precision("auto", cpu) == ("bf16" if has_bfloat16(cpu) else "fp32")
+    monkeypatch.setattr(arithmetic, "has_bfloat16", lambda device: has_it and device == cpu)
+    assert choose_precision("auto", cpu) == chosen
     assert choose_precision("auto", torch.device("mps")) == "fp32"
     assert choose_precision("fp32", cpu) == "fp32"
     with pytest.raises(ValueError, match="precision bf16: not available on mps"):

@@ -32,6 +32,15 @@ class FocalStack:
         aligned: whether the frames are registered already; None when unknown.
         pixel_size_um: width of a pixel on the object in micrometres, of a microscope; None when unknown.
 
+    Attributes, beside the arguments:
+        size, dtype: (H, W) and type of every plane.
+        warnings: what a result of this stack should say; predicting leaves it as it is.
+        extra: whatever else a sidecar says (source, licence, notes, ...): kept, never used.
+        files: what it was read from: planes, and whatever else a sidecar names.
+        alignment: what `align` did; goes to result.json as it is. None for a stack as it was taken.
+        common_region: (H, W) bool, where all planes have pixels after `align`; None for everywhere.
+        index_names: what a plane index counts; more than `names` where planes were left out.
+
     Raises:
         ValueError: anything that is not as above, naming the plane or value.
 
@@ -57,13 +66,13 @@ class FocalStack:
     ) -> None:
         """Check everything that can be checked without decoding a lazy plane."""
         self.warnings: list[str] = []
-        self.extra: dict[str, Any] = {}  # whatever else a sidecar says (source, licence, notes, ...): kept, never used
-        self.files: list[Path] = []  # what it was read from: planes, and whatever else a sidecar names
-        self.alignment: dict[str, Any] | None = None  # what `align` did; goes to result.json as it is
-        self.common_region: NDArray[np.bool_] | None = None  # (H, W) where all planes have pixels; None for everywhere
+        self.extra: dict[str, Any] = {}
+        self.files: list[Path] = []
+        self.alignment: dict[str, Any] | None = None
+        self.common_region: NDArray[np.bool_] | None = None
         self._planes = as_planes(images)
         self.names = check_names(names, len(self))
-        self.index_names = self.names  # what a plane index counts; more than `names` where planes were left out
+        self.index_names = self.names
         self._read_header()
         self.focus_distances, self.unit = check_distances(focus_distances, unit, len(self))
         self.camera = as_camera(camera)
