@@ -11,11 +11,11 @@ from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.rendering.capture import render_stack
 from dualfocus.stack import FocalStack
 from dualfocus.training.augment import jitter
-from dualfocus.training.batches import collate, take_planes
+from dualfocus.training.batches import collate
 from dualfocus.training.config import LossConfig
 from dualfocus.training.objective import objective
-from dualfocus.training.sources import from_rendered, from_sample
 from dualfocus.training.space import in_space
+from dualfocus.training.stacks import from_rendered, from_sample, take_planes
 
 NEAR, FAR = 0.5, 2.0
 DEPTH = np.linspace(NEAR, FAR, 32 * 32).reshape(32, 32)

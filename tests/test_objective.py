@@ -13,7 +13,8 @@ from dualfocus.training.batches import collate
 from dualfocus.training.config import LossConfig, SourceConfig, read_config
 from dualfocus.training.loop import Trainer, train
 from dualfocus.training.objective import network_input, objective, validation_errors
-from dualfocus.training.sources import from_rendered, open_source
+from dualfocus.training.sources import open_source
+from dualfocus.training.stacks import from_rendered
 
 
 class TestObjective:

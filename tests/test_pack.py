@@ -17,7 +17,8 @@ from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.datasets import NyuLabelled, StackFolders, open_nyu
 from dualfocus.datasets.files import read_image
 from dualfocus.datasets.nyu_labelled import form_of
-from dualfocus.datasets.pack import pack, unpacked
+from dualfocus.datasets.pack import pack
+from dualfocus.datasets.unpacked import unpacked
 from dualfocus.readers import load_stack
 from dualfocus.training.rgbd_source import RgbdSource, read_depth
 

@@ -9,7 +9,7 @@ from dualfocus.models import build_network
 from dualfocus.models.projection import forward_differences
 from dualfocus.training.batches import collate
 from dualfocus.training.objective import network_input, sample_cells
-from dualfocus.training.sources import TrainingStack
+from dualfocus.training.stacks import TrainingStack
 
 
 def slope(planes: int = 5, size: int = 64):

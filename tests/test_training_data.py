@@ -10,10 +10,11 @@ pytest.importorskip("accelerate", reason="training needs the extra dualfocus[tra
 from dualfocus.models.weights import load_weights
 from dualfocus.rendering.capture import render_stack
 from dualfocus.training.augment import jitter, registered
-from dualfocus.training.batches import BatchDataset, random_crop, take_planes
+from dualfocus.training.batches import BatchDataset, random_crop
 from dualfocus.training.config import DataConfig, SourceConfig
 from dualfocus.training.loop import train
-from dualfocus.training.sources import TrainingStack, open_source
+from dualfocus.training.sources import open_source
+from dualfocus.training.stacks import TrainingStack, take_planes
 
 
 class TestBatches:

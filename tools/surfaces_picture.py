@@ -25,7 +25,7 @@ from dualfocus.models.projection import integrable_projection
 from dualfocus.training.batches import collate
 from dualfocus.training.config import read_config
 from dualfocus.training.objective import Batch, network_input, sample_cells
-from dualfocus.training.sources import from_sample
+from dualfocus.training.stacks import from_sample
 from dualfocus.training.validate import Validation
 
 LEVEL = 16  # pixels a cell: the finest surfaces of dualfocus-s, and the finest of the others that are alive

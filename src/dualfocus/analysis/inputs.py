@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dualfocus.analysis.setup import Setup, Size
 from dualfocus.datasets import Dataset, ProceduralScenes, Sample, StackFolders, open_nyu
-from dualfocus.datasets.pack import unpacked
+from dualfocus.datasets.unpacked import unpacked
 from dualfocus.rendering.textures import TexturePool
 
 DATA = ("textures", "pathtraced", "nyu")  # what `--data NAME=PATH` can give

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M, open_nyu
+from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M
+from dualfocus.datasets.nyu_forms import open_nyu
 
 
 class Pictures(Protocol):
@@ -46,7 +47,7 @@ class RgbdFolder:
 
 def open_pictures(path: Path, kind: str) -> Pictures:
     """The training images of NYU in any of its forms or in a pack ("nyu"), or a folder with rgb and depth ("rgbd")."""
-    from dualfocus.datasets.pack import unpacked
+    from dualfocus.datasets.unpacked import unpacked
 
     if kind == "rgbd":
         return RgbdFolder(path)

@@ -23,8 +23,8 @@ from dualfocus.baselines.refinement import Refinement, RefinementConfig, refinem
 from dualfocus.baselines.va_depth import working_size
 from dualfocus.baselines.va_network import CELL, VaConfig, VaNetwork, silog_loss, variational_loss
 from dualfocus.datasets import Dataset, StackFolders, open_nyu
-from dualfocus.datasets.pack import unpacked
 from dualfocus.datasets.stride import even_stride
+from dualfocus.datasets.unpacked import unpacked
 from dualfocus.models.weights import save_weights
 from dualfocus.training.config import read_config
 

@@ -7,8 +7,8 @@ from dualfocus.datasets.hammer import Hammer
 from dualfocus.datasets.infinigen import InfinigenDefocus
 from dualfocus.datasets.light_field_4d import LightField4d
 from dualfocus.datasets.mobile_depth import MobileDepth
-from dualfocus.datasets.nyu import open_nyu
 from dualfocus.datasets.nyu_bts import NyuBts
+from dualfocus.datasets.nyu_forms import open_nyu
 from dualfocus.datasets.nyu_labelled import NyuLabelled
 from dualfocus.datasets.nyu_mat import NyuMat
 from dualfocus.datasets.procedural import ProceduralScenes

@@ -21,11 +21,12 @@ from dualfocus.datasets import (
     zedd,
 )
 from dualfocus.datasets.files import missing
-from dualfocus.datasets.nyu import SPLITS, open_nyu
+from dualfocus.datasets.nyu import SPLITS
 from dualfocus.datasets.nyu_bts import NyuBts
-from dualfocus.datasets.pack import unpacked
+from dualfocus.datasets.nyu_forms import open_nyu
 from dualfocus.datasets.sample import Dataset
 from dualfocus.datasets.stack_folders import StackFolders
+from dualfocus.datasets.unpacked import unpacked
 from dualfocus.datasets.uploads import UPLOADS
 
 MOST_PROBLEMS = 20

@@ -18,8 +18,8 @@ from PIL import Image
 from dualfocus.atomic import replacing
 from dualfocus.datasets.files import read_image
 from dualfocus.datasets.nyu import CROP_HEIGHT, CROP_WIDTH, HEIGHT, WIDTH, NyuImages, centre_crop
-from dualfocus.datasets.pack import is_unpacked
 from dualfocus.datasets.steps import remove_steps
+from dualfocus.datasets.unpacked import is_unpacked
 
 _RECORD = "splits.json"
 

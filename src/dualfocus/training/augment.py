@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from dualfocus.alignment.motion import Matrix
-from dualfocus.training.sources import TrainingStack
+from dualfocus.training.stacks import TrainingStack
 
 _FAINT = 0.05  # share of the stacks
 _NOISY = 0.12

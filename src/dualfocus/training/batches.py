@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from dualfocus.training.augment import jitter, registered
 from dualfocus.training.config import DataConfig
 from dualfocus.training.objective import Batch
-from dualfocus.training.sources import Source, TrainingStack, open_source
+from dualfocus.training.sources import open_source
+from dualfocus.training.stacks import Source, TrainingStack, require_size, take_planes
 from dualfocus.training.unblurred import SharpBatch, SharpStack, collate_sharp, mirrored
 
 
@@ -70,18 +71,6 @@ def choose_planes(stack: TrainingStack, rng: np.random.Generator, planes: int) -
     return take_planes(stack, np.sort(rng.choice(have, planes, replace=False)))
 
 
-def take_planes(stack: TrainingStack, index: np.ndarray) -> TrainingStack:
-    """The planes of ``index`` (increasing), the coordinate normalised again to span [0, 1]."""
-    u = stack.coordinates[index]
-    extent = u[-1] - u[0]
-    truth = ((stack.truth - u[0]) / extent).astype(np.float32)
-    if stack.clipped:
-        truth = truth.clip(0, 1)
-    ends = 1 + u[[0, -1]] * (stack.ratio - 1)
-    ratio = float(ends[1] / ends[0])
-    return stack._replace(images=stack.images[index], coordinates=(u - u[0]) / extent, truth=truth, ratio=ratio)
-
-
 def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn: bool = True) -> TrainingStack:
     """A random square, mirrored at random and, if wanted, turned.
 
@@ -98,13 +87,6 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn:
     if rng.random() < 0.5:
         images, truth, known = images[:, :, ::-1], truth[:, ::-1], known[:, ::-1]
     return stack._replace(images=images, truth=truth, known=known)
-
-
-def require_size(stack: TrainingStack, crop: int) -> None:
-    """Refuse a stack with a side of less than ``crop`` pixels (ValueError naming it)."""
-    height, width = stack.truth.shape
-    if min(height, width) < crop:
-        raise ValueError(f"{stack.name}: {width}x{height} pixels are smaller than the crop of {crop}; lower data.crop")
 
 
 def upside_down(stack: TrainingStack) -> TrainingStack:

@@ -7,9 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from dualfocus.datasets import Dataset, Ddff12, Fod500
-from dualfocus.training.batches import require_size, take_planes
 from dualfocus.training.config import SourceConfig
-from dualfocus.training.sources import TrainingStack, load_named, select, source_path
+from dualfocus.training.stacks import TrainingStack, load_named, require_size, select, source_path, take_planes
 
 _KEPT_FOD500, _KEPT_DDFF12 = 400, 64  # decoded stacks, of 1 MB and 6 MB each
 _KNOWN_SHARE = 0.8  # of a crop of DDFF

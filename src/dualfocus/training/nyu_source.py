@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualfocus.datasets.nyu import LENS, MAX_DEPTH_M, MIN_DEPTH_M, open_nyu
-from dualfocus.datasets.pack import unpacked
+from dualfocus.datasets.nyu import LENS, MAX_DEPTH_M, MIN_DEPTH_M
+from dualfocus.datasets.nyu_forms import open_nyu
+from dualfocus.datasets.unpacked import unpacked
 from dualfocus.inference.axis import FocusAxis
 from dualfocus.rendering.gathered_stack import WINDOW, planes_over
 from dualfocus.stack import FocalStack
 from dualfocus.training.config import SourceConfig
-from dualfocus.training.sources import TrainingStack, select
+from dualfocus.training.stacks import TrainingStack, select
 from dualfocus.training.unblurred import SharpStack, blurred
 
 _UNIT_M = 2e-4  # of the depth that is kept in memory: 16 bits reach 13 m, where deeper pixels stay, not known

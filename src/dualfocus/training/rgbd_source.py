@@ -11,7 +11,7 @@ from PIL import Image
 from dualfocus.datasets.files import DAMAGED, read_image
 from dualfocus.datasets.rgbd import rgbd_pairs
 from dualfocus.rendering.rgbd import render_rgbd
-from dualfocus.training.sources import TrainingStack, from_rendered
+from dualfocus.training.stacks import TrainingStack, from_rendered
 
 _TRIES = 8
 

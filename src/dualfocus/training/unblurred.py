@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dualfocus.rendering.gather import gather_blur
 from dualfocus.training.objective import Batch
-from dualfocus.training.sources import TrainingStack
+from dualfocus.training.stacks import TrainingStack
 
 
 class SharpStack(NamedTuple):

@@ -13,7 +13,8 @@ from torch import nn
 from dualfocus.training.batches import choose_planes, collate
 from dualfocus.training.config import ValidationConfig
 from dualfocus.training.objective import Batch, network_input, to_device, validation_errors
-from dualfocus.training.sources import TrainingStack, open_source
+from dualfocus.training.sources import open_source
+from dualfocus.training.stacks import TrainingStack
 
 
 class Validation:

@@ -20,7 +20,7 @@ from dualfocus.datasets import (
 from dualfocus.datasets.ddff12 import DISPARITY_M, ROUNDED_FARTHEST, ROUNDED_NEAREST
 from dualfocus.datasets.fod500 import FOCUS_DISTANCES_M
 from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M
-from dualfocus.datasets.pack import unpacked
+from dualfocus.datasets.unpacked import unpacked
 
 DEPTH_HEADLINE = ("rmse", "abs_rel", "delta1", "delta2", "delta3", "log_rms", "sq_rel", "bump")
 DFV_HEADLINE = ("mse", "rmse", "log_rms", "abs_rel", "sq_rel", "delta1", "delta2", "delta3", "bump")
