@@ -49,6 +49,8 @@ class TestConfiguration:
         path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))
         path.write_text(path.read_text() + "precision: no\n")
         assert read_config(path).precision == "no"
+        path.write_text(path.read_text().replace("precision: no", "precision: fp32"))
+        assert read_config(path).precision == "no"
 
     def test_a_key_given_twice_is_an_error(self, tmp_path):
         path = write(tmp_path / "config.yaml", settings(tmp_path, {"kind": "procedural"}))

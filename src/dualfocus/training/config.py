@@ -25,16 +25,21 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-def _word(word: str) -> BeforeValidator:
-    """Takes back that YAML reads words such as `no` and `off` as false."""
-    return BeforeValidator(lambda value: word if value is False else value)
+def _off(value: Any) -> Any:
+    """The word `off`, which YAML reads as false."""
+    return "off" if value is False else value
+
+
+def _no_mixed_precision(value: Any) -> Any:
+    """What prediction calls fp32 is `no` mixed precision in accelerate's words, which YAML reads as false."""
+    return "no" if value is False or value == "fp32" else value
 
 
 class ModelConfig(_Strict):
     """Which network, and changes to its configuration (ablations)."""
 
     name: Literal[NETWORKS] = "dualfocus-s"  # type: ignore[valid-type]
-    options: dict[str, Annotated[Any, _word("off")]] = {}
+    options: dict[str, Annotated[Any, BeforeValidator(_off)]] = {}
 
 
 class LossConfig(_Strict):
@@ -203,7 +208,7 @@ class TrainConfig(_Strict):
 
     output: Path
     seed: int = Field(default=0, ge=0, lt=2**63)  # what the generators of random numbers take
-    precision: Annotated[Literal["no", "bf16", "fp16"], _word("no")] = "no"
+    precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_no_mixed_precision)] = "no"
     checkpoint_minutes: float = Field(default=3.0, gt=0)
     initial_weights: Path | None = None
     looks: Literal[1, 2] | None = None  # of `predict` at large photographs; null: as with the shipped weights
