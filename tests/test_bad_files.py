@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_read_is_not_called_empty(tmp_path, rights):
         ("1,2,far", "'far' is not a number"),
         ("1,,2", "'' is not a number"),
         ("0,3 0,5 1", "'3 0' is not a number: .* a point for decimals"),
-        ("1m,2m,3m", "'1m' is not a number: .* --unit"),
+        ("1m,2m,3m", "'1m' is not a number: .* unit="),
         ("1,2,nan", "nan of image 2"),
         ("1,-2,3", "-2 m of image 1"),
         ([1, 1, 2], "images 0 and 1 have the same"),
