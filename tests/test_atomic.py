@@ -4,10 +4,13 @@ import errno
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from dualfocus import FocalStack, load_model
 from dualfocus.atomic import is_temporary, remove_leftovers, replacing, temporary_name
 
 
@@ -98,6 +101,19 @@ def test_leftovers_of_one_file_are_told_from_those_of_others(tmp_path: Path) -> 
     remove_leftovers(tmp_path / "a")
     assert {path.name for path in tmp_path.iterdir()} == {*names[2:], ".a.tmp", ".a.0123.tmp", "a"}
     remove_leftovers(tmp_path / "none" / "a")
+
+
+def test_a_result_takes_old_leftovers_of_its_folder_away(tmp_path: Path) -> None:
+    """Of a killed run; a folder that is being written at the same time is left alone."""
+    old, other, fresh = (tmp_path / temporary_name(tmp_path / name) for name in ("out", "another", "out"))
+    for folder in (old, other, fresh):
+        folder.mkdir()
+        (folder / "depth.npy").touch()
+    for folder in (old, other):
+        os.utime(folder, (time.time() - 2 * 24 * 3600,) * 2)
+    stack = FocalStack(np.random.default_rng(0).integers(0, 255, (3, 16, 16), dtype=np.uint8), [1, 2, 3])
+    load_model("classical", device="cpu").predict(stack).save(tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"out", other.name, fresh.name}
 
 
 def test_the_name_fits_where_the_target_does(tmp_path: Path) -> None:

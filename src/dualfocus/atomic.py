@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,12 +54,19 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of a file or folder left beside it; for who is its only writer."""
-    start = f".{_start(path)}."
-    for entry in path.parent.iterdir() if path.parent.is_dir() else ():
-        if is_temporary(entry.name) and entry.name[: -len("01234567.tmp")] == start:
-            _remove(entry)
+def remove_leftovers(path: Path, older_than_s: float | None = None) -> None:
+    """Remove what killed writers of a file or folder left beside it.
+
+    Args:
+        path: of the file or folder.
+        older_than_s: seconds, beyond which no writer is still at work; None for who is the only one.
+    """
+    start, now = f".{_start(path)}.", time.time()
+    with contextlib.suppress(OSError):  # a folder that is not there, or whose entries may not be seen
+        for entry in path.parent.iterdir():
+            is_left = is_temporary(entry.name) and entry.name[: -len("01234567.tmp")] == start
+            if is_left and (older_than_s is None or now - entry.lstat().st_mtime > older_than_s):
+                _remove(entry)
 
 
 def _start(path: Path) -> str:

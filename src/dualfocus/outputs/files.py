@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import __version__
-from dualfocus.atomic import temporary_name
+from dualfocus.atomic import remove_leftovers, temporary_name
 from dualfocus.outputs.codes import encode_depth
 from dualfocus.outputs.colour import colour_picture
 from dualfocus.outputs.formats import FORMATS, check_formats, write_formats
@@ -37,6 +37,7 @@ RESULT_FILES = (
 
 RESULT_NAMES = frozenset((*RESULT_FILES, *FORMATS.values()))  # what is only written on request, too
 _ENCODERS = 2  # pictures compressed at once: the largest takes as long as all others
+_LONGEST_WRITING_S = 24 * 3600  # what is older is of a writer that was killed
 _WRITE_AMONG = Remedy(
     "overwrite",
     python="overwrite=True to write among them",
@@ -102,6 +103,7 @@ def write_result(
     target = real_path(folder)
     with plain_errors(folder), _made_parents(target):
         staging = _staging_place(target) / temporary_name(target)
+        remove_leftovers(staging.with_name(target.name), _LONGEST_WRITING_S)
         try:
             staging.mkdir()
             _write_files(result, staging, also, fov, stack)
