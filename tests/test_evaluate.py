@@ -23,6 +23,7 @@ from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
 from dualfocus.benchmarks.protocols.published import PUBLISHED
 from dualfocus.benchmarks.tables.report import to_markdown
+from dualfocus.cli import main
 from dualfocus.datasets import Sample
 from dualfocus.datasets.stride import even_stride
 from dualfocus.inference.fingerprint import fingerprint
@@ -228,6 +229,14 @@ def test_a_name_that_no_table_can_hold_is_refused(stacks, tmp_path, name):
     with pytest.raises(ValueError, match="rename the folder") as caught:
         evaluate([], "stacks", stacks, tmp_path / "out", models={"exact": Stub()})
     assert str(caught.value).isprintable() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_an_output_folder_that_no_record_can_name_is_one_line(stacks, tmp_path, capsys):
+    out = str(tmp_path / os.fsdecode(b"st\xffudy"))
+    assert main(["evaluate", "classical", "--protocol", "stacks", "--data", str(stacks), "-o", out]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "st\\udcff...: a name that is no UTF-8" in said
 
 
 @pytest.mark.parametrize("size", [(1, 40), (40, 1), (1, 1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -82,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
         return fail(f"{where}{error.strerror or error}")
+    except UnicodeEncodeError as error:  # of a path, in a record that is UTF-8
+        name = re.split(r'[\s"/\\]', error.object[: error.end])[-1].encode("ascii", "backslashreplace").decode()
+        return fail(f"{name}...: a name that is no UTF-8 text cannot be written into records; rename it")
     except ValueError as error:
         return fail(str(error))
     except Exception as error:
