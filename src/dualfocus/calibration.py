@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from dualfocus.derived import same_planes
 from dualfocus.outputs.result import DepthResult
 from dualfocus.stack import FocalStack
+from dualfocus.stack.distances import AT_INFINITY
 
 COORDINATES = ("inverse_depth", "depth")
 UNITS = ("m", "mm", "um", "dioptre")
 
 _AROUND = 2  # pixels to each side whose median is the index of a point
 _SAME_PLANE = 0.5  # planes, within which the order of two points says nothing
-_AT_INFINITY = 0.02  # planes before the one at infinity: the same, and kilometres there would hide all else
 _SMALL_SHARE = 0.5  # of the depth range; points that span less leave most of it extrapolated
 
 Point = tuple[float, float, float]  # x, y in pixels from the upper left, distance
@@ -196,7 +196,7 @@ def _carry(
     spread = abs(slope) * result.std.astype(np.float64)
     if coordinate == "depth":
         return u.astype(np.float32), spread.astype(np.float32)
-    depth = np.divide(1, u, out=np.full_like(u, np.inf), where=~(u <= _AT_INFINITY * abs(slope)))
+    depth = np.divide(1, u, out=np.full_like(u, np.inf), where=~(u <= AT_INFINITY * abs(slope)))
     with np.errstate(invalid="ignore", over="ignore"):
         std = np.where(np.isinf(depth), np.inf, depth * depth * spread)
         return depth.astype(np.float32), std.astype(np.float32)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dualfocus.stack import FocalStack
+from dualfocus.stack.distances import AT_INFINITY
 
 SPACES = ("focus", "depth")
-_AT_INFINITY = 0.02  # plane spacings from a plane at infinity: the same, and kilometres there would hide all else
 
 
 class FocusAxis:
@@ -37,7 +37,7 @@ class FocusAxis:
                 raise ValueError("a model that works in depth cannot take a plane focused at infinity; leave it out")
         self._first, self._extent = planes[0], planes[-1] - planes[0]
         to_infinity = stack.is_camera and not self.linear and planes[-1] == 0
-        self._least = _AT_INFINITY * planes[0] / (len(planes) - 1) if to_infinity else -np.inf
+        self._least = AT_INFINITY * planes[0] / (len(planes) - 1) if to_infinity else -np.inf
         self.planes: NDArray[np.float64] = (planes - self._first) / self._extent  # (N,) increasing, near to far
 
     @property
