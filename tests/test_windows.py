@@ -110,8 +110,9 @@ def test_upsampling_follows_colours_at_steps_alone():
     assert np.abs(guided - depth)[edge].mean() < 0.5 * np.abs(plain - depth)[edge].mean()
     assert np.abs(guided - plain)[~cv2.dilate(edge.astype(np.uint8), np.ones((9, 9))).astype(bool)].max() < 1e-6
     assert guided.min() >= small.min() - 1e-6 and guided.max() <= small.max() + 1e-6
-    wide = guided_upsample(small, guide.astype(np.uint16) * 257)
-    assert np.abs(wide - guided).mean() < 1e-3
+    wide, real = guide.astype(np.uint16) * 257, guide.astype(np.float32) / 255
+    for other in (wide, real):  # each with its own white
+        assert np.abs(guided_upsample(small, other) - guided).mean() < 1e-3
 
 
 def test_large_photographs_are_looked_at_twice(models):

@@ -42,7 +42,7 @@ def guided_upsample(values: NDArray[np.float32], guide: NDArray) -> NDArray[np.f
 
     Args:
         values: (h, w) float32, about [0, 1].
-        guide: (H, W, 3) uint8 or uint16, the photograph.
+        guide: (H, W, 3), the photograph, of any type that a stack knows.
 
     Returns:
         (H, W) float32, within the range of ``values`` around each pixel.
