@@ -106,6 +106,29 @@ def test_a_focus_sweep_is_sampled_by_focus_not_by_time(tmp_path):
         load_stack(path, frames=80)
 
 
+def test_a_video_that_is_cut_off_says_so(tmp_path, capfd):
+    path = tmp_path / "sweep.avi"
+    write_video(path, np.linspace(0, 1, 40))
+    whole = load_stack(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    cut = load_stack(path)
+    assert len(cut) == 10 and int(cut.names[-1].split()[-1]) < 25
+    assert not any("can be read" in warning for warning in whole.warnings)
+    assert any("sweep.avi: only" in warning and "of its 40 frames can be read" in warning for warning in cut.warnings)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_short_video_gives_the_frames_it_has(tmp_path):
+    path = tmp_path / "sweep.avi"
+    write_video(path, np.linspace(0, 1, 7))
+    assert len(load_stack(path)) == 7
+    with pytest.raises(ValueError, match="sweep.avi: has 7 frames and 8 are asked for"):
+        load_stack(path, frames=8)
+    write_video(path, np.zeros(1))
+    with pytest.raises(ValueError, match="sweep.avi: one frame is no focal stack"):
+        load_stack(path)
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv", "a.dng", "jpeg.tif", "lzw.tif"])
 def test_damaged_files_say_nothing_but_the_error(tmp_path, name, capfd):
     """C libraries would print to stderr what they find."""
@@ -121,7 +144,10 @@ def test_damaged_files_say_nothing_but_the_error(tmp_path, name, capfd):
         buffer.write((tmp_path / name).read_bytes())
     good = buffer.getvalue()
     spoilt = good[:100] + bytes(len(good) // 2) + good[100 + len(good) // 2 :]
-    for data in (b"", b"no picture at all" * 20, spoilt, good[: len(good) // 2]):
+    damaged = [b"", b"no picture at all" * 20, spoilt]
+    if name != "a.avi":  # a video that is cut off is read as far as it goes
+        damaged.append(good[: len(good) // 2])
+    for data in damaged:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=name) as caught:
             list(load_stack([tmp_path / name]))

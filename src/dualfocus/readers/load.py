@@ -65,7 +65,7 @@ def load_stack(
     places = places_of(paths)
     sidecar = _find_sidecar(places)
     warnings = list(sidecar.warnings) if sidecar else _unread_sidecar(places)
-    planes = read_planes(_image_files(places, sidecar, warnings), channel, time, frames)
+    planes = read_planes(_image_files(places, sidecar, warnings), channel, time, frames, warnings)
     lazy = LazyFrames(planes)
     geometry = geometry_of(planes)
     found: Found | None

@@ -14,17 +14,20 @@ from dualfocus.readers.frames import Frame, naming
 from dualfocus.readers.microscope import Geometry, read_geometry
 from dualfocus.readers.photo import read_photo_header
 from dualfocus.readers.tiff import TiffFrame, is_tiff, open_tiff, read_tiff_headers
-from dualfocus.readers.video import DEFAULT_FRAMES, read_sweep
+from dualfocus.readers.video import read_sweep
 
 
-def read_planes(files: Sequence[File], channel: int | None, time: int | None, count: int | None) -> list[Frame]:
+def read_planes(
+    files: Sequence[File], channel: int | None, time: int | None, count: int | None, warnings: list[str]
+) -> list[Frame]:
     """The planes of all files, known from their headers.
 
     Args:
         files: images, one multi-page TIFF, or one video.
         channel: of a microscope's TIFF.
         time: of a microscope's TIFF.
-        count: frames of a video; `DEFAULT_FRAMES` when None.
+        count: frames of a video; None leaves it to `read_sweep`.
+        warnings: gets a sentence about what could be read only in part.
 
     Raises:
         ValueError: naming the file or the number that is wrong.
@@ -35,7 +38,7 @@ def read_planes(files: Sequence[File], channel: int | None, time: int | None, co
     if (channel is not None or time is not None) and "tiff" not in kinds:
         raise ValueError(f"{files[0]}: a channel or a time point can be chosen in a TIFF only; leave it out")
     if kinds == ["video"]:
-        return list(read_sweep(Path(str(files[0])), DEFAULT_FRAMES if count is None else count))
+        return list(read_sweep(Path(str(files[0])), count, warnings))
     if count is not None:
         raise ValueError(f"{files[0]}: a number of frames can be chosen in a video only; leave it out")
     frames: list[Frame] = []

@@ -19,6 +19,7 @@ DEFAULT_FRAMES = 10  # as many planes as a network is at home with
 
 _MOST_FRAMES = 10_000
 _NEIGHBOURHOOD = 2  # frames to either side over which sharpness is averaged, against the noise of the coding
+_COMPLETE = 0.9  # share of the frames in the header that whole videos have at least: some headers estimate
 _STANDSTILL = 25  # per cent of the steps that are taken to be noise alone
 
 
@@ -81,20 +82,36 @@ class VideoFrame:
             return self.video.frame(self.number)
 
 
-def read_sweep(path: Path, count: int) -> list[VideoFrame]:
-    """Read a video once and pick `count` frames by how far the focus has moved.
+def read_sweep(path: Path, count: int | None, warnings: list[str]) -> list[VideoFrame]:
+    """Read a video once and pick frames by how far the focus has moved.
+
+    Args:
+        path: the video.
+        count: how many frames; None for `DEFAULT_FRAMES`, or all of a shorter video.
+        warnings: gets a sentence when the video ends long before its header says.
 
     Raises:
-        ValueError: naming the file, when it cannot be read or has fewer frames.
+        ValueError: naming the file, when it cannot be read or has too few frames.
     """
-    if not isinstance(count, int):
+    if count is not None and not isinstance(count, int):
         raise ValueError(f"{path}: the number of frames must be a whole number, not {count!r}")
-    if count < 2:
+    if count is not None and count < 2:
         raise ValueError(f"{path}: {count} frames are no focal stack; use two or more")
     with naming(path, "not a video that can be read; is it damaged, or of another kind?"), silence():
         patterns, size = _patterns(path)
-    if len(patterns) < count:
-        raise ValueError(f"{path}: has {len(patterns)} frames and {count} are asked for; choose fewer")
+        promised = _promised(path)
+    read = len(patterns)
+    if read < _COMPLETE * promised:
+        warnings.append(
+            f"{path}: only {read} of its {promised} frames can be read, so the end of the sweep may be missing; copy or "
+            "export it again"
+        )
+    if read < 2:
+        raise ValueError(f"{path}: one frame is no focal stack; record the whole focus sweep")
+    if count is None:
+        count = min(DEFAULT_FRAMES, read)
+    if read < count:
+        raise ValueError(f"{path}: has {read} frames and {count} are asked for; choose fewer")
     video = _Video(path)
     return [VideoFrame(path, number, size, video) for number in pick_frames(patterns, count)]
 
@@ -145,6 +162,15 @@ def _images(path: Path) -> Iterator[NDArray[np.uint8]]:
             if not done:
                 return
             yield image
+    finally:
+        capture.release()
+
+
+def _promised(path: Path) -> int:
+    """How many frames the header of a video states; 0 or less where it does not."""
+    capture = _open(path)
+    try:
+        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     finally:
         capture.release()
 
