@@ -88,6 +88,18 @@ def test_beyond_infinity_is_not_valid():
     assert f"{N - int(np.ceil(index_at(20)))} of {N} planes" in text
 
 
+def test_planes_behind_the_camera_are_named():
+    """Depth itself, extrapolated from two points, can be negative; no focus distance is."""
+    found = calibrate(relative(), [(20, 10, 0.01), (35, 10, 5.0)], "m", "depth")
+    (text,) = [text for text in found.warnings if "behind the camera" in text]
+    per_plane = 4.99 / (index_at(35) - index_at(20))
+    behind = sum(0.01 + per_plane * (n - index_at(20)) <= 0 for n in range(N))
+    assert f"{behind} of {N} planes" in text and behind > 0
+    assert found.focus_distances is None and found.depth[found.valid].min() > 0
+    stage = calibrate(relative(), [(20, 10, 0.01), (35, 10, 5.0)], "um")
+    assert stage.focus_distances.min() < 0 and not any("camera" in text for text in stage.warnings)
+
+
 def test_depth_just_before_infinity_does_not_hide_the_scene():
     """Of pixels a hair before the plane at infinity the distance is unknown; kilometres would be the range of all."""
     result = relative()

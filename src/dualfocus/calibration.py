@@ -107,8 +107,8 @@ def calibrate(
     valid = result.valid & np.isfinite(depth) & ((depth > 0) | (unit == "um"))
     fitted = start + slope * indices
     planes = None if not result.images else start + slope * np.arange(len(result.images))
-    told = _warnings(result, indices) + ([] if planes is None else _beyond_infinity(planes, coordinate))
     metric = "m" if unit == "dioptre" else unit
+    impossible = [] if planes is None else _impossible_planes(planes, metric, coordinate)
     distances, focus_unit = _plane_distances(planes, metric, coordinate)
     return replace(
         result,
@@ -119,7 +119,7 @@ def calibrate(
         focus_distances=distances,
         focus_unit=focus_unit,
         order=None,
-        warnings=[*result.warnings, *told],
+        warnings=[*result.warnings, *_warnings(result, indices), *impossible],
         calibration={
             "coordinate": coordinate,
             "unit": metric,
@@ -205,22 +205,34 @@ def _carry(
 def _plane_distances(
     planes: NDArray[np.float64] | None, unit: str, coordinate: str
 ) -> tuple[NDArray[np.float64] | None, str | None]:
-    """Focus distances of the planes and their unit: dioptres where the fit is in inverse depth, 0 being infinity."""
-    if planes is None:
+    """Focus distances of the planes and their unit: dioptres where the fit is in inverse depth, 0 being infinity.
+
+    None where a plane would lie behind the camera: no such distance can be stated.
+    """
+    if planes is None or (_is_camera_depth(unit, coordinate) and (planes <= 0).any()):
         return None, None
     if coordinate == "inverse_depth":
         return np.clip(planes * (1000 if unit == "mm" else 1), 0, None), "dioptre"
     return planes, unit
 
 
-def _beyond_infinity(planes: NDArray[np.float64], coordinate: str) -> list[str]:
-    """A warning where the fit focuses several planes at infinity or beyond, where there is nothing."""
-    count = int((planes <= 0).sum()) if coordinate == "inverse_depth" else 0
-    if count < 2:
+def _impossible_planes(planes: NDArray[np.float64], unit: str, coordinate: str) -> list[str]:
+    """A warning where the fit focuses planes where there is nothing: beyond infinity, or behind the camera."""
+    count = int((planes <= 0).sum())
+    if coordinate == "inverse_depth":
+        where, least = "at infinity or beyond", 2  # one plane may well be focused at infinity
+    elif _is_camera_depth(unit, coordinate):
+        where, least = "at or behind the camera", 1
+    else:
         return []
-    return [
-        f"by the calibration points {count} of {len(planes)} planes are focused at infinity or beyond: check the points"
-    ]
+    if count < least:
+        return []
+    return [f"by the calibration points {count} of {len(planes)} planes are focused {where}: check the points"]
+
+
+def _is_camera_depth(unit: str, coordinate: str) -> bool:
+    """Depth itself, counted from the camera; micrometres are stage positions, which may be negative."""
+    return coordinate == "depth" and unit != "um"
 
 
 def _depths(values: NDArray[np.float64], coordinate: str) -> list[float | None]:
