@@ -298,8 +298,9 @@ def test_order_of_planes_does_not_matter():
     assert worst(aligned, [motions[n] for n in mixed]) < 0.5
 
 
-def test_featureless_frames_stay_as_they_are():
-    flat = FocalStack(np.full((4, 60, 80), 120, np.uint8))
+@pytest.mark.parametrize("level", [0, 120, 255])
+def test_featureless_frames_stay_as_they_are(level):
+    flat = FocalStack(np.full((4, 60, 80), level, np.uint8))
     assert align(flat)._planes is flat._planes
 
 

@@ -14,6 +14,7 @@ from dualfocus.srgb import to_display, to_linear
 _WIDTH = 48  # of a thumbnail: blur leaves its pixels as they are
 _DARKEST, _BRIGHTEST = 0.003, 0.95  # linear light that is compared: neither noise nor clipped
 _LEAST_PIXELS = 20
+_BURNT_OUT = 0.95  # share of a thumbnail that is clipped
 _FLAT = 0.02  # deviation of the logarithm of light: nothing to tell two pictures apart by
 
 
@@ -43,11 +44,14 @@ def gain(small: NDArray[Any], reference: NDArray[Any]) -> NDArray[Any]:
 
 
 def likeness(small: NDArray[Any], reference: NDArray[Any]) -> float:
-    """Correlation of the brightness of two thumbnails where both are known; 0 when too little can be compared."""
+    """Correlation of the brightness of two thumbnails where both are known.
+
+    0 when too little can be compared; 1 when nothing can tell them apart, as where both are flat or burnt out.
+    """
     a, b = (np.log(np.maximum(t.mean(axis=2), _DARKEST)) for t in (small, reference))
     usable = np.isfinite(a) & np.isfinite(b)
     if usable.sum() < _LEAST_PIXELS:
-        return 0.0
+        return float((np.isnan(a) & np.isnan(b)).mean() > _BURNT_OUT)
     a, b = a[usable] - a[usable].mean(), b[usable] - b[usable].mean()
     if max(a.std(), b.std()) < _FLAT:
         return 1.0
