@@ -2,8 +2,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,15 +79,11 @@ def served(folder: Path, *options: str) -> Iterator[str]:
     }
     command = [sys.executable, "-m", "dualfocus", "app", "--no-browser", "--port", str(port), *options]
     address = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
-            for _ in range(600):
-                try:
-                    urllib.request.urlopen(address, timeout=5).close()
-                    break
-                except OSError:
-                    assert process.poll() is None, "the app has ended"
-                    time.sleep(0.1)
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith(f"the page is at {address}"), line
             yield address
         finally:
             process.terminate()

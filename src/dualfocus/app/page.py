@@ -54,6 +54,8 @@ def serve(host: str, port: int, settings: Settings, limits: Limits, example: Pat
                 server_port=port,
                 inbrowser=browser,
                 share=False,
+                quiet=True,  # it would advise a public link, which this program never opens
+                prevent_thread_lock=True,
                 max_file_size=limits.megabytes * 2**20,
                 theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
                 css=STYLE,
@@ -61,3 +63,5 @@ def serve(host: str, port: int, settings: Settings, limits: Limits, example: Pat
             )
         except OSError as error:  # taken since it was looked at
             raise ValueError(f"{host}:{port} cannot be listened on ({error}): choose another --port") from error
+        print(f"the page is at {page.local_url}; Ctrl-C ends it", flush=True)
+        page.block_thread()
