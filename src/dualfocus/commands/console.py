@@ -16,14 +16,20 @@ from dualfocus.remedies import Remedy
 
 def fail(message: str, code: int = 2) -> int:
     """Print `error: ...` on one line of stderr; returns the exit code."""
-    typer.echo(f"error: {_one_line(message)}", err=True)
+    _say(f"error: {_one_line(message)}")
     return code
 
 
 def warn(messages: Iterable[str]) -> None:
     """Print each as `warning: ...` on one line of stderr."""
     for message in messages:
-        typer.echo(f"warning: {_one_line(message)}", err=True)
+        _say(f"warning: {_one_line(message)}")
+
+
+def _say(line: str) -> None:
+    """Print a line on stderr; that nobody can read it must not fail a run that is done."""
+    with contextlib.suppress(OSError):
+        typer.echo(line, err=True)
 
 
 def _one_line(message: str) -> str:

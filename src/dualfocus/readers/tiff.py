@@ -227,11 +227,10 @@ def _microscope_frames(
 def _refuse_choice(path: File, chosen: dict[str, int | None], axes: dict[str, int]) -> None:
     """ValueError when a channel or time point is chosen that the file does not have."""
     for axis, wanted in chosen.items():
-        name, plural = _AXIS_OPTIONS[axis]
-        if wanted is not None and not 0 <= wanted < axes.get(axis, 1):
-            raise ValueError(
-                f"{path}: there is no {name} {wanted}: it has {axes.get(axis, 1)} {plural}, counted from 0"
-            )
+        held = axes.get(axis, 1)
+        if wanted is not None and not 0 <= wanted < held:
+            one = _AXIS_OPTIONS[axis][1].removesuffix("s")
+            raise ValueError(f"{path}: there is no {one} {wanted}: it has {held} {one}{'s' * (held > 1)}, counted from 0")
 
 
 def _which(axis: str, count: int, names: list[str]) -> str:
