@@ -230,7 +230,8 @@ def _refuse_choice(path: File, chosen: dict[str, int | None], axes: dict[str, in
         held = axes.get(axis, 1)
         if wanted is not None and not 0 <= wanted < held:
             one = _AXIS_OPTIONS[axis][1].removesuffix("s")
-            raise ValueError(f"{path}: there is no {one} {wanted}: it has {held} {one}{'s' * (held > 1)}, counted from 0")
+            many = one if held == 1 else f"{one}s"
+            raise ValueError(f"{path}: there is no {one} {wanted}: it has {held} {many}, counted from 0")
 
 
 def _which(axis: str, count: int, names: list[str]) -> str:

@@ -103,8 +103,8 @@ def read_sweep(path: Path, count: int | None, warnings: list[str]) -> list[Video
     read = len(patterns)
     if read < _COMPLETE * promised:
         warnings.append(
-            f"{path}: only {read} of its {promised} frames can be read, so the end of the sweep may be missing; copy or "
-            "export it again"
+            f"{path}: only {read} of its {promised} frames can be read, so the end of the sweep may be missing; copy "
+            "or export it again"
         )
     if read < 2:
         raise ValueError(f"{path}: one frame is no focal stack; record the whole focus sweep")
