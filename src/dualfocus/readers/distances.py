@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,12 @@ _ALIASES = {
 _UNIT_OF = {alias: unit for unit, aliases in _ALIASES.items() for alias in (unit, *aliases)}
 _IN_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6}
 
-Found = tuple[list[float], str]
+
+class FocusDistances(NamedTuple):
+    """The focus distance of every plane, and the unit of all of them."""
+
+    values: list[float]
+    unit: str
 
 
 def normalise_unit(unit: str | None) -> str | None:
@@ -50,32 +55,38 @@ def parse_focus(focus: str | Iterable[float]) -> Any:
     return values
 
 
-def from_metres(distances: Sequence[float]) -> Found:
+def even_steps(count: int, z_step_um: float) -> FocusDistances:
+    """Stage positions of `count` planes that are a z step of micrometres apart, from zero."""
+    return FocusDistances([n * z_step_um for n in range(count)], "um")
+
+
+def from_metres(distances: Sequence[float]) -> FocusDistances:
     """Distances in metres, or in dioptres when one of them is infinity."""
     if math.inf in distances:
-        return [1 / distance for distance in distances], "dioptre"
-    return list(distances), "m"
+        return FocusDistances([1 / distance for distance in distances], "dioptre")
+    return FocusDistances(list(distances), "m")
 
 
-def disagree(first: Found, second: Found) -> bool:
+def disagree(first: FocusDistances, second: FocusDistances) -> bool:
     """Whether two sources state other distances: by more than a tenth and a twentieth of a dioptre, or 5 % in z.
 
     Stage positions count from anywhere, and are not compared with distances from a camera.
     """
-    if (first[1] == "um") != (second[1] == "um"):
+    if (first.unit == "um") != (second.unit == "um"):
         return False
-    a, b = (np.asarray(_comparable(found), np.float64) for found in (first, second))
-    if first[1] == "um":
+    a, b = (np.asarray(_comparable(distances), np.float64) for distances in (first, second))
+    if first.unit == "um":
         return bool((np.abs((a - a[0]) - (b - b[0])) > 0.05 * np.ptp(a) / (len(a) - 1)).any())
     return bool((np.abs(a - b) > np.maximum(0.05, 0.1 * np.maximum(a, b))).any())
 
 
-def describe(found: Found) -> str:
+def describe(distances: FocusDistances) -> str:
     """The first of the distances, for a message."""
-    return ", ".join(f"{value:.4g}" for value in found[0][:4]) + (", ..." if len(found[0]) > 4 else "") + f" {found[1]}"
+    values, unit = distances
+    return ", ".join(f"{value:.4g}" for value in values[:4]) + (", ..." if len(values) > 4 else "") + f" {unit}"
 
 
-def from_names(stems: Sequence[str]) -> Found | None:
+def from_names(stems: Sequence[str]) -> FocusDistances | None:
     """Distances in file names without suffix, such as image_3_0.80, 0.50m, 0,5m, focus_350_mm, 2.5D; None in doubt.
 
     A distance has a decimal point or a unit; a plain counter never is one. What all names share (a lens, an f-number)
@@ -84,11 +95,11 @@ def from_names(stems: Sequence[str]) -> Found | None:
     """
     tokens = [numbers_in(stem) for stem in stems]
     shared = set.intersection(*map(set, tokens)) if tokens else set()
-    rest = [[token for token in found if token not in shared] for found in tokens]
-    if any(len(found) != 1 for found in rest):
+    distinct = [[token for token in tokens_of_name if token not in shared] for tokens_of_name in tokens]
+    if any(len(tokens_of_name) != 1 for tokens_of_name in distinct):
         return None
-    values = [found[0][0] for found in rest]
-    units = {found[0][1] for found in rest}
+    values = [value for ((value, _),) in distinct]
+    units = {unit for ((_, unit),) in distinct}
     if len(units) != 1 or DOUBT in units or len(set(values)) != len(values) or not all(map(math.isfinite, values)):
         return None
     unit = units.pop() or "m"
@@ -96,22 +107,23 @@ def from_names(stems: Sequence[str]) -> Found | None:
         values, unit = [value / 100 for value in values], "m"
     if min(values) < 0 and unit != "um" or min(values) == 0 and unit in ("m", "mm"):
         return None
-    return values, unit
+    return FocusDistances(values, unit)
 
 
-def convert(found: Found, unit: str | None) -> Found:
+def convert(distances: FocusDistances, unit: str | None) -> FocusDistances:
     """Distances whose unit is known, in the unit the user asked for (zero dioptres only stay dioptres)."""
-    values, known = found
+    values, known = distances
     if unit is None or unit == known:
-        return found
+        return distances
     if known == "dioptre" and 0 in values:
         raise ValueError(f"a focus distance is infinity, which unit {unit!r} cannot hold: use unit 'dioptre'")
     metres = [1 / value if known == "dioptre" else value * _IN_METRES[known] for value in values]
     if unit == "dioptre" and min(metres) <= 0:
         raise ValueError(f"focus distances in {known} that are not above zero cannot be given in dioptres")
-    return [1 / value if unit == "dioptre" else value / _IN_METRES[unit] for value in metres], unit
+    converted = [1 / value if unit == "dioptre" else value / _IN_METRES[unit] for value in metres]
+    return FocusDistances(converted, unit)
 
 
-def _comparable(found: Found) -> list[float]:
-    values, unit = found
+def _comparable(distances: FocusDistances) -> list[float]:
+    values, unit = distances
     return values if unit in ("um", "dioptre") else [1 / (value * _IN_METRES[unit]) for value in values]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dualfocus.readers.archive import File, ZipPath
-from dualfocus.readers.distances import Found, normalise_unit, parse_focus
+from dualfocus.readers.distances import FocusDistances, even_steps, normalise_unit, parse_focus
 from dualfocus.readers.files import VIDEO_SUFFIXES, check_file, folder_images, is_file, without_raw_twins
 from dualfocus.readers.frames import Frame, LazyFrames
 from dualfocus.readers.microscope import Geometry
@@ -59,34 +59,30 @@ def load_stack(
     Raises:
         ValueError: one line that names the file or value that is wrong.
     """
-    unit, distances = parse_distances(focus, unit, z_step)
+    unit, given = parse_distances(focus, unit, z_step)
     paths = paths_of(source)
     label = paths[0] if len(paths) == 1 else paths[0].parent
     places = places_of(paths)
     sidecar = _find_sidecar(places)
     warnings = list(sidecar.warnings) if sidecar else _unread_sidecar(places)
     planes = read_planes(_image_files(places, sidecar, warnings), channel, time, frames, warnings)
-    lazy = LazyFrames(planes)
     geometry = geometry_of(planes)
-    found: Found | None
-    assumed = False
+    distances: FocusDistances | None
     if z_step is not None:
-        found = [n * z_step for n in range(len(planes))], "um"
-    elif distances is None:
-        found = _stated(planes, sidecar, unit, geometry, channel or 0, time or 0, warnings)
+        distances = even_steps(len(planes), z_step)
+    elif given is not None:
+        distances = FocusDistances(given, _unit_of_given(unit, sidecar) or "m")
     else:
-        stated = sidecar.unit if sidecar and sidecar.unit != "index" else None
-        found = distances, unit or stated or "m"
-        assumed = not (unit or stated)
+        distances = _stated(planes, sidecar, unit, geometry, channel or 0, time or 0, warnings)
     try:
         stack = FocalStack(
-            lazy,
-            found[0] if found else None,
-            found[1] if found else unit,
+            LazyFrames(planes),
+            distances.values if distances else None,
+            distances.unit if distances else unit,
             camera=(sidecar.camera if sidecar else None) or planes[0].camera,
             names=[frame.name for frame in planes],
             order=sidecar.order if sidecar else None,
-            ground_truth=_truth(sidecar, found, warnings),
+            ground_truth=_truth(sidecar, distances, warnings),
             aligned=sidecar.aligned if sidecar else None,
             pixel_size_um=geometry.pixel_size_um if pixel_size is None else pixel_size,
         )
@@ -97,7 +93,7 @@ def load_stack(
     read = dict.fromkeys([*(plane.path for plane in planes), *named])
     stack.files = [path for path in read if isinstance(path, Path)]  # not what is in a ZIP
     stack.warnings += warnings + _order_warning(stack)
-    if assumed:
+    if given is not None and _unit_of_given(unit, sidecar) is None:
         stack.warnings += _far_warning(stack)
     if stack.unit == "index":
         stack.warnings += [_unknown_distances(), *maker_note_hint(planes)]
@@ -179,6 +175,11 @@ def _image_files(places: Sequence[File], sidecar: Sidecar | None, warnings: list
     return [check_file(path) for path in places]
 
 
+def _unit_of_given(unit: str | None, sidecar: Sidecar | None) -> str | None:
+    """The unit of the distances that the user gave: the one given with them, else the sidecar's; None when unsaid."""
+    return unit or (sidecar.unit if sidecar and sidecar.unit != "index" else None)
+
+
 def _stated(
     frames: Sequence[Frame],
     sidecar: Sidecar | None,
@@ -187,30 +188,30 @@ def _stated(
     channel: int,
     time: int,
     warnings: list[str],
-) -> Found | None:
+) -> FocusDistances | None:
     """Focus distances the files state: in the sidecar if there is one, else in metadata, else in the names."""
     if unit == "index":
         return None
     if sidecar is None:
         return choose(stated_by_files(frames, geometry, channel, time, warnings), unit, warnings)
-    found = _from_sidecar(sidecar, unit)
-    if found is not None and sidecar.unit not in (None, found[1]):
-        warnings.append(f"{sidecar.path}: its distances are in {sidecar.unit}, and taken in {found[1]} as told")
-    if found is not None and _is_usable(found, len(frames)):
+    distances = _from_sidecar(sidecar, unit)
+    if distances is not None and sidecar.unit not in (None, distances.unit):
+        warnings.append(f"{sidecar.path}: its distances are in {sidecar.unit}, and taken in {distances.unit} as told")
+    if distances is not None and _is_usable(distances, len(frames)):
         others = stated_by_files(frames, geometry, channel, time, [])
-        warnings += conflicts(Stated(found, SIDECAR), others)
-    return found
+        warnings += conflicts(Stated(distances, SIDECAR), others)
+    return distances
 
 
-def _is_usable(found: Found, count: int) -> bool:
+def _is_usable(distances: FocusDistances, count: int) -> bool:
     """Whether distances can be compared at all; what is wrong with them is said where the stack is made."""
-    values, unit = found
+    values, unit = distances
     if unit == "index" or len(values) != count:
         return False
     return all(math.isfinite(v) and (v > 0 or unit in ("um", "dioptre")) for v in values)
 
 
-def _from_sidecar(sidecar: Sidecar, unit: str | None) -> Found | None:
+def _from_sidecar(sidecar: Sidecar, unit: str | None) -> FocusDistances | None:
     if sidecar.focus_distances is None:
         if sidecar.unit not in (None, "index") and unit is None:
             raise ValueError(
@@ -220,7 +221,7 @@ def _from_sidecar(sidecar: Sidecar, unit: str | None) -> Found | None:
     unit = unit or sidecar.unit
     if unit is None:
         raise ValueError(f'{sidecar.path}: "focus_distances" need a "unit": m, mm, um or dioptre{_hint(sidecar)}')
-    return sidecar.focus_distances, unit
+    return FocusDistances(sidecar.focus_distances, unit)
 
 
 def _hint(sidecar: Sidecar) -> str:
@@ -228,14 +229,14 @@ def _hint(sidecar: Sidecar) -> str:
     return f" ({sidecar.warnings[0].removeprefix(f'{sidecar.path}: ')})" if sidecar.warnings else ""
 
 
-def _truth(sidecar: Sidecar | None, found: Found | None, warnings: list[str]) -> Path | None:
+def _truth(sidecar: Sidecar | None, distances: FocusDistances | None, warnings: list[str]) -> Path | None:
     """The sidecar's ground truth, unless the user changed the unit it is in."""
     if sidecar is None or sidecar.ground_truth is None:
         return None
     if isinstance(sidecar.ground_truth, ZipPath):
         warnings.append(f"{sidecar.ground_truth} is not used: unpack the ZIP to use the ground truth in it")
         return None
-    if (sidecar.unit or "index") != (found[1] if found else "index"):
+    if (sidecar.unit or "index") != (distances.unit if distances else "index"):
         warnings.append(f"{sidecar.ground_truth} is not used: it is in the unit of {sidecar.path.name}")
         return None
     return sidecar.ground_truth

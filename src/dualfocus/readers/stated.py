@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dualfocus.extras import install
 from dualfocus.readers import metadata
-from dualfocus.readers.distances import Found, convert, describe, disagree, from_metres, from_names
+from dualfocus.readers.distances import FocusDistances, convert, describe, disagree, even_steps, from_metres, from_names
 from dualfocus.readers.frames import Frame
 from dualfocus.readers.microscope import Geometry
 from dualfocus.remedies import Remedy
@@ -20,7 +20,7 @@ FILE_NAMES = "the file names"
 class Stated:
     """Focus distances and the words for where they come from."""
 
-    found: Found
+    distances: FocusDistances
     source: str
 
 
@@ -36,43 +36,44 @@ def stated_by_files(
         time: likewise.
         warnings: gets a sentence for metadata that are there but cannot be used.
     """
-    found = [
+    stated = [
         Stated(from_metres(distances), source)
         for source in metadata.SOURCES
         if (distances := _of_every_frame(frames, source, warnings)) is not None
     ]
     positions = geometry.positions(len(frames), channel, time)
     if positions is not None and len(set(positions)) == len(positions):
-        found.append(Stated((positions, "um"), "the stage positions"))
+        stated.append(Stated(FocusDistances(positions, "um"), "the stage positions"))
     if geometry.z_step_um is not None:
-        found.append(Stated(([n * geometry.z_step_um for n in range(len(frames))], "um"), "the z step"))
+        stated.append(Stated(even_steps(len(frames), geometry.z_step_um), "the z step"))
     named = from_names([frame.path.stem for frame in frames])
     if named is not None:
-        found.append(Stated(named, FILE_NAMES))
-    return found
+        stated.append(Stated(named, FILE_NAMES))
+    return stated
 
 
 def conflicts(chosen: Stated, others: Sequence[Stated]) -> list[str]:
     """A sentence for each source that says something else than the one that is used."""
     return [
-        f"{chosen.source} and {other.source} disagree: {describe(chosen.found)} is used, not {describe(other.found)}"
+        f"{chosen.source} and {other.source} disagree: "
+        f"{describe(chosen.distances)} is used, not {describe(other.distances)}"
         for other in others
-        if disagree(chosen.found, other.found)
+        if disagree(chosen.distances, other.distances)
     ]
 
 
-def choose(stated: Sequence[Stated], unit: str | None, warnings: list[str]) -> Found | None:
+def choose(stated: Sequence[Stated], unit: str | None, warnings: list[str]) -> FocusDistances | None:
     """The distances of the most trusted source in the unit asked for; says when it is only the file names."""
     if not stated:
         return None
     first, *others = stated
     warnings += conflicts(first, others)
-    found = convert(first.found, unit)
+    distances = convert(first.distances, unit)
     if first.source == FILE_NAMES:
         warnings.append(
-            f"focus distances are read from the file names: {describe(found)}; {Remedy('focus')} overrides them"
+            f"focus distances are read from the file names: {describe(distances)}; {Remedy('focus')} overrides them"
         )
-    return found
+    return distances
 
 
 def maker_note_hint(frames: Sequence[Frame]) -> list[str]:
