@@ -88,16 +88,21 @@ def load_stack(
         )
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from error
-    stack.extra = sidecar.extra if sidecar else {}
-    named = named_files(sidecar) if sidecar else []
-    read = dict.fromkeys([*(plane.path for plane in planes), *named])
-    stack.files = [path for path in read if isinstance(path, Path)]  # not what is in a ZIP
+    _note_origin(stack, planes, sidecar)
     stack.warnings += warnings + _order_warning(stack)
     if given is not None and _unit_of_given(unit, sidecar) is None:
         stack.warnings += _far_warning(stack)
     if stack.unit == "index":
         stack.warnings += [_unknown_distances(), *maker_note_hint(planes)]
     return stack
+
+
+def _note_origin(stack: FocalStack, planes: Sequence[Frame], sidecar: Sidecar | None) -> None:
+    """Keep with a stack the files it was read from, and what its sidecar says beyond the known keys."""
+    stack.extra = sidecar.extra if sidecar else {}
+    named = named_files(sidecar) if sidecar else []
+    read = dict.fromkeys([*(plane.path for plane in planes), *named])
+    stack.files = [path for path in read if isinstance(path, Path)]  # not what is in a ZIP
 
 
 def _unknown_distances() -> Answerable:
