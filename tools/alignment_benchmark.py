@@ -21,7 +21,7 @@ from moving_stacks import KINDS, MovingStack, move_pathtraced, render_moving, re
 
 import dualfocus
 from dualfocus.alignment import AlignedStack
-from dualfocus.alignment.estimate import BESIDE, Estimate, Placed
+from dualfocus.alignment.estimate import QUARTER_PIXEL_SHIFT, Estimate, FramePlacement
 from dualfocus.alignment.motion import compose, in_pixels, inverse
 from dualfocus.rendering.textures import TexturePool
 
@@ -47,7 +47,9 @@ def by_true_motion(moving: MovingStack, reference: int) -> AlignedStack:
     """The stack warped by the motions it was made with."""
     back = inverse(moving.motions[reference])
     placed = {
-        n: Placed(in_pixels(compose(motion, back), moving.stack.size) @ BESIDE, np.ones(3), 0.0, None)
+        n: FramePlacement(
+            in_pixels(compose(motion, back), moving.stack.size) @ QUARTER_PIXEL_SHIFT, np.ones(3), 0.0, None
+        )
         for n, motion in enumerate(moving.motions)
     }
     return AlignedStack(moving.stack, "true", Estimate("true", reference, placed, {}, 1.0))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.alignment.estimate import LEAVE, Estimate, Placed, estimate
+from dualfocus.alignment.estimate import LEAVE, Estimate, FramePlacement, estimate
 from dualfocus.alignment.exposure import apply_gain
 from dualfocus.alignment.motion import MOTIONS
 from dualfocus.alignment.region import common_region
@@ -20,7 +20,7 @@ from dualfocus.stack.lazy import LazyPlanes
 CHOICES = ("auto", "none", *MOTIONS)
 
 _TOO_LONG = 32767  # pixels of a side: OpenCV's warping counts them in 16 bits
-_EVEN = 0.003  # a gain nearer to 1 than this is not worth a step of rounding
+_NEGLIGIBLE_GAIN = 0.003  # a gain nearer to 1 than this is not worth a step of rounding
 
 
 def check_choice(motion: str) -> None:
@@ -74,11 +74,11 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
         warning = f"{refusal}; they are used as they are"
         left.warnings += [] if warning in stack.warnings else [warning]
         return left
-    found = estimate(stack, motion, progress or (lambda: None))
-    even = all(np.array_equal(place.gain, np.ones(3)) for place in found.placed.values())
-    if found.motion == "none" and even and len(found.placed) == len(stack):
-        return _noting(stack, _record(stack, motion, found))
-    return AlignedStack(stack, motion, found)
+    estimated = estimate(stack, motion, progress or (lambda: None))
+    even = all(np.array_equal(placement.gain, np.ones(3)) for placement in estimated.placements.values())
+    if estimated.motion == "none" and even and len(estimated.placements) == len(stack):
+        return _noting(stack, _record(stack, motion, estimated))
+    return AlignedStack(stack, motion, estimated)
 
 
 class AlignedStack(FocalStack):
@@ -94,15 +94,15 @@ class AlignedStack(FocalStack):
         transforms: for every plane the 3 x 3 motion from pixels of the stack to pixels of its photograph.
     """
 
-    def __init__(self, source: FocalStack, requested: str, found: Estimate) -> None:
+    def __init__(self, source: FocalStack, requested: str, estimated: Estimate) -> None:
         self.source = source
-        self.kept = sorted(found.placed)
-        self.transforms = [found.placed[n].pixels for n in self.kept]
-        super().__init__(_WarpedFrames(source, found), **{**said_of(source, self.kept), "aligned": True})
+        self.kept = sorted(estimated.placements)
+        self.transforms = [estimated.placements[n].pixels for n in self.kept]
+        super().__init__(_WarpedFrames(source, estimated), **{**said_of(source, self.kept), "aligned": True})
         self.extra, self.index_names = dict(source.extra), source.index_names
         self.common_region = common_region(self.transforms, self.size)
-        self.alignment = _record(source, requested, found)
-        self.warnings += [*source.warnings, *_left_out(source, found)]
+        self.alignment = _record(source, requested, estimated)
+        self.warnings += [*source.warnings, *_left_out(source, estimated)]
 
     @property
     def coordinates(self) -> NDArray[np.float64]:
@@ -115,16 +115,16 @@ class AlignedStack(FocalStack):
 class _WarpedFrames(LazyPlanes):
     """Lazy frames for `FocalStack`: decoded, warped to the reference and of its exposure, when asked for."""
 
-    def __init__(self, source: FocalStack, found: Estimate) -> None:
+    def __init__(self, source: FocalStack, estimated: Estimate) -> None:
         super().__init__()
         self.shape, self.dtype, self.from_files = source.size, source.dtype, source.from_files
         self._source = source
-        self._placed = [(n, found.placed[n]) for n in sorted(found.placed)]
-        self._reference = found.reference
+        self._placements = [(n, estimated.placements[n]) for n in sorted(estimated.placements)]
+        self._reference = estimated.reference
         self._background: NDArray[Any] | None = None  # the reference frame, once it is needed
 
     def __len__(self) -> int:
-        return len(self._placed)
+        return len(self._placements)
 
     def forget(self) -> None:
         """Drop what was begun, here and in the stack that is registered."""
@@ -133,32 +133,32 @@ class _WarpedFrames(LazyPlanes):
 
     def make(self, k: int) -> NDArray[Any]:
         """Frame k of those that are kept."""
-        n, place = self._placed[k]
+        n, placement = self._placements[k]
         frame = self._source[n]
-        if np.abs(place.gain - 1).max() > _EVEN:
-            frame = apply_gain(frame, place.gain)
-        if np.array_equal(place.pixels, np.eye(3)):
+        if np.abs(placement.gain - 1).max() > _NEGLIGIBLE_GAIN:
+            frame = apply_gain(frame, placement.gain)
+        if np.array_equal(placement.pixels, np.eye(3)):
             return frame
-        return self._warp(frame, place)
+        return self._warp(frame, placement)
 
-    def _warp(self, frame: NDArray[Any], place: Placed) -> NDArray[Any]:
+    def _warp(self, frame: NDArray[Any], placement: FramePlacement) -> NDArray[Any]:
         if self._background is None:
             self._background = self._source[self._reference]
         size = (self.shape[1], self.shape[0])
         flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
-        moved = cv2.warpPerspective(frame, place.pixels, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.warpPerspective(frame, placement.pixels, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         if moved.dtype.kind == "f":
             np.clip(moved, 0, 1, out=moved)
-        outside = ~common_region([place.pixels], self.shape)
+        outside = ~common_region([placement.pixels], self.shape)
         moved[outside] = self._background[outside]
         return moved
 
 
 def _noting(stack: FocalStack, alignment: dict[str, Any]) -> FocalStack:
     """The planes as they are, and why."""
-    found = same_planes(stack)
-    found.alignment = alignment
-    return found
+    noted = same_planes(stack)
+    noted.alignment = alignment
+    return noted
 
 
 def _unfit_size(size: tuple[int, int]) -> str | None:
@@ -170,8 +170,8 @@ def _unfit_size(size: tuple[int, int]) -> str | None:
     return f"frames of {width} x {height} pixels cannot be registered, it takes {wanted}"
 
 
-def _left_out(stack: FocalStack, found: Estimate) -> list[str]:
-    names = [f"{stack.names[n]} ({reason})" for n, reason in sorted(found.reasons.items())]
+def _left_out(stack: FocalStack, estimated: Estimate) -> list[str]:
+    names = [f"{stack.names[n]} ({reason})" for n, reason in sorted(estimated.reasons.items())]
     return (
         [f"{len(names)} of {len(stack)} planes are left out, they cannot be aligned: {', '.join(names)}"]
         if names
@@ -179,30 +179,30 @@ def _left_out(stack: FocalStack, found: Estimate) -> list[str]:
     )
 
 
-def _record(stack: FocalStack, requested: str, found: Estimate) -> dict[str, Any]:
+def _record(stack: FocalStack, requested: str, estimated: Estimate) -> dict[str, Any]:
     """The alignment as plain numbers and words, for `result.json`."""
     planes: list[dict[str, Any]] = []
     for n, name in enumerate(stack.names):
-        place = found.placed.get(n)
-        if place is None:
-            planes.append({"name": name, "used": False, "reason": found.reasons[n]})
+        placement = estimated.placements.get(n)
+        if placement is None:
+            planes.append({"name": name, "used": False, "reason": estimated.reasons[n]})
             continue
         planes.append(
             {
                 "name": name,
                 "used": True,
-                "transform": [[float(f"{value:.9g}") for value in row] for row in place.pixels],
-                "gain": [round(float(value), 4) for value in place.gain],
-                "moved_px": round(place.moved, 3),
-                "residual_px": None if place.residual is None else round(place.residual, 3),
+                "transform": [[float(f"{value:.9g}") for value in row] for row in placement.pixels],
+                "gain": [round(float(value), 4) for value in placement.gain],
+                "moved_px": round(placement.moved, 3),
+                "residual_px": None if placement.residual is None else round(placement.residual, 3),
             }
         )
     return {
         "requested": requested,
-        "motion": found.motion,
-        "reference": found.reference,
-        "reference_name": stack.names[found.reference],
+        "motion": estimated.motion,
+        "reference": estimated.reference,
+        "reference_name": stack.names[estimated.reference],
         "transforms": "pixel (x, y) of the maps to pixel of the photograph",
-        "common_share": round(found.common_share, 4),
+        "common_share": round(estimated.common_share, 4),
         "planes": planes,
     }

@@ -23,7 +23,7 @@ LEAVE = Remedy("align", "none", python='motion="none"', command='--align none (m
 WORKING_PIXELS = 600_000  # frames are registered at this size at most
 STILL = 0.5  # px: root mean square motion of the frame that moves most, below which "auto" leaves a stack alone
 DOUBTFUL = 2.5  # px: below it, "auto" also wants the links to fit better than without motion
-_EVEN = 0.06  # of linear light: frames that stay in their place and differ by less keep their exposure, too
+_EVEN_EXPOSURE = 0.06  # of linear light: frames that are not moved and differ by less keep their exposure, too
 _BETTER = 0.96  # of what a motion leaves uncorrelated, to count as a better fit: blur alone gives 0.965 to 1
 _RICHER = 0.95  # the same for a homography over a similarity
 _TRIALS = 6  # links on which a homography is tried
@@ -32,12 +32,13 @@ _ALIKE = 0.8  # correlation of the thumbnails of two pictures of one scene
 _LEAST_SHARE = 0.5  # of the reference that a frame must show
 
 # Pixels of the result to those of the reference. Interpolation thins noise and detail; a reference that alone keeps all
-# of its own would look sharper than the rest. A quarter of a pixel aside, it loses what frames lose on average.
-BESIDE = np.array([[1, 0, 0.25], [0, 1, 0.25], [0, 0, 1]])
+# of its own would look sharper than the rest. An offset of a quarter of a pixel blurs it as much as the other frames on
+# average.
+QUARTER_PIXEL_SHIFT = np.array([[1, 0, 0.25], [0, 1, 0.25], [0, 0, 1]])
 
 
 @dataclass(frozen=True)
-class Placed:
+class FramePlacement:
     """Where a frame lies.
 
     Attributes:
@@ -56,11 +57,19 @@ class Placed:
 
 @dataclass
 class Estimate:
-    """The frames of a stack that are used, placed, and why the others are not."""
+    """The frames of a stack that are used, placed, and why the others are not.
+
+    Attributes:
+        motion: the group of the motions; "none" when the frames stay where they are.
+        reference: the plane that the others are moved to.
+        placements: where each plane lies that is used.
+        reasons: why each other plane is not.
+        common_share: the share of the reference that is in every frame used.
+    """
 
     motion: str
     reference: int
-    placed: dict[int, Placed]
+    placements: dict[int, FramePlacement]
     reasons: dict[int, str]
     common_share: float
 
@@ -68,63 +77,67 @@ class Estimate:
 def estimate(stack: FocalStack, motion: str, progress: Callable[[], None]) -> Estimate:
     """Register all frames; see `align`."""
     order = [int(n) for n in stack.near_to_far]
-    seen = _read(stack, order, "similarity" if motion == "auto" else motion, motion == "auto", progress)
-    if motion == "auto" and seen.gains_by_homography and float(np.median(seen.gains_by_homography)) < _RICHER:
-        seen = _read(stack, order, "homography", False, progress)
-    members = largest_group(len(order), seen.links)
-    place = solve(members, seen.links, seen.motion)
-    reference = _choose_reference(members, place, stack.size)
-    back = inverse(place[reference])
-    place = {n: compose(matrix, back) for n, matrix in place.items()}
-    reasons = {n: "it matches none of the planes beside it" for n in range(len(order)) if n not in place}
-    if motion == "auto" and _is_still(place, seen.links, stack.size):
-        seen.motion = "none"
-        reasons = {n: reason for n, reason in reasons.items() if not _looks_like_neighbours(n, seen.thumbnails)}
-        place = {n: np.eye(3) for n in range(len(order)) if n not in reasons}
-    for n, matrix in list(place.items()):
+    if motion == "auto":
+        registration = _register_frames(stack, order, "similarity", True, progress)
+        if registration.wants_homography:
+            registration = _register_frames(stack, order, "homography", False, progress)
+    else:
+        registration = _register_frames(stack, order, motion, False, progress)
+    members = largest_group(len(order), registration.links)
+    motions = solve(members, registration.links, registration.motion)
+    reference = _choose_reference(members, motions, stack.size)
+    back = inverse(motions[reference])
+    motions = {n: compose(matrix, back) for n, matrix in motions.items()}
+    reasons = {n: "it matches none of the planes beside it" for n in range(len(order)) if n not in motions}
+    if motion == "auto" and _is_still(motions, registration.links, stack.size):
+        registration.motion = "none"
+        reasons = {n: reason for n, reason in reasons.items() if not _looks_like_neighbours(n, registration.thumbnails)}
+        motions = {n: np.eye(3) for n in range(len(order)) if n not in reasons}
+    for n, matrix in list(motions.items()):
         if common_share([in_pixels(matrix, stack.size)], stack.size) < _LEAST_SHARE:
             reasons[n] = "it shows less than half of the reference plane"
-            del place[n]
-    return _finish(stack, order, reference, place, reasons, seen)
+            del motions[n]
+    return _to_estimate(stack, order, reference, motions, reasons, registration)
 
 
-def _finish(
+def _to_estimate(
     stack: FocalStack,
     order: Sequence[int],
     reference: int,
-    place: dict[int, Matrix],
+    motions: dict[int, Matrix],
     reasons: dict[int, str],
-    seen: _Seen,
+    registration: _Registration,
 ) -> Estimate:
     """Everything in terms of the stack's own order and pixels."""
-    if 2 * len(place) < max(4, len(order)):
+    if 2 * len(motions) < max(4, len(order)):
         raise ValueError(
-            f"only {len(place)} of {len(order)} planes could be aligned: check that all show one scene from one"
+            f"only {len(motions)} of {len(order)} planes could be aligned: check that all show one scene from one"
             f" position, or leave them as they are with {LEAVE}"
         )
-    placed, small_size, still = {}, seen.thumbnails[0].shape[:2], seen.motion == "none"
-    for n, matrix in place.items():
+    placements: dict[int, FramePlacement] = {}
+    small_size, still = registration.thumbnails[0].shape[:2], registration.motion == "none"
+    for n, matrix in motions.items():
         moved = float(np.sqrt(np.mean(displacement(matrix, grid(stack.size)) ** 2))) * half_diagonal(stack.size)
-        small = warp_thumbnail(seen.thumbnails[n], in_pixels(matrix, small_size, stack.size))
-        placed[order[n]] = Placed(
-            np.eye(3) if still else in_pixels(matrix, stack.size) @ BESIDE,
-            gain(small, seen.thumbnails[reference]),
+        small = warp_thumbnail(registration.thumbnails[n], in_pixels(matrix, small_size, stack.size))
+        placements[order[n]] = FramePlacement(
+            np.eye(3) if still else in_pixels(matrix, stack.size) @ QUARTER_PIXEL_SHIFT,
+            gain(small, registration.thumbnails[reference]),
             moved,
-            _residual(n, place, seen.links, stack.size),
+            _residual(n, motions, registration.links, stack.size),
         )
-    if still and max(np.abs(place.gain - 1).max() for place in placed.values()) < _EVEN:
-        placed = {n: replace(place, gain=np.ones(3)) for n, place in placed.items()}
+    if still and max(np.abs(placement.gain - 1).max() for placement in placements.values()) < _EVEN_EXPOSURE:
+        placements = {n: replace(placement, gain=np.ones(3)) for n, placement in placements.items()}
     return Estimate(
-        seen.motion,
+        registration.motion,
         order[reference],
-        placed,
+        placements,
         {order[n]: reason for n, reason in reasons.items()},
-        common_share([p.pixels for p in placed.values()], stack.size),
+        common_share([placement.pixels for placement in placements.values()], stack.size),
     )
 
 
 @dataclass
-class _Seen:
+class _Registration:
     """What one reading of all frames, near to far, gives."""
 
     motion: str
@@ -132,39 +145,44 @@ class _Seen:
     thumbnails: list[NDArray[Any]] = field(default_factory=list)
     gains_by_homography: list[float] = field(default_factory=list)  # share of the uncorrelated that it leaves
 
+    @property
+    def wants_homography(self) -> bool:
+        """Whether a homography was tried, and fits clearly better than the motion did."""
+        return bool(self.gains_by_homography) and float(np.median(self.gains_by_homography)) < _RICHER
 
-def _read(
+
+def _register_frames(
     stack: FocalStack, order: Sequence[int], motion: str, try_homography: bool, progress: Callable[[], None]
-) -> _Seen:
+) -> _Registration:
     """Register every frame to those before it; a few frames are in memory at a time."""
     height, width = stack.size
     scale = min(1.0, (WORKING_PIXELS / (height * width)) ** 0.5)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     trials = set(np.linspace(1, len(order) - 1, _TRIALS).round()) if try_homography else set()
-    known: dict[int, list[Level]] = {}
-    place: dict[int, Matrix] = {}
-    seen = _Seen(motion)
+    pyramids: dict[int, list[Level]] = {}
+    motions: dict[int, Matrix] = {}
+    registration = _Registration(motion)
     for n, plane in enumerate(order):
         frame = cv2.resize(stack[plane], size, interpolation=cv2.INTER_AREA)
         progress()
-        seen.thumbnails.append(thumbnail(frame))
-        known.pop(n - max(REACH) - 1, None)
+        registration.thumbnails.append(thumbnail(frame))
+        pyramids.pop(n - max(REACH) - 1, None)
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
         levels = pyramid(grey / white(stack.dtype), stack.size)
-        links = link_frame(known, place, n, levels, motion)
+        links = link_frame(pyramids, motions, n, levels, motion)
         if n in trials and links:
             longest = links[-1]
-            richer = register(known[longest.first], levels, "homography", longest.pair.matrix, 2)
-            seen.gains_by_homography.append((1 - richer.correlation) / (1 - longest.pair.correlation + 1e-9))
-        seen.links += links
-        known[n] = levels
-    return seen
+            richer = register(pyramids[longest.first], levels, "homography", longest.pair.matrix, 2)
+            registration.gains_by_homography.append((1 - richer.correlation) / (1 - longest.pair.correlation + 1e-9))
+        registration.links += links
+        pyramids[n] = levels
+    return registration
 
 
-def _is_still(place: dict[int, Matrix], links: Sequence[Link], size: tuple[int, int]) -> bool:
+def _is_still(motions: dict[int, Matrix], links: Sequence[Link], size: tuple[int, int]) -> bool:
     """Whether no frame moves, or so little that what was found may be but the difference in blur."""
     points = grid(size)
-    moved = max(float(np.sqrt(np.mean(displacement(m, points) ** 2))) for m in place.values()) * half_diagonal(size)
+    moved = max(float(np.sqrt(np.mean(displacement(m, points) ** 2))) for m in motions.values()) * half_diagonal(size)
     if moved < STILL or moved > DOUBTFUL:
         return moved < STILL
     left = sum(1 - link.pair.correlation for link in links)
@@ -178,25 +196,25 @@ def _looks_like_neighbours(n: int, thumbnails: Sequence[NDArray[Any]]) -> bool:
     return max(likeness(thumbnails[n], other) for other in beside) >= _ALIKE
 
 
-def _choose_reference(members: Sequence[int], place: dict[int, Matrix], size: tuple[int, int]) -> int:
+def _choose_reference(members: Sequence[int], motions: dict[int, Matrix], size: tuple[int, int]) -> int:
     """The plane nearest to the middle of those whose frame loses hardly more than the least."""
     step = -(-len(members) // 48)
     shares = {}
     for candidate in members[::step]:
-        back = inverse(place[candidate])
-        shares[candidate] = common_share([in_pixels(compose(place[n], back), size) for n in members], size)
+        back = inverse(motions[candidate])
+        shares[candidate] = common_share([in_pixels(compose(motions[n], back), size) for n in members], size)
     least = max(shares.values()) - _SLACK
     middle = members[len(members) // 2]
     return min((n for n, share in shares.items() if share >= least), key=lambda n: abs(n - middle))
 
 
-def _residual(n: int, place: dict[int, Matrix], links: Sequence[Link], size: tuple[int, int]) -> float | None:
+def _residual(n: int, motions: dict[int, Matrix], links: Sequence[Link], size: tuple[int, int]) -> float | None:
     """Median distance in pixels between where blocks are and where the motions put them, over the nearest links."""
     distances = []
     for link in links:
-        if n not in (link.first, link.second) or link.first not in place or link.second not in place:
+        if n not in (link.first, link.second) or link.first not in motions or link.second not in motions:
             continue
-        motion = compose(place[link.second], inverse(place[link.first]))
+        motion = compose(motions[link.second], inverse(motions[link.first]))
         tracks = link.pair.tracks
         if link.second - link.first == 1 and len(tracks):
             distances.append(np.linalg.norm(apply(motion, tracks[:, :2]) - tracks[:, 2:], axis=1))

@@ -30,13 +30,13 @@ class Link:
 
 
 def link_frame(
-    known: dict[int, list[Level]], place: dict[int, Matrix], n: int, levels: list[Level], motion: str
+    pyramids: dict[int, list[Level]], motions: dict[int, Matrix], n: int, levels: list[Level], motion: str
 ) -> list[Link]:
     """Register frame n to the frames before it.
 
     Args:
-        known: levels of the frames before.
-        place: motions of the frames before, from the first frame to each; that of n is added.
+        pyramids: levels of the frames before that are within reach.
+        motions: motions of the frames before, from the first frame to each; that of n is added.
         n: the frame.
         levels: its levels.
         motion: the group.
@@ -45,17 +45,17 @@ def link_frame(
         The links that fit; none means the frame lies on none of its neighbours.
     """
     links: list[Link] = []
-    for other in [n - reach for reach in REACH if n - reach in known]:
-        if n in place:  # chained through a nearer frame
-            start, depth = compose(place[n], inverse(place[other])), 3
+    for other in [n - reach for reach in REACH if n - reach in pyramids]:
+        if n in motions:  # chained through a nearer frame
+            start, depth = compose(motions[n], inverse(motions[other])), 3
         else:
-            start, depth = best_shift(known[other], levels), None
-        pair = register(known[other], levels, motion, start, depth)
+            start, depth = best_shift(pyramids[other], levels), None
+        pair = register(pyramids[other], levels, motion, start, depth)
         if pair.correlation < LEAST_CORRELATION:
             continue
         links.append(Link(other, n, pair))
-        place.setdefault(n, compose(pair.matrix, place[other]))
-    place.setdefault(n, np.eye(3))
+        motions.setdefault(n, compose(pair.matrix, motions[other]))
+    motions.setdefault(n, np.eye(3))
     return links
 
 
@@ -80,35 +80,35 @@ def solve(members: Sequence[int], links: Sequence[Link], motion: str) -> dict[in
         return {members[0]: np.eye(3)}
     rank = {n: k for k, n in enumerate(members)}
     inner = [link for link in links if link.first in rank and link.second in rank]
-    place = _chain(members, inner)
+    motions = _chain(members, inner)
     size = len(to_parameters(motion, np.eye(3)))
     for _ in range(_ROUNDS):
-        rests = [to_parameters(motion, _disagreement(link, place)) for link in inner]
+        rests = [to_parameters(motion, _disagreement(link, motions)) for link in inner]
         costs = np.array([r @ link.pair.information @ r for r, link in zip(rests, inner, strict=True)])
         limit = 4 * float(np.median(costs)) + 1e-12
         weights = [link.pair.information / (1 + cost / limit) for link, cost in zip(inner, costs, strict=True)]
         step = _normal_solve(inner, rank, rests, weights, size)
         for n in members:
-            place[n] = compose(place[n], from_parameters(motion, step[rank[n]]))
-    back = inverse(place[members[0]])
-    return {n: compose(matrix, back) for n, matrix in place.items()}
+            motions[n] = compose(motions[n], from_parameters(motion, step[rank[n]]))
+    back = inverse(motions[members[0]])
+    return {n: compose(matrix, back) for n, matrix in motions.items()}
 
 
-def _disagreement(link: Link, place: dict[int, Matrix]) -> Matrix:
-    return compose(inverse(place[link.second]), link.pair.matrix, place[link.first])
+def _disagreement(link: Link, motions: dict[int, Matrix]) -> Matrix:
+    return compose(inverse(motions[link.second]), link.pair.matrix, motions[link.first])
 
 
 def _chain(members: Sequence[int], links: Sequence[Link]) -> dict[int, Matrix]:
     """First guess: every member by its best link to one that is placed already."""
-    place: dict[int, Matrix] = {members[0]: np.eye(3)}
-    while len(place) < len(members):
-        open_links = [link for link in links if (link.first in place) != (link.second in place)]
+    motions: dict[int, Matrix] = {members[0]: np.eye(3)}
+    while len(motions) < len(members):
+        open_links = [link for link in links if (link.first in motions) != (link.second in motions)]
         best = max(open_links, key=lambda link: link.pair.correlation)
-        if best.first in place:
-            place[best.second] = compose(best.pair.matrix, place[best.first])
+        if best.first in motions:
+            motions[best.second] = compose(best.pair.matrix, motions[best.first])
         else:
-            place[best.first] = compose(inverse(best.pair.matrix), place[best.second])
-    return place
+            motions[best.first] = compose(inverse(best.pair.matrix), motions[best.second])
+    return motions
 
 
 def _normal_solve(
