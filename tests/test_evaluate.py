@@ -16,6 +16,7 @@ from test_measure import HEIGHT, TRUTH, WIDTH, answer, make_sample
 from dualfocus.benchmarks.evaluation import evaluator
 from dualfocus.benchmarks.evaluation.evaluate import evaluate
 from dualfocus.benchmarks.evaluation.measure import COLUMNS
+from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.evaluation.records import ModelRecord, safe_name, write_json
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
@@ -26,6 +27,8 @@ from dualfocus.datasets.stride import even_stride
 from dualfocus.inference.fingerprint import fingerprint
 from dualfocus.inference.torch_model import DepthModel
 from dualfocus.models.classical import Classical
+
+ONE = EvaluationOptions(limit=1)
 
 
 class Stub:
@@ -131,7 +134,7 @@ def test_interrupted_run_continues_without_repeating(stacks, tmp_path):
     again = Stub()
     evaluate([], "stacks", stacks, out, models={"m": again})
     assert again.calls == 0
-    evaluate([], "stacks", stacks, out, models={"m": again}, resume=False)
+    evaluate([], "stacks", stacks, out, EvaluationOptions(resume=False), models={"m": again})
     assert again.calls == 4
 
 
@@ -168,7 +171,7 @@ def test_figures_of_something_else_are_not_mixed(stacks, tmp_path):
     told_apart[-1].precision = "bf16"
     assert len({fingerprint(model) for model in told_apart}) == 7
     model = Weights(1)
-    evaluate([], "stacks", stacks, out, limit=1, models={"m": model})
+    evaluate([], "stacks", stacks, out, ONE, models={"m": model})
     with pytest.raises(ValueError, match="other weights of m"):
         evaluate([], "stacks", stacks, out, models={"m": Weights(2)})
     with pytest.raises(ValueError, match="another data"):
@@ -177,15 +180,15 @@ def test_figures_of_something_else_are_not_mixed(stacks, tmp_path):
     shutil.copytree(stacks, rendered_anew)
     np.save(rendered_anew / "scene0" / "truth.npy", 1.1 * TRUTH)
     with pytest.raises(ValueError, match="another data"):
-        evaluate([], "stacks", rendered_anew, out, limit=1, models={"m": model})
+        evaluate([], "stacks", rendered_anew, out, ONE, models={"m": model})
     mapped = Weights(1)
     mapped.record = {"confidence_map": {"said": [0, 1], "measured": [0.1, 0.9]}}
     with pytest.raises(ValueError, match="other weights of m"):
-        evaluate([], "stacks", stacks, out, limit=1, models={"m": mapped})
+        evaluate([], "stacks", stacks, out, ONE, models={"m": mapped})
     for content in ("{", "[]", '{"score": 3}'):
         (out / "run.json").write_text(content)
         with pytest.raises(ValueError, match=r"run\.json: not the record of an evaluation"):
-            evaluate([], "stacks", stacks, out, limit=1, models={"m": model})
+            evaluate([], "stacks", stacks, out, ONE, models={"m": model})
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "letter.txt").write_text("mine")
@@ -219,9 +222,8 @@ def test_limit_is_an_even_stride(stacks, tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         even_stride(5, 0)
     seen = []
-    summary = evaluate(
-        [], "stacks", stacks, tmp_path / "o", limit=2, models={"m": Stub()}, progress=lambda *p: seen.append(p)
-    )
+    options = EvaluationOptions(limit=2)
+    summary = evaluate([], "stacks", stacks, tmp_path / "o", options, lambda *p: seen.append(p), {"m": Stub()})
     assert seen == [(1, 2, "scene0"), (2, 2, "scene3")]
     assert summary["data"]["images"] == 2 and summary["data"]["available"] == 4
 

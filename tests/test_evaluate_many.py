@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from dualfocus import cli
-from dualfocus.benchmarks.evaluation import evaluate as evaluation
-from dualfocus.benchmarks.evaluation.evaluate import Options, evaluate_all
+from dualfocus.benchmarks.evaluation.evaluate import evaluate_all
+from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS
+from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.protocols import PROTOCOLS
 from dualfocus.benchmarks.protocols.published import PUBLISHED, beside
 from dualfocus.benchmarks.tables.error_table import error_table
@@ -90,11 +91,13 @@ def test_several_protocols_each_in_a_folder_and_one_summary(stacks, tmp_path):
     out, seen = tmp_path / "out", []
     models = {"exact": Stub(), "far": Stub(1.1)}
     data = {"stacks": stacks, "fod-like": stacks}
-    found = evaluate_all([], data, out, Options(limit=3), lambda *p: seen.append(p), models)
+    found = evaluate_all([], data, out, EvaluationOptions(limit=3), lambda *p: seen.append(p), models)
     assert list(found) == ["stacks", "fod-like"]
     assert [p[:2] for p in seen] == [(n, 6) for n in range(1, 7)]
     for protocol in data:
-        alone = evaluate_all([], {protocol: stacks}, tmp_path / "alone" / protocol, Options(limit=3), None, models)
+        alone = evaluate_all(
+            [], {protocol: stacks}, tmp_path / "alone" / protocol, EvaluationOptions(limit=3), None, models
+        )
         assert figures(alone[protocol]) == figures(found[protocol])
         assert table(out / protocol / "far") == table(tmp_path / "alone" / protocol / "far")
     assert found["stacks"]["models"]["far"]["mean"]["abs_rel"] == pytest.approx(0.1, rel=1e-5)
@@ -104,7 +107,7 @@ def test_several_protocols_each_in_a_folder_and_one_summary(stacks, tmp_path):
     assert f"--data stacks={stacks} --data fod-like={stacks}" in found["stacks"]["command"]
     assert (out / "summary.tex").read_text().count(r"\begin{table}") == 2
     before = models["far"].calls
-    evaluate_all([], data, out, Options(limit=3), None, models)
+    evaluate_all([], data, out, EvaluationOptions(limit=3), None, models)
     assert models["far"].calls == before  # everything was there
     with pytest.raises(ValueError, match="under several protocols"):
         evaluate_all([], {"stacks": stacks}, out, None, None, models)
@@ -228,7 +231,7 @@ def test_worst_images_are_drawn_once(stacks, tmp_path):
             result.depth = result.depth + np.float32(0.1 * int(sample.name[-1]))
             return result
 
-    options = Options(worst=2, worst_by="mae")
+    options = EvaluationOptions(worst=2, worst_by="mae")
     model = Worse()
     summary = evaluate_all([], {"stacks": stacks}, out, options, None, {"m": model})["stacks"]
     worst = summary["models"]["m"]["worst"]
@@ -241,7 +244,7 @@ def test_worst_images_are_drawn_once(stacks, tmp_path):
         assert f"(m/{row['file']})" in (out / "summary.md").read_text()
     evaluate_all([], {"stacks": stacks}, out, options, None, {"m": model})
     assert model.calls == 7
-    evaluate_all([], {"stacks": stacks}, out, Options(resume=False, worst=1), None, {"m": model})
+    evaluate_all([], {"stacks": stacks}, out, EvaluationOptions(resume=False, worst=1), None, {"m": model})
     assert model.calls == 7 + 5 + 1 and len(list((out / "m" / "worst").iterdir())) == 1
     rows = {"a": {"delta1": 0.9}, "b": {"delta1": 0.2}, "c": {"delta1": float("nan")}}
     assert worst_images(rows, ["a", "b", "c"], "delta1", 3) == ["b", "a"]  # the least accuracy is the worst
@@ -263,19 +266,19 @@ def test_published_rows_stand_beside_their_own_protocol_only():
 
 
 def test_tables_show_percent_where_the_protocol_does():
-    rules = PROTOCOLS["ddff12/dfv-n5"]
-    mean = {**dict.fromkeys(evaluation.ALL_COLUMNS, 0.125), "delta1": 0.5}
+    protocol = PROTOCOLS["ddff12/dfv-n5"]
+    mean = {**dict.fromkeys(ALL_COLUMNS, 0.125), "delta1": 0.5}
     model = {"mean": mean, "error_by_confidence": [], "slices": {}}
     data = {"images": 1, "available": 200}
     summary = {"data": data, "command": "c_1 100%", "models": {"my_model": model}}
-    table_ = error_table(rules, summary)
+    table_ = error_table(protocol, summary)
     assert table_.ours["my_model"][table_.columns.index("delta1")] == 50
     assert table_.ours["my_model"][table_.columns.index("mse")] == 0.125
-    text = to_markdown(rules, summary)
+    text = to_markdown(protocol, summary)
     assert "delta1 %" in text and "| DFV | published |" in text and "76.74" in text
     before, after = text.split("not comparable with the figures above")
     assert "HybridDepth, its own results" not in before and "HybridDepth, its own results" in after
-    latex = to_latex(rules, summary)
+    latex = to_latex(protocol, summary)
     assert r"my\_model" in latex and r"$\delta_1$ \% $\uparrow$" in latex
     assert r"DFV$^\dagger$ & 0.00057 & 0.0213" in latex and "Published, not measured here" in latex
     body = latex.split(r"\toprule")[1].split(r"\bottomrule")[0]

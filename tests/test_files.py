@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from dualfocus.benchmarks.evaluation.evaluate import evaluate
+from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.benchmarks.protocols.files import NOTE, Files
 from dualfocus.cli import main
@@ -122,7 +123,7 @@ def test_a_run_over_some_samples_goes_on_over_all(benchmark_data, tmp_path):
     for index in range(len(dataset)):
         np.save(mine / f"{dataset.names[index]}.npy", dataset[index].truth)
     for limit, count in ((1, 1), (None, len(dataset))):
-        figures = evaluate([f"files:{mine}"], "fod500/dfv", data, tmp_path / "out", limit)
+        figures = evaluate([f"files:{mine}"], "fod500/dfv", data, tmp_path / "out", EvaluationOptions(limit))
         assert figures["models"]["files:mine"]["images"] == count
     np.save(mine / f"{dataset.names[-1]}.npy", dataset[0].truth)
     with pytest.raises(ValueError, match="figures of other weights"):

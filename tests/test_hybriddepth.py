@@ -15,7 +15,7 @@ from dualfocus.baselines.refinement import Refinement, RefinementConfig, gradien
 from dualfocus.baselines.relative import open_relative
 from dualfocus.baselines.train import train
 from dualfocus.baselines.va_network import VaConfig, VaNetwork
-from dualfocus.benchmarks.evaluation.evaluate import load_models
+from dualfocus.benchmarks.evaluation.systems import load_models
 from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.commands.options import DEMO_STACK
 from dualfocus.datasets import Sample, StackFolders

@@ -16,7 +16,7 @@ from test_outputs import make_result
 
 import dualfocus
 from dualfocus.batch.stacks import find_batch
-from dualfocus.benchmarks.evaluation.evaluate import load_models
+from dualfocus.benchmarks.evaluation.systems import load_models
 from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.cli import main
 from dualfocus.commands.options import output_path

@@ -63,19 +63,19 @@ def test_errors_of_disparity():
 def test_an_image_without_truth_enters_the_mean_of_dfv_alone(tmp_path):
     empty, whole = np.zeros(TRUTH.shape, bool), np.ones(TRUTH.shape, bool)
     means = {}
-    for rules in (DFV, HYBRIDDEPTH, replace(DFV, metric_set="masked")):
-        record = ModelRecord(tmp_path / f"{rules.name}-{rules.metric_set}", ALL_COLUMNS)
+    for protocol in (DFV, HYBRIDDEPTH, replace(DFV, metric_set="masked")):
+        record = ModelRecord(tmp_path / f"{protocol.name}-{protocol.metric_set}", ALL_COLUMNS)
         for name, mask in (("empty", empty), ("whole", whole)):
-            measured = Yardstick(dioptre_sample(mask), rules).measure(answer(1.1 * TRUTH))
+            measured = Yardstick(dioptre_sample(mask), protocol).measure(answer(1.1 * TRUTH))
             assert set(measured.figures) == set(COLUMNS)
             record.add(name, {**measured.figures, "seconds": 1.0}, measured.histogram, measured.slices)
         assert record.rows["whole"]["abs_rel"] == pytest.approx(1 - 1 / 1.1, rel=1e-5)
-        if rules is DFV:
+        if protocol is DFV:
             assert all(record.rows["empty"][name] == 0 for name in ("mse", "rmse", "log_rms", "delta1", "bump"))
         else:
             assert math.isnan(record.rows["empty"]["rmse"]) and math.isnan(record.rows["empty"]["delta1"])
         assert math.isnan(record.rows["empty"]["inside"]) and math.isnan(record.rows["empty"]["ause"])
-        means[rules.name, rules.metric_set] = summarise(record, ["empty", "whole"])["mean"]["delta1"]
+        means[protocol.name, protocol.metric_set] = summarise(record, ["empty", "whole"])["mean"]["delta1"]
     assert list(means.values()) == [0.5, 1, 1]
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import dualfocus
 from dualfocus.analysis.experiments import Experiment, Level
 from dualfocus.analysis.inputs import Inputs, MissingError
-from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, System, run
+from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, run
 from dualfocus.benchmarks.evaluation.records import ModelRecord, own_name, safe_name
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.evaluation.run_folder import open_run
+from dualfocus.benchmarks.evaluation.systems import System
 from dualfocus.datasets.stride import even_stride
 from dualfocus.inference.fingerprint import fingerprint
 from dualfocus.outputs import DepthResult

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dualfocus.baselines.baseline import Baseline
 
-KINDS = ("depth-anything", "depth-anything-aligned", "va-depth", "hybriddepth-style")  # before a colon in a name
+BASELINES = ("depth-anything", "depth-anything-aligned", "va-depth", "hybriddepth-style")  # before a colon in a name
 TRAINED = ("va-depth", "hybriddepth-style")  # those with weights files of this package's making
 
 

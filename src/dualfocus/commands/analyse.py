@@ -12,7 +12,7 @@ from dualfocus.commands.console import progress_bar
 from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, output_option
 
 if TYPE_CHECKING:
-    from dualfocus.benchmarks.evaluation.evaluator import System
+    from dualfocus.benchmarks.evaluation.systems import System
 
 
 def analyse(

@@ -12,7 +12,7 @@ from dualfocus.commands.console import progress_bar
 from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, given_path, output_option
 
 if TYPE_CHECKING:
-    from dualfocus.benchmarks.evaluation.evaluate import Options
+    from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 
 
 def evaluate(
@@ -36,9 +36,9 @@ def evaluate(
     processes: Annotated[int, typer.Option(min=1, help="Share the images between so many processes or GPUs.")] = 1,
 ) -> int:
     """Measure models on stacks with ground truth, under one protocol or several."""
-    from dualfocus.benchmarks.evaluation.evaluate import Options
+    from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 
-    options = Options(limit, device, resume, worst, worst_by)
+    options = EvaluationOptions(limit, device, resume, worst, worst_by)
     paths = assign_data(protocol, data or [])
     if processes > 1:
         return run_in_processes(processes, models or [DEFAULT_MODEL], paths, out, options)
@@ -107,7 +107,7 @@ def _split(text: str) -> tuple[str, Path]:
     return "", given_path(text, "--data")
 
 
-def run(models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options) -> None:
+def run(models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: EvaluationOptions) -> None:
     """Measure, and print the summary from the main process."""
     from dualfocus.benchmarks.evaluation.evaluate import evaluate_all
     from dualfocus.benchmarks.evaluation.processes import join
@@ -122,10 +122,10 @@ def run(models: Sequence[str], data: Mapping[str, Path | None], out: Path, optio
 
 
 def run_in_processes(
-    count: int, models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: Options
+    count: int, models: Sequence[str], data: Mapping[str, Path | None], out: Path, options: EvaluationOptions
 ) -> int:
     """`run` in several processes; returns the exit code."""
-    from dualfocus.benchmarks.evaluation.evaluate import command_words
+    from dualfocus.benchmarks.evaluation.command_line import command_words
     from dualfocus.benchmarks.evaluation.processes import launch
 
     words = command_words(models, data, out, options)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dualfocus.benchmarks.evaluation.evaluate import evaluate
 from dualfocus.benchmarks.evaluation.measure import COLUMNS
+from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.models import build_network
@@ -141,18 +142,19 @@ def compare(path: Path, out: Path, only: Sequence[str] = (), report: Callable[[s
 
 def _run(comparison: Comparison, row: str, seed: int, out: Path) -> None:
     """Train one network unless its weights are there, and measure it unless its figures are there."""
-    config, rules = comparison.training(row, seed, out), comparison.evaluate
-    _remember(config.output / "settings.json", config, rules)
+    config, measurement = comparison.training(row, seed, out), comparison.evaluate
+    _remember(config.output / "settings.json", config, measurement)
     weights = config.output / f"{config.model.name}.safetensors"
     if not weights.exists():
         Trainer(config, resume=(config.output / "checkpoint.pt").exists()).run()
     if not (config.output / "figures" / "summary.json").exists():
-        evaluate([str(weights)], rules.protocol, rules.data, config.output / "figures", rules.limit)
+        options = EvaluationOptions(measurement.limit)
+        evaluate([str(weights)], measurement.protocol, measurement.data, config.output / "figures", options)
 
 
-def _remember(path: Path, config: TrainConfig, rules: Measurement) -> None:
+def _remember(path: Path, config: TrainConfig, measurement: Measurement) -> None:
     """Keep what a run was made with; a run made with anything else must not get into the table."""
-    settings = {"train": _dump(config), "evaluate": rules.model_dump(mode="json")}
+    settings = {"train": _dump(config), "evaluate": measurement.model_dump(mode="json")}
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -13,33 +13,14 @@ from dualfocus import metrics
 from dualfocus.benchmarks.evaluation.measure import COLUMNS, Yardstick
 from dualfocus.benchmarks.evaluation.processes import ALONE, Processes
 from dualfocus.benchmarks.evaluation.records import ModelRecord, own_name
-from dualfocus.benchmarks.protocols import Protocol as Rules
+from dualfocus.benchmarks.evaluation.systems import System, answer
+from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.datasets import Dataset, Sample
-from dualfocus.outputs import DepthResult
-from dualfocus.stack import FocalStack
 
 ALL_COLUMNS = (*COLUMNS, "seconds")
 _TIE = 1e-9  # rounding between bins whose pixels all have one confidence
-Progress = Callable[[int, int, str], None]
 
-
-class StackPredictor(Protocol):
-    """All that is asked of a model to measure it: what `load_model` gives has it, and so may an object of your own."""
-
-    def predict(self, stack: FocalStack) -> DepthResult:
-        """Depth, validity, confidence of the stack."""
-        ...
-
-
-class SamplePredictor(Protocol):
-    """A system that needs more than the stack: its name, say, or the all-in-focus image. It never sees padding."""
-
-    def predict_sample(self, sample: Sample) -> DepthResult:
-        """The `DepthResult` of a sample, at its size."""
-        ...
-
-
-System = StackPredictor | SamplePredictor
+Progress = Callable[[int, int, str], None]  # done, total, name of the sample
 
 
 def run(
@@ -48,7 +29,7 @@ def run(
     out: Path,
     indices: Sequence[int],
     progress: Progress | None = None,
-    rules: Rules | None = None,
+    protocol: BenchmarkProtocol | None = None,
     processes: Processes = ALONE,
 ) -> dict[str, dict[str, Any]]:
     """Measure models on samples and summarise; rows already in `out` are kept and not computed again.
@@ -59,7 +40,7 @@ def run(
         out: folder of the records; one folder per model inside.
         indices: which samples, in the order of the summary.
         progress: called with (done, total, sample name) after each sample.
-        rules: the protocol; None measures depth as it is.
+        protocol: the protocol; None measures depth as it is.
         processes: that share the work.
 
     Returns:
@@ -70,7 +51,7 @@ def run(
     lacking = [index for index in indices if any(dataset.names[index] not in r.rows for r in records.values())]
     mine = processes.share(lacking)
     for count, index in enumerate(mine, start=1):
-        _measure_sample(models, records, dataset[index], rules)
+        _measure_sample(models, records, dataset[index], protocol)
         if progress is not None:  # the others are about as far
             done = len(indices) - len(lacking) + min(count * processes.count, len(lacking))
             progress(done, len(indices), dataset.names[index])
@@ -79,7 +60,7 @@ def run(
         return {}
     for record in records.values():
         record.gather(names)
-    parts = () if rules is None else rules.parts
+    parts = () if protocol is None else protocol.parts
     return {model: summarise(record, names, parts) for model, record in records.items()}
 
 
@@ -94,25 +75,18 @@ def _open_records(models: Mapping[str, System], out: Path, processes: Processes)
 
 
 def _measure_sample(
-    models: Mapping[str, System], records: Mapping[str, ModelRecord], sample: Sample, rules: Rules | None
+    models: Mapping[str, System], records: Mapping[str, ModelRecord], sample: Sample, protocol: BenchmarkProtocol | None
 ) -> None:
     """Add the row of a sample to every record that lacks it."""
-    yardstick = Yardstick(sample, rules)
+    yardstick = Yardstick(sample, protocol)
     for name, record in records.items():
         if sample.name not in record.rows:
             start = time.perf_counter()
-            result = answer(models[name], sample, rules)
+            result = answer(models[name], sample, protocol)
             seconds = time.perf_counter() - start
             measured = yardstick.measure(result)
             figures = {**measured.figures, "seconds": seconds}
             record.add(sample.name, figures, measured.histogram, measured.slices)
-
-
-def answer(system: System, sample: Sample, rules: Rules | None = None) -> DepthResult:
-    """What a system makes of a sample; a model that takes a stack gets it as the protocol pads it."""
-    if hasattr(system, "predict_sample"):
-        return system.predict_sample(sample)
-    return system.predict(sample.stack if rules is None else rules.padded(sample.stack))
 
 
 def summarise(record: ModelRecord, names: Sequence[str], parts: Sequence[str] = ()) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dualfocus import metrics
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.evaluation.slices import SliceSums, slice_groups
 from dualfocus.benchmarks.evaluation.texture import texture_strength
-from dualfocus.benchmarks.protocols.protocol import ComparedMaps, Protocol
+from dualfocus.benchmarks.protocols.protocol import BenchmarkProtocol, ComparedMaps
 from dualfocus.datasets import Sample
 from dualfocus.stack import FocalStack
 
@@ -71,7 +71,7 @@ class Yardstick:
         protocol: whose space, mask and clipping the errors of depth follow; None compares depth as it is.
     """
 
-    def __init__(self, sample: Sample, protocol: Protocol | None = None) -> None:
+    def __init__(self, sample: Sample, protocol: BenchmarkProtocol | None = None) -> None:
         self.sample, self.protocol = sample, protocol
         stack, truth = sample.stack, np.asarray(sample.truth, np.float64)
         self.mask = self._compare(np.where(sample.mask, truth, 1)).mask
@@ -164,7 +164,7 @@ class Yardstick:
 
 
 def measure(
-    sample: Sample, result: Any, protocol: Protocol | None = None
+    sample: Sample, result: Any, protocol: BenchmarkProtocol | None = None
 ) -> tuple[dict[str, float], ConfidenceHistogram]:
     """All `COLUMNS` of one prediction and the histogram of its confidence; see `Yardstick`, which serves many."""
     measured = Yardstick(sample, protocol).measure(result)
@@ -180,7 +180,7 @@ def fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.floa
     return np.where(missing, planes[np.isfinite(planes)].max(), depth), missing
 
 
-def _depth_figures(sample: Sample, compared: ComparedMaps, protocol: Protocol | None) -> dict[str, float]:
+def _depth_figures(sample: Sample, compared: ComparedMaps, protocol: BenchmarkProtocol | None) -> dict[str, float]:
     """Errors in the protocol's space; Bump and, unless values have a sign, ratios where depth is a camera's distance.
 
     Where pixels have weights there are weighted errors alone. An image without a pixel that counts has no figure, but

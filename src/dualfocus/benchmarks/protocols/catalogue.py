@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dualfocus.benchmarks.protocols.peers import PEER_PROTOCOLS
-from dualfocus.benchmarks.protocols.protocol import Protocol, Range, given
+from dualfocus.benchmarks.protocols.protocol import BenchmarkProtocol, Range, given
 from dualfocus.datasets import (
     ArkitScenes,
     Dataset,
@@ -28,9 +28,9 @@ FIXED_DISTANCES_M = (1.0, 1.5, 2.5, 4.0, 6.0)
 LEAKING = "N distances equally spaced in metres over the true depth range of each image: leaks that range"
 
 
-def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str | None) -> Protocol:
+def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str | None) -> BenchmarkProtocol:
     fixed = name == "nyu/fixed-n5"
-    return Protocol(
+    return BenchmarkProtocol(
         name=name,
         summary=summary,
         headline=DEPTH_HEADLINE,
@@ -48,8 +48,8 @@ def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str 
     )
 
 
-def _fod500(name: str, summary: str, **conventions: Any) -> Protocol:
-    return Protocol(
+def _fod500(name: str, summary: str, **conventions: Any) -> BenchmarkProtocol:
+    return BenchmarkProtocol(
         name=name,
         summary=summary,
         space="depth in metres",
@@ -63,9 +63,9 @@ def _fod500(name: str, summary: str, **conventions: Any) -> Protocol:
     )
 
 
-def _ddff12(name: str, planes: int, summary: str, **conventions: Any) -> Protocol:
+def _ddff12(name: str, planes: int, summary: str, **conventions: Any) -> BenchmarkProtocol:
     chosen = "the ten planes" if planes == 10 else "planes 0, 2, 4, 6, 9 of the ten"
-    return Protocol(
+    return BenchmarkProtocol(
         name=name,
         summary=summary,
         headline=DFV_HEADLINE,
@@ -82,10 +82,10 @@ def _ddff12(name: str, planes: int, summary: str, **conventions: Any) -> Protoco
     )
 
 
-PROTOCOLS: dict[str, Protocol] = {
+PROTOCOLS: dict[str, BenchmarkProtocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
+        BenchmarkProtocol(
             name="stacks",
             summary="Focal stacks with ground truth: every stack.json below a folder that names its truth.",
             headline=("rmse", "mae", "abs_rel", "delta1", "correlation", "plane_mae", "range_rmse"),
@@ -158,7 +158,7 @@ PROTOCOLS: dict[str, Protocol] = {
             mask="0.02 px < truth < 0.28 px",
             within=Range(ROUNDED_FARTHEST, ROUNDED_NEAREST),
         ),
-        Protocol(
+        BenchmarkProtocol(
             name="arkitscenes/hybriddepth-n5",
             summary="ARKitScenes upsampling, 5594 validation frames, stacks rendered as by HybridDepth; zero-shot.",
             headline=("rmse", "abs_rel", "delta1", "delta2", "delta3", "log_rms", "sq_rel"),
@@ -172,7 +172,7 @@ PROTOCOLS: dict[str, Protocol] = {
             published="arkitscenes",
         ),
         *PEER_PROTOCOLS,
-        Protocol(
+        BenchmarkProtocol(
             name="fod-like",
             summary="Scenes of `dualfocus render fod`, in the manner of FoD500, measured as DFV measures FoD500.",
             headline=("mse", "rmse", "log_rms", "abs_rel", "sq_rel", "bump", "range_rmse"),
@@ -186,7 +186,7 @@ PROTOCOLS: dict[str, Protocol] = {
             clip=(0.0, 1.5),
             clipping="prediction and truth to at most 1.5 m; scenes are not those of FoD500: no figure of it compares",
         ),
-        Protocol(
+        BenchmarkProtocol(
             name="pathtraced",
             summary="Our physical benchmark, `dualfocus render pathtraced`; nothing in it was seen in training.",
             headline=("rmse", "abs_rel", "delta1", "range_rmse", "range_mae", "plane_mae", "within_half_plane"),
@@ -199,7 +199,7 @@ PROTOCOLS: dict[str, Protocol] = {
             open=lambda data: StackFolders(given(data)),
             parts=("general", "plain", "thin", "macro"),
         ),
-        Protocol(
+        BenchmarkProtocol(
             name="procedural",
             summary="Seeded procedural scenes, textures held out from those of training, 3 to 10 planes.",
             headline=("range_rmse", "range_rmse_textured", "range_mae", "plane_mae", "within_half_plane"),
@@ -215,7 +215,7 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def find_protocol(name: str) -> Protocol:
+def find_protocol(name: str) -> BenchmarkProtocol:
     """The protocol of that name; ValueError listing the known ones otherwise."""
     if name not in PROTOCOLS:
         raise ValueError(f"unknown protocol {name!r}: use one of {', '.join(PROTOCOLS)}")
@@ -227,7 +227,7 @@ def needs_data(name: str) -> bool:
     return name != "procedural"
 
 
-def open_dataset(protocol: Protocol, data: str | Path | None) -> Dataset:
+def open_dataset(protocol: BenchmarkProtocol, data: str | Path | None) -> Dataset:
     """The samples of a protocol.
 
     Args:

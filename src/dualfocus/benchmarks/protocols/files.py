@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dualfocus.benchmarks.protocols.protocol import Protocol
+from dualfocus.benchmarks.protocols.protocol import BenchmarkProtocol
 from dualfocus.datasets import Sample
 from dualfocus.datasets.files import DAMAGED, read_exr
 from dualfocus.outputs import DepthResult
@@ -59,7 +59,7 @@ class Files:
     """
 
     def __init__(
-        self, folder: Path, protocol: Protocol, names: Sequence[str], everything: Sequence[str] | None = None
+        self, folder: Path, protocol: BenchmarkProtocol, names: Sequence[str], everything: Sequence[str] | None = None
     ) -> None:
         self.folder, self.protocol = folder, protocol
         self.everything = list(names if everything is None else everything)

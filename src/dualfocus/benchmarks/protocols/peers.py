@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dualfocus.benchmarks.protocols.protocol import Protocol, Range, given
+from dualfocus.benchmarks.protocols.protocol import BenchmarkProtocol, Range, given
 from dualfocus.datasets import (
     Dataset,
     Hammer,
@@ -26,8 +26,8 @@ from dualfocus.datasets.uniformat import DIODE, IBIMS1
 FOSSA_HEADLINE = ("d1_05", "d1_15", "delta1", "abs_rel")
 
 
-def _fossa(name: str, summary: str, open: Callable[[Path], Dataset], **conventions: Any) -> Protocol:
-    return Protocol(
+def _fossa(name: str, summary: str, open: Callable[[Path], Dataset], **conventions: Any) -> BenchmarkProtocol:
+    return BenchmarkProtocol(
         name=name,
         summary=summary,
         headline=FOSSA_HEADLINE,
@@ -38,7 +38,7 @@ def _fossa(name: str, summary: str, open: Callable[[Path], Dataset], **conventio
     )
 
 
-def _rendered(name: str, title: str, mask: str, open: Callable[[Path], Dataset]) -> Protocol:
+def _rendered(name: str, title: str, mask: str, open: Callable[[Path], Dataset]) -> BenchmarkProtocol:
     return _fossa(
         f"{name}/f1.4-n5",
         f"{title}, stacks rendered as by FOSSA, five planes; zero-shot.",
@@ -51,8 +51,8 @@ def _rendered(name: str, title: str, mask: str, open: Callable[[Path], Dataset])
     )
 
 
-def _stereo(name: str, kind: StereoSet, published: str | None) -> Protocol:
-    return Protocol(
+def _stereo(name: str, kind: StereoSet, published: str | None) -> BenchmarkProtocol:
+    return BenchmarkProtocol(
         name=f"{name}/aif-n15",
         summary=f"{kind.title}, {kind.count} scenes, measured as AiFDepthNet does: inside the focus range alone.",
         headline=("mae", "mse", "rmse", "abs_rel", "sq_rel"),
@@ -85,7 +85,7 @@ PEER_PROTOCOLS = (
         lambda data: Uniformat(data, DIODE),
     ),
     _rendered("hammer", "HAMMER in MoGe's packaging", "truth finite", Hammer),
-    Protocol(
+    BenchmarkProtocol(
         name="4d-light-field/aif-n10",
         summary="4D Light Field, 4 validation scenes refocused from their views, as AiFDepthNet does.",
         headline=("mse", "rmse", "badpix", "bump"),
@@ -125,7 +125,7 @@ PEER_PROTOCOLS = (
         lens="thin lens f/1.4, path-traced by the set's authors",
         published="infinigen-defocus",
     ),
-    Protocol(
+    BenchmarkProtocol(
         name="smartphone/wild-n10",
         summary="The smartphone set of Learning to Autofocus, 47 test scenes, measured as DfF-in-the-wild does.",
         headline=("mae", "mse", "rmse"),
@@ -143,7 +143,7 @@ PEER_PROTOCOLS = (
         averaging="weighted means of each image, then the plain mean over images; ratios and Bump stay empty, range_ "
         "and plane_ columns count all pixels of the mask alike",
     ),
-    Protocol(
+    BenchmarkProtocol(
         name="mobile-depth/n5",
         summary="Mobile Depth, 11 hand-held stacks, aligned: no truth, so there are pictures and no errors.",
         headline=("avg_unc",),

@@ -63,7 +63,7 @@ class Range(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Protocol:
+class BenchmarkProtocol:
     """One way to measure, with the conventions a reader needs to compare figures.
 
     A model gets a sample's stack as `padded` makes it; `compare` cuts the padding off its answer and gives the maps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.benchmarks.protocols.published import PUBLISHED, PublishedRow, beside
 
 ACCURACIES = ("d1_05", "d1_15", "delta1", "delta2", "delta3", "badpix")  # that a protocol may give in percent
@@ -28,7 +28,7 @@ class ErrorTable(NamedTuple):
     published: list[tuple[PublishedRow, list[float | None]]]
 
 
-def error_table(protocol: Protocol, summary: Mapping[str, Any]) -> ErrorTable:
+def error_table(protocol: BenchmarkProtocol, summary: Mapping[str, Any]) -> ErrorTable:
     """The headline columns, as the protocol presents them."""
     same, _ = published_rows(protocol)
     columns = protocol.headline
@@ -40,22 +40,22 @@ def error_table(protocol: Protocol, summary: Mapping[str, Any]) -> ErrorTable:
     return ErrorTable(columns, ours, theirs)
 
 
-def published_rows(protocol: Protocol) -> tuple[list[PublishedRow], list[PublishedRow]]:
+def published_rows(protocol: BenchmarkProtocol) -> tuple[list[PublishedRow], list[PublishedRow]]:
     """Published rows of the same protocol, and rows about the same data that were measured otherwise."""
     return beside(PUBLISHED.get(protocol.published or "", ()), protocol.name)
 
 
-def is_percent(protocol: Protocol, column: str) -> bool:
+def is_percent(protocol: BenchmarkProtocol, column: str) -> bool:
     """Whether the protocol gives this column in percent; records always hold fractions."""
     return protocol.delta == "percent" and column in ACCURACIES
 
 
-def presented(protocol: Protocol, column: str, value: float | None) -> float | None:
+def presented(protocol: BenchmarkProtocol, column: str, value: float | None) -> float | None:
     """A figure as the protocol gives it."""
     return 100 * value if is_percent(protocol, column) and value is not None else value
 
 
-def heading(protocol: Protocol, column: str) -> str:
+def heading(protocol: BenchmarkProtocol, column: str) -> str:
     """The name of a column, with its unit where it is percent."""
     return f"{column} %" if is_percent(protocol, column) else column
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, error_table, is_percent, number
 
 _NAMES = {
@@ -27,7 +27,7 @@ _NAMES = {
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
 
 
-def to_latex(protocol: Protocol, summary: Mapping[str, Any]) -> str:
+def to_latex(protocol: BenchmarkProtocol, summary: Mapping[str, Any]) -> str:
     """One `table` with booktabs rules; published rows are marked with a dagger, their sources are in the caption.
 
     Args:
@@ -61,7 +61,7 @@ def to_latex(protocol: Protocol, summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _heading(protocol: Protocol, column: str) -> str:
+def _heading(protocol: BenchmarkProtocol, column: str) -> str:
     arrow = r"$\uparrow$" if column in HIGHER_IS_BETTER else r"$\downarrow$"
     percent = r" \%" if is_percent(protocol, column) else ""
     return f"{_NAMES.get(column, _escaped(column))}{percent} {arrow}"

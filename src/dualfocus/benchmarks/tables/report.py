@@ -7,7 +7,7 @@ from typing import Any
 
 from dualfocus.benchmarks.evaluation.measure import COLUMNS
 from dualfocus.benchmarks.evaluation.slices import SLICES
-from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.benchmarks.protocols.published import PublishedRow
 from dualfocus.benchmarks.tables.error_table import (
     ErrorTable,
@@ -24,7 +24,7 @@ _ALREADY_SAID = ("name", "summary")
 _SHOWN_COVERAGES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
-def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
+def to_markdown(protocol: BenchmarkProtocol, summary: Mapping[str, Any]) -> str:
     """Tables of errors, of confidence, of where the errors are, of published figures; then the conventions.
 
     Args:
@@ -55,7 +55,7 @@ def to_markdown(protocol: Protocol, summary: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _parts_of_the_data(protocol: Protocol, columns: Sequence[str], models: Mapping[str, Any]) -> list[str]:
+def _parts_of_the_data(protocol: BenchmarkProtocol, columns: Sequence[str], models: Mapping[str, Any]) -> list[str]:
     """The errors of each part of the data, models below one another."""
     rows = [
         [part, name, str(m["parts"][part]["images"])]
@@ -68,7 +68,7 @@ def _parts_of_the_data(protocol: Protocol, columns: Sequence[str], models: Mappi
     return ["By part:", markdown_table(header, rows)] if rows else []
 
 
-def _published_parts(protocol: Protocol, table: ErrorTable) -> list[str]:
+def _published_parts(protocol: BenchmarkProtocol, table: ErrorTable) -> list[str]:
     """Published rows of the same protocol with ours above them; rows of other protocols in a table of their own."""
     _, other = published_rows(protocol)
     if not table.published and not other:
@@ -92,7 +92,7 @@ def _published_parts(protocol: Protocol, table: ErrorTable) -> list[str]:
     return parts
 
 
-def _other_table(protocol: Protocol, rows: Sequence[PublishedRow]) -> str:
+def _other_table(protocol: BenchmarkProtocol, rows: Sequence[PublishedRow]) -> str:
     columns = [column for column in COLUMNS if any(row.figure(column) is not None for row in rows)]
     return markdown_table(
         ["method", "input", *(heading(protocol, column) for column in columns), "protocol", "source"],

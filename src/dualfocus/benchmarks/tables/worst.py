@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dualfocus.atomic import replacing
-from dualfocus.benchmarks.evaluation.evaluator import System, answer
 from dualfocus.benchmarks.evaluation.measure import Yardstick, fill
 from dualfocus.benchmarks.evaluation.records import own_name
-from dualfocus.benchmarks.protocols import Protocol
+from dualfocus.benchmarks.evaluation.systems import System, answer
+from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, number
 from dualfocus.datasets import Dataset
 from dualfocus.outputs.colour import INVALID_GREY, colour_map
@@ -33,7 +33,13 @@ def worst_images(rows: Mapping[str, Mapping[str, float]], names: Sequence[str], 
 
 
 def draw_worst(
-    label: str, system: System, dataset: Dataset, rules: Protocol, folder: Path, worst: Mapping[str, float], column: str
+    label: str,
+    system: System,
+    dataset: Dataset,
+    protocol: BenchmarkProtocol,
+    folder: Path,
+    worst: Mapping[str, float],
+    column: str,
 ) -> list[dict[str, Any]]:
     """Predict the worst images again and draw them, unless their pictures are there.
 
@@ -41,7 +47,7 @@ def draw_worst(
         label: name of the system.
         system: what is measured.
         dataset: of the protocol.
-        rules: the protocol.
+        protocol: whose figures they are.
         folder: of the system; pictures go to `worst/` in it, which is made to hold these alone.
         worst: image to its figure, worst first.
         column: what the figure is.
@@ -56,7 +62,7 @@ def draw_worst(
         file = f"{place}_{column}_{number(value)}_{own_name(name)}.png"
         if not (pictures / file).exists():
             sample = dataset[dataset.names.index(name)]
-            picture = draw(Yardstick(sample, rules), answer(system, sample, rules), caption)
+            picture = draw(Yardstick(sample, protocol), answer(system, sample, protocol), caption)
             with replacing(pictures / file) as temporary:
                 picture.save(temporary, "PNG")
         found.append({"name": name, "value": value, "file": f"worst/{file}"})
