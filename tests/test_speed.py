@@ -99,20 +99,20 @@ def test_a_bad_folder_is_refused_before_timing(monkeypatch, tmp_path):
     monkeypatch.setattr(speed, "Timed", lambda *_: pytest.fail("loaded all the same"))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ValueError, match="is a file, not a folder"):
-        speed.bench(["classical"], out=tmp_path / "file")
+        speed.bench(speed.SpeedOptions(["classical"]), tmp_path / "file")
 
 
 def test_the_report_of_two_models_and_two_backends(tmp_path):
-    report = speed.bench(
+    options = speed.SpeedOptions(
         ["dualfocus-s", "classical"],
         planes=[3],
         sizes=[(48, 64)],
         backends=["eager", "onnx"],
         repeats=2,
         device="cpu",
-        out=tmp_path,
         stages=True,
     )
+    report = speed.bench(options, tmp_path)
     assert report["device"] == "cpu" and report["gpu"] is None
     (setting,) = report["settings"]
     assert (setting["planes"], setting["height"], setting["width"]) == (3, 48, 64)

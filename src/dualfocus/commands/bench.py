@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dualfocus.commands.console import status
 from dualfocus.commands.kinds import refuse_unused
 from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, output_option, path_option
+
+if TYPE_CHECKING:
+    from dualfocus.benchmarks.timing.speed import SpeedOptions
 
 # The parameters that each kind of timing reads: of models without one of the options that name another.
 _KINDS = {
@@ -48,29 +50,19 @@ def bench(
         elif stream:
             text = streaming_gain(planes, size, repeats, device)
         else:
+            from dualfocus.benchmarks.timing.speed import SpeedOptions
+
             named = models or [DEFAULT_MODEL, "dfv"]
-            text = speed(named, planes, size, backend, precision, repeats, device, out, stages)
+            lists = _numbers(planes), _sizes(size), _words(backend), _words(precision)
+            text = model_speed(SpeedOptions(named, *lists, repeats, device, stages), out)
     typer.echo(text)
 
 
-def speed(
-    models: Sequence[str],
-    planes: str,
-    size: str,
-    backend: str,
-    precision: str,
-    repeats: int,
-    device: str,
-    out: Path | None,
-    stages: bool,
-) -> str:
-    """Time and memory of models, as a table; lists are separated by commas."""
-    from dualfocus.benchmarks.timing import speed as benchmark
+def model_speed(options: SpeedOptions, out: Path | None) -> str:
+    """Time and memory of models, as a table."""
+    from dualfocus.benchmarks.timing import speed
 
-    report = benchmark.bench(
-        models, _numbers(planes), _sizes(size), _words(backend), _words(precision), repeats, device, out, stages
-    )
-    return benchmark.to_markdown(report)
+    return speed.to_markdown(speed.bench(options, out))
 
 
 def training_pace(config: Path) -> str:

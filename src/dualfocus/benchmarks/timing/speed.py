@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +30,47 @@ _SMALL = 0.3  # megapixels of a plane: below, a fixed cost counts
 Size = tuple[int, int]
 
 
-def bench(
-    models: Sequence[str],
-    planes: Sequence[int] = (5,),
-    sizes: Sequence[Size] = ((480, 640),),
-    backends: Sequence[str] = ("eager",),
-    precisions: Sequence[str] = ("fp32",),
-    repeats: int = 7,
-    device: str = "auto",
-    out: str | Path | None = None,
-    stages: bool = False,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SpeedOptions:
+    """What is timed: every model on every backend in every precision, at every number of planes and size.
+
+    Attributes:
+        models: names that `load_model` knows; ratios are to the first variant.
+        planes: numbers of planes.
+        sizes: heights and widths.
+        backends: some of `variants.BACKENDS`.
+        precisions: some of `variants.PRECISIONS`.
+        repeats: timed rounds; in each every variant runs once, after one untimed round.
+        device: auto, cpu, cuda or mps.
+        stages: also measure how the time of each variant divides, from files to files.
+
+    Raises:
+        ValueError: no number of planes, no size, or fewer than one repeat.
+    """
+
+    models: Sequence[str]
+    planes: Sequence[int] = (5,)
+    sizes: Sequence[Size] = ((480, 640),)
+    backends: Sequence[str] = ("eager",)
+    precisions: Sequence[str] = ("fp32",)
+    repeats: int = 7
+    device: str = "auto"
+    stages: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that there is something to time."""
+        if not self.planes or not self.sizes or self.repeats < 1:
+            raise ValueError("bench needs at least one number of planes, one size and one repeat")
+
+
+def bench(options: SpeedOptions, out: str | Path | None = None) -> dict[str, Any]:
     """Time `predict` of each variant at each number of planes and size, and its peak memory in a process of its own.
 
     Models without weights are built untrained: their speed is the same.
 
     Args:
-        models: names that `load_model` knows; ratios are to the first variant.
-        planes: numbers of planes.
-        sizes: heights and widths.
-        backends: of `variants.BACKENDS`.
-        precisions: of `variants.PRECISIONS`.
-        repeats: timed rounds; in each every variant runs once, after one untimed round.
-        device: auto, cpu, cuda or mps.
+        options: what is timed.
         out: folder for `speed.json` and `speed.md`; None writes nothing.
-        stages: also measure how the time of each variant divides, from files to files.
 
     Returns:
         What `speed.json` holds: the machine, with the `device` that was used and the name of the `gpu` (CUDA, else
@@ -62,25 +79,23 @@ def bench(
         before predicting), `device_peak_mib` (CUDA, else None), `parameters`, `gflop` and `stages` (seconds, or None).
 
     Raises:
-        ValueError: nothing to time, something unknown, fewer than one repeat, or a folder that cannot be written.
+        ValueError: no model, something unknown, or a folder that cannot be written.
     """
-    chosen = variants(models, backends, precisions)
-    if not planes or not sizes or repeats < 1:
-        raise ValueError("bench needs at least one number of planes, one size and one repeat")
+    chosen = variants(options.models, options.backends, options.precisions)
     if out is not None:
         check_output(out, overwrite=True)
     with tempfile.TemporaryDirectory() as name:
-        loaded = {variant: Timed(variant, device, Path(name)) for variant in chosen}
+        loaded = {variant: Timed(variant, options.device, Path(name)) for variant in chosen}
         settings = [
             {
                 "planes": count,
                 "height": size[0],
                 "width": size[1],
-                "variants": _measure(loaded, count, size, repeats, device, Path(name), stages),
+                "variants": _measure(loaded, count, size, options, Path(name)),
             }
-            for count, size in itertools.product(planes, sizes)
+            for count, size in itertools.product(options.planes, options.sizes)
         ]
-    report: dict[str, Any] = {"repeats": repeats, **describe_machine(device), "settings": settings}
+    report: dict[str, Any] = {"repeats": options.repeats, **describe_machine(options.device), "settings": settings}
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -185,11 +200,11 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def _measure(
-    loaded: dict[Variant, Timed], planes: int, size: Size, repeats: int, device: str, folder: Path, stages: bool
+    loaded: dict[Variant, Timed], planes: int, size: Size, options: SpeedOptions, folder: Path
 ) -> dict[str, dict[str, Any]]:
     """Every figure of every variant in one setting."""
     stack = make_stack(planes, *size)
-    times = _interleaved_times(loaded, stack, repeats)
+    times = _interleaved_times(loaded, stack, options.repeats)
     first = times[next(iter(loaded))]
     return {
         variant.label: {
@@ -198,9 +213,9 @@ def _measure(
             "max_s": max(seconds),
             "ratio": statistics.median(own / other for own, other in zip(seconds, first, strict=True)),
             "times_s": seconds,
-            **_memory_of(variant, planes, size, device, folder),
+            **_memory_of(variant, planes, size, options.device, folder),
             **_cost(variant.model, planes, size),
-            "stages": stage_seconds(loaded[variant], stack) if stages else None,
+            "stages": stage_seconds(loaded[variant], stack) if options.stages else None,
         }
         for variant, seconds in times.items()
     }
