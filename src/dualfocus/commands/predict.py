@@ -19,12 +19,27 @@ from dualfocus.commands.options import (
     OverwriteOption,
     PointsOption,
     PrecisionOption,
-    path_argument,
     path_option,
 )
+from dualfocus.commands.predict_options import (
+    AlignOption,
+    CalibrateInOption,
+    CalibrateOption,
+    ChannelOption,
+    ClusterOption,
+    EngineOption,
+    FocusOption,
+    FramesOption,
+    OrderOption,
+    PixelSizeOption,
+    ResumeOption,
+    StackArgument,
+    TimeOption,
+    UnitOption,
+    WorkersOption,
+    ZStepOption,
+)
 from dualfocus.commands.single import calibration_settings, parse_formats, predict_one
-
-_INPUT, _FOCUS, _BATCH = "Input", "Focus distances", "Several stacks"  # headings in the help
 
 
 def demo(
@@ -46,69 +61,19 @@ def demo(
 
 
 def predict(
-    stack: Annotated[
-        list[Path],
-        path_argument(
-            help="A folder of photographs or a ZIP of one, the photographs, a multi-page TIFF, a video of a focus "
-            "sweep, or a stack.json; several of these, or a folder of them, are a batch."
-        ),
-    ],
+    stack: StackArgument,
     out: Annotated[Path, path_option("--out", "-o", help="Output folder.")],
-    focus: Annotated[
-        str | None,
-        typer.Option(
-            help="Focus distances in file order, separated by commas.", metavar="0.3,0.5,...", rich_help_panel=_FOCUS
-        ),
-    ] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="Their unit: m, mm, um, dioptre or index.", rich_help_panel=_FOCUS)
-    ] = None,
-    z_step: Annotated[
-        float | None, typer.Option(help="Micrometres from plane to plane, instead.", rich_help_panel=_FOCUS)
-    ] = None,
-    order: Annotated[
-        str,
-        typer.Option(
-            help="Of images without distances: as given, found from the images (auto), or near_to_far or far_to_near.",
-            metavar="given|auto|...",
-            rich_help_panel=_FOCUS,
-        ),
-    ] = "given",
-    calibrate: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Pixels of known distance, two or more, which make a relative depth metric; in --unit.",
-            metavar="'X,Y=DISTANCE ...'",
-            rich_help_panel=_FOCUS,
-        ),
-    ] = None,
-    calibrate_in: Annotated[
-        str | None,
-        typer.Option(
-            help="inverse_depth (a lens moved in equal steps) or depth (a stage).",
-            metavar="COORDINATE",
-            rich_help_panel=_FOCUS,
-        ),
-    ] = None,
-    channel: Annotated[
-        int | None, typer.Option(min=0, help="Channel of a microscope's TIFF, from 0.", rich_help_panel=_INPUT)
-    ] = None,
-    time: Annotated[
-        int | None, typer.Option(min=0, help="Time point of a microscope's TIFF, from 0.", rich_help_panel=_INPUT)
-    ] = None,
-    pixel_size: Annotated[
-        float | None, typer.Option(help="Micrometres of the scene to a pixel.", rich_help_panel=_INPUT)
-    ] = None,
-    frames: Annotated[
-        int | None, typer.Option(min=2, help="Frames of a video to use (10).", rich_help_panel=_INPUT)
-    ] = None,
-    align: Annotated[
-        str,
-        typer.Option(
-            help="Register the frames: auto, none, translation, similarity, affine or homography.",
-            rich_help_panel="Alignment",
-        ),
-    ] = "auto",
+    focus: FocusOption = None,
+    unit: UnitOption = None,
+    z_step: ZStepOption = None,
+    order: OrderOption = "given",
+    calibrate: CalibrateOption = None,
+    calibrate_in: CalibrateInOption = None,
+    channel: ChannelOption = None,
+    time: TimeOption = None,
+    pixel_size: PixelSizeOption = None,
+    frames: FramesOption = None,
+    align: AlignOption = "auto",
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -116,19 +81,10 @@ def predict(
     points: PointsOption = False,
     also: AlsoOption = None,
     fov: FovOption = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the results that are there.", rich_help_panel=_BATCH)
-    ] = False,
-    engine: Annotated[
-        str, typer.Option(help="local, or ray: many at once, on one or more machines.", rich_help_panel=_BATCH)
-    ] = "local",
-    cluster: Annotated[
-        str | None,
-        typer.Option(help="Address of a Ray cluster; this machine without.", rich_help_panel=_BATCH),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Most stacks at once, with Ray.", rich_help_panel=_BATCH)
-    ] = None,
+    resume: ResumeOption = False,
+    engine: EngineOption = "local",
+    cluster: ClusterOption = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Depth, confidence and an all-in-focus image of a focal stack, or of several."""
     keep_freed_memory()
