@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,38 @@ from dualfocus.pipeline import Settings, check_settings
 ENGINES = ("local", "ray")
 
 
+@dataclass(frozen=True)
+class Engine:
+    """What runs the stacks of a batch.
+
+    Attributes:
+        name: "local", one after another, or "ray".
+        cluster: address of a Ray cluster; one is started on this machine without.
+        workers: most stacks at the same time, with Ray.
+
+    Raises:
+        ValueError: an unknown name, or a choice that only Ray has without Ray.
+    """
+
+    name: str = "local"
+    cluster: str | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check what was asked for before any stack is read."""
+        if self.name not in ENGINES:
+            raise ValueError(f"unknown engine {self.name!r}: choose from {', '.join(ENGINES)}")
+        if self.name == "local" and (self.cluster, self.workers) != (None, None):
+            raise ValueError("--cluster and --workers are for --engine ray")
+
+
 def predict_batch(
     stacks: Sequence[Path],
     out: Path,
     settings: Settings,
+    engine: Engine,
     overwrite: bool = False,
     resume: bool = False,
-    engine: str = "local",
-    cluster: str | None = None,
-    workers: int | None = None,
 ) -> int:
     """Predict every stack to a folder of its own in `out`, and print a table of what came out.
 
@@ -38,31 +61,25 @@ def predict_batch(
         stacks: the sources.
         out: the output folder.
         settings: the same for all.
+        engine: what runs them.
         overwrite: write among files that are not ours.
         resume: keep the results of an earlier run with the same settings.
-        engine: "local", one after another, or "ray".
-        cluster: address of a Ray cluster; one is started on this machine without.
-        workers: most stacks at the same time, with Ray.
 
     Returns:
         The number of stacks that failed, of this run.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"unknown engine {engine!r}: choose from {', '.join(ENGINES)}")
-    if engine == "local" and (cluster, workers) != (None, None):
-        raise ValueError("--cluster and --workers are for --engine ray")
     # an earlier batch is removed when this one begins, so what is wrong for every stack is refused before
     check_settings(settings)
-    here = "cpu" if engine == "ray" else settings.device  # Ray's machines have the device
+    here = "cpu" if engine.name == "ray" else settings.device  # Ray's machines have the device
     load_cached(settings.model, here, settings.precision)
     if not resume:
         check_any(stacks, settings)
     with contextlib.ExitStack() as held:
         run: Run = run_here
-        if engine == "ray":
+        if engine.name == "ray":
             from dualfocus.batch.ray_engine import connected
 
-            run = held.enter_context(connected(settings.device, cluster, workers))
+            run = held.enter_context(connected(settings.device, engine.cluster, engine.workers))
         batch = held.enter_context(open_batch(out, stacks, _plain(settings), resume, overwrite))
         jobs = batch.unfinished()
         kept = len(batch.stacks) - len(jobs)

@@ -89,7 +89,7 @@ def predict(
     """Depth, confidence and an all-in-focus image of a focal stack, or of several."""
     keep_freed_memory()
     from dualfocus.batch.stacks import find_batch
-    from dualfocus.commands.batch import predict_batch
+    from dualfocus.commands.batch import Engine, predict_batch
     from dualfocus.pipeline import Settings
     from dualfocus.readers import Reading
 
@@ -108,5 +108,5 @@ def predict(
         predict_one(stack[0] if len(stack) == 1 else stack, out, settings, overwrite)
         return
     warn(left_out)
-    if predict_batch(batch, out, settings, overwrite, resume, engine, cluster, workers):
+    if predict_batch(batch, out, settings, Engine(engine, cluster, workers), overwrite, resume):
         raise typer.Exit(1)
