@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -63,62 +65,89 @@ def render(
         raise ValueError(f"kind {kind!r} is not one of {', '.join(_KINDS)}")
     refuse_unused(context, f"render {kind}", ("out", "kind", *_KINDS[kind]))
     if kind == "fixture":
-        from dualfocus.datasets.fixtures import write_fixture
-
-        write_fixture(name or "", out)
-        return typer.echo(f"fixture of {name} in {out}")
+        typer.echo(_fixture(name or "", out))
+        return
     check_output(out, overwrite=True)
     stacks = count or (40 if kind == "pathtraced" else 1024)
     with progress_bar("rendering") as report:
+        job = _Job(out, stacks, seed, report)
         if kind == "pathtraced":
-            from dualfocus.rendering.pathtraced_benchmark import write_pathtraced
-
-            write_pathtraced(
-                out,
-                stacks,
-                seed,
-                mesh_folder=meshes,
-                width=size or 256,
-                samples=samples,
-                progress=lambda done, total: report(done, total, ""),
-            )
-        elif kind in ("rooms", "fod"):
-            from dualfocus.rendering.fod import make_fod
-            from dualfocus.rendering.rooms import make_room
-            from dualfocus.rendering.traced_set import write_drawn_set
-
-            options: dict[str, Any] = {"width": size or 256} if kind == "rooms" else {}
-            write_drawn_set(
-                out,
-                stacks,
-                seed,
-                make=make_room if kind == "rooms" else make_fod,
-                mesh_folder=_catalogues(kind, meshes),
-                texture_folder=textures,
-                split=split,
-                samples=samples,
-                progress=lambda done, total: report(done, total, ""),
-                **options,
-            )
+            _pathtraced(job, size or 256, meshes, samples)
+        elif kind == "procedural":
+            stacks = _procedural(job, size or 160, planes, textures, split, workers)
         else:
-            from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset
-
-            stacks = -(-stacks // SHARD_SIZE) * SHARD_SIZE
-            write_dataset(
-                out,
-                stacks,
-                seed,
-                textures,
-                size or 160,
-                workers,
-                planes=planes,
-                split=split,
-                progress=lambda done, rate: report(done, max(stacks, done), f"{rate:.1f} a second"),
-            )
+            _traced(job, kind, size or 256, meshes, textures, split, samples)
     typer.echo(f"{stacks} stacks in {out}")
 
 
-def _catalogues(kind: str, meshes: Path | None) -> Path:
+@dataclass(frozen=True)
+class _Job:
+    """What every kind of rendering is asked for: how many stacks, where, from which seed, and whom to tell."""
+
+    out: Path
+    stacks: int
+    seed: int
+    report: Callable[[int, int, str], None]
+
+    def progress(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        self.report(done, total, "")
+
+
+def _fixture(name: str, out: Path) -> str:
+    """A tiny data set to test with; returns what to say of it."""
+    from dualfocus.datasets.fixtures import write_fixture
+
+    write_fixture(name, out)
+    return f"fixture of {name} in {out}"
+
+
+def _procedural(job: _Job, size: int, planes: tuple[int, int], textures: Path | None, split: str, workers: int) -> int:
+    """Layered scenes made by rule; returns how many, which is rounded up to whole shards."""
+    from dualfocus.rendering.dataset import SHARD_SIZE, write_dataset
+
+    stacks = -(-job.stacks // SHARD_SIZE) * SHARD_SIZE
+    write_dataset(
+        job.out,
+        stacks,
+        job.seed,
+        textures,
+        size,
+        workers,
+        planes=planes,
+        split=split,
+        progress=lambda done, rate: job.report(done, max(stacks, done), f"{rate:.1f} a second"),
+    )
+    return stacks
+
+
+def _pathtraced(job: _Job, width: int, meshes: Path | None, samples: int) -> None:
+    """The path-traced benchmark."""
+    from dualfocus.rendering.pathtraced_benchmark import write_pathtraced
+
+    write_pathtraced(job.out, job.stacks, job.seed, meshes, width, samples, job.progress)
+
+
+def _traced(
+    job: _Job, kind: str, width: int, meshes: Path | None, textures: Path | None, split: str, samples: int
+) -> None:
+    """Path-traced scenes drawn from meshes and textures, to train on; those of `fod` all have the size of FoD500."""
+    from dualfocus.rendering.fod import make_fod
+    from dualfocus.rendering.rooms import make_room
+    from dualfocus.rendering.traced_set import write_drawn_set
+
     if meshes is None:
         raise ValueError(f"{kind} scenes need --meshes, the folder of the Sweet Home 3D furniture catalogues")
-    return meshes
+    options = {"width": width} if kind == "rooms" else {}
+    write_drawn_set(
+        job.out,
+        job.stacks,
+        job.seed,
+        make_room if kind == "rooms" else make_fod,
+        meshes,
+        textures,
+        split=split,
+        samples=samples,
+        progress=job.progress,
+        **options,
+    )
