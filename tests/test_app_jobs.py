@@ -18,7 +18,7 @@ from dualfocus.loading import load_model
 from dualfocus.outputs.files import RESULT_FILES
 from dualfocus.pipeline import Settings
 from dualfocus.readers import Reading
-from dualfocus.remedies import Remedy, worded
+from dualfocus.remedies import Remedy, phrased
 
 CLASSICAL = Settings("classical")
 
@@ -237,7 +237,7 @@ def test_messages_are_in_the_words_of_the_page() -> None:
     def said(text: str) -> str:
         return on_page(text, [work / "a b", work / "stack"], work)
 
-    with worded(in_fields):
+    with phrased(in_fields):
         assert f"say {Remedy('unit', 'mm')}" == 'say "Their unit" mm'
         assert f"{Remedy('focus')} overrides them" == '"Focus distances" overrides them'
         assert f"give it with {Remedy('pixel-size')}" == "give it with `dualfocus predict --pixel-size`"

@@ -17,7 +17,7 @@ from dualfocus.commands.console import as_option
 from dualfocus.outputs.files import RESULT_FILES
 from dualfocus.pipeline import Settings, predict, predict_to_folder
 from dualfocus.readers import Reading
-from dualfocus.remedies import worded
+from dualfocus.remedies import phrased
 
 CALIBRATED = {"points": ((40.0, 100.0, 0.5), (280.0, 100.0, 2.0))}
 
@@ -55,7 +55,7 @@ def test_predict_gives_what_the_command_writes(
     command = ["predict", str(shuffled), "-o", str(tmp_path / "theirs"), "--model", "classical", *options]
     assert main(command) == 0
     said = capsys.readouterr().err.splitlines()
-    with worded(as_option):
+    with phrased(as_option):
         result = predict(str(shuffled), Settings("classical", **settings))
     result.save(tmp_path / "ours")
     assert_same_files(tmp_path / "ours", tmp_path / "theirs")
@@ -65,7 +65,7 @@ def test_predict_gives_what_the_command_writes(
 def test_the_defaults_are_those_of_the_command(tmp_path: Path) -> None:
     photographs = sorted(make_stack(tmp_path / "in").iterdir())
     assert main(["predict", *map(str, photographs), "-o", str(tmp_path / "theirs")]) == 0
-    with worded(as_option):
+    with phrased(as_option):
         predict([str(path) for path in photographs]).save(tmp_path / "ours")
     assert_same_files(tmp_path / "ours", tmp_path / "theirs")
 

@@ -19,7 +19,7 @@ from dualfocus.commands.console import as_option
 from dualfocus.outputs.projection import check_projection
 from dualfocus.pipeline import Settings, predict, predict_to_folder
 from dualfocus.readers import load_stack
-from dualfocus.remedies import Remedy, spoken, worded
+from dualfocus.remedies import Remedy, current_phrasing, phrased
 
 CLASSICAL = Settings(model="classical", align="none")
 UNKNOWN = (
@@ -69,11 +69,11 @@ def test_words_go_along_to_another_process(tiny_stack_folder: Path, tmp_path: Pa
     """A thread is like a process: it begins with the words of Python."""
     found = []
 
-    def work(words):
-        found.append(ray_engine.run_job_in(words, tiny_stack_folder, tmp_path / "out", CLASSICAL, False))
+    def work(phrasing):
+        found.append(ray_engine.run_job_in(phrasing, tiny_stack_folder, tmp_path / "out", CLASSICAL, False))
 
-    with worded(as_option):
-        thread = Thread(target=work, args=(spoken(),))
+    with phrased(as_option):
+        thread = Thread(target=work, args=(current_phrasing(),))
     thread.start()
     thread.join()
     assert tuple(found[0]["warnings"]) == COMMAND
@@ -122,7 +122,7 @@ def test_errors(fault, python, command, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=re.escape(python)) as said:
         fault(tmp_path)
     assert "--" not in str(said.value)
-    with worded(as_option), pytest.raises(ValueError, match=re.escape(command)):
+    with phrased(as_option), pytest.raises(ValueError, match=re.escape(command)):
         fault(tmp_path)
 
 
@@ -137,7 +137,7 @@ def load_copy(folder: Path) -> Path:
 def test_warnings_that_name_a_value(tmp_path: Path) -> None:
     for n in (300, 500):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f"{n}mm.png")
-    with worded(as_option):
+    with phrased(as_option):
         assert load_stack(tmp_path).warnings[0].endswith("; --focus overrides them")
         said = load_stack(tmp_path, focus="300,500").warnings
     assert said == ["focus distances are taken as metres (300 to 500); if they are millimetres, say --unit mm"]

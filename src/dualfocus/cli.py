@@ -27,7 +27,7 @@ from dualfocus.commands import (
 )
 from dualfocus.commands.console import as_option, fail
 from dualfocus.extras import install
-from dualfocus.remedies import worded
+from dualfocus.remedies import phrased
 
 _INTERRUPTED = 130
 _EXTRAS = {
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name its encoding lacks must not fail a finished run
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with worded(as_option):
+        with phrased(as_option):
             code = program(
                 args=None if arguments is None else list(arguments), prog_name="dualfocus", standalone_mode=False
             )

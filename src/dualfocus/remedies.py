@@ -1,7 +1,7 @@
 """What mends a fault, in the words of who reads of it: Python's, the command line's or those of the page.
 
 A message names an option as `f"... with {Remedy('z-step')}"`. It is put into words where the message is made, so that a
-message is text from then on. The words are Python's; who has others makes and reads messages inside `worded`.
+message is text from then on. The words are Python's; who has others makes and reads messages inside `phrased`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Remedy(NamedTuple):
     command: str = ""
 
     def __str__(self) -> str:
-        return _words.get()(self)
+        return _phrasing.get()(self)
 
 
-Words = Callable[[Remedy], str]
+Phrasing = Callable[[Remedy], str]  # how an option is named to the reader
 
 
 FOCUS_EXAMPLE = Remedy("focus", "0.3,0.5,1", python="focus=[0.3, 0.5, 1]")
@@ -51,22 +51,22 @@ def in_python(remedy: Remedy) -> str:
     return remedy.python or f"{remedy.option.replace('-', '_')}={value}"
 
 
-_words: ContextVar[Words] = ContextVar("words", default=in_python)
+_phrasing: ContextVar[Phrasing] = ContextVar("phrasing", default=in_python)
 
 
 @contextmanager
-def worded(words: Words) -> Iterator[None]:
+def phrased(phrasing: Phrasing) -> Iterator[None]:
     """Messages made inside the block name options in these words.
 
-    A thread or process that is started inside begins with Python's words again: hand it `spoken()`.
+    A thread or process that is started inside begins with Python's words again: hand it `current_phrasing()`.
     """
-    before = _words.set(words)
+    before = _phrasing.set(phrasing)
     try:
         yield
     finally:
-        _words.reset(before)
+        _phrasing.reset(before)
 
 
-def spoken() -> Words:
-    """The words that are in use here."""
-    return _words.get()
+def current_phrasing() -> Phrasing:
+    """How options are named here, for `phrased` elsewhere."""
+    return _phrasing.get()

@@ -18,7 +18,7 @@ from dualfocus.outputs.projection import check_projection
 from dualfocus.outputs.summary import summary
 from dualfocus.pipeline import Settings, predict_stack
 from dualfocus.readers.files import VIDEO_SUFFIXES
-from dualfocus.remedies import worded
+from dualfocus.remedies import phrased
 
 if TYPE_CHECKING:
     from dualfocus.inference.plane_reader import Progress
@@ -87,7 +87,7 @@ def answer(
         folders = [Path(folder) / _STACK, *(file.parent for file in files)]
         reword = partial(on_page, folders=folders, workplace=workplace)
         try:
-            with worded(in_fields):
+            with phrased(in_fields):
                 stack = _load(_gather(files, Path(folder) / _STACK, limits), settings, limits)
                 result, seen = predict_stack(stack, settings, model, progress)
             result.warnings = [reword(text) for text in result.warnings]  # as they are written, too

@@ -12,7 +12,7 @@ from typing import Any
 
 from dualfocus.batch.jobs import Outcome, Run, run_job
 from dualfocus.pipeline import Settings
-from dualfocus.remedies import Words, spoken, worded
+from dualfocus.remedies import Phrasing, current_phrasing, phrased
 
 _RETRIES = 2  # of a stack whose worker died
 
@@ -82,14 +82,14 @@ def run_on_ray(
     while waiting or running:
         while waiting and len(running) < limit:
             name, source = waiting.pop(0)
-            running[task.remote(spoken(), source, out / name, settings, overwrite)] = name
+            running[task.remote(current_phrasing(), source, out / name, settings, overwrite)] = name
         (finished,), _ = ray.wait(list(running))
         yield running.pop(finished), _outcome(finished)
 
 
-def run_job_in(words: Words, source: Path, out: Path, settings: Settings, overwrite: bool) -> Outcome:
-    """Run a job in another process, which does not know the words of this one; see `run_job`."""
-    with worded(words):
+def run_job_in(phrasing: Phrasing, source: Path, out: Path, settings: Settings, overwrite: bool) -> Outcome:
+    """Run a job in another process, which does not know the phrasing of this one; see `run_job`."""
+    with phrased(phrasing):
         return run_job(source, out, settings, overwrite)
 
 
