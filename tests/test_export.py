@@ -20,7 +20,11 @@ from dualfocus.models.graph import _basis, project
 from dualfocus.models.projection import integrable_projection
 
 DESK = Path(dualfocus.__file__).parent / "samples" / "desk"
-NETWORK = load_torch_model("dualfocus-s", device="cpu").network
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_torch_model("dualfocus-s", device="cpu").network
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +49,10 @@ def run(path: Path, images: torch.Tensor, coordinates: torch.Tensor) -> dict[str
     return dict(zip(names, values, strict=True))
 
 
-def assert_parity(path: Path, images: torch.Tensor, coordinates: torch.Tensor) -> None:
+def assert_parity(network: torch.nn.Module, path: Path, images: torch.Tensor, coordinates: torch.Tensor) -> None:
     found = run(path, images, coordinates)
     with torch.inference_mode():
-        expected = NETWORK(images, coordinates)
+        expected = network(images, coordinates)
     assert found["coordinate"].shape == expected.coordinate.shape
     assert (np.abs(found["coordinate"] - expected.coordinate.numpy()) <= 1e-4).mean() >= 0.999
     np.testing.assert_allclose(found["probability"], expected.probability.numpy(), rtol=0, atol=1e-4)
@@ -57,8 +61,8 @@ def assert_parity(path: Path, images: torch.Tensor, coordinates: torch.Tensor) -
 
 
 @pytest.mark.parametrize(("count", "size"), [(5, (288, 384)), (3, (101, 150)), (2, (33, 17))])
-def test_packaged_stack(files, count, size):
-    assert_parity(files["fp32"], *planes_of(dualfocus.load_stack(DESK), count, size))
+def test_packaged_stack(files, count, size, network):
+    assert_parity(network, files["fp32"], *planes_of(dualfocus.load_stack(DESK), count, size))
 
 
 @pytest.mark.parametrize(
@@ -69,8 +73,8 @@ def test_packaged_stack(files, count, size):
         ("suwajanakorn_mobile/balls_aligned", 2, (416, 739)),
     ],
 )
-def test_real_stacks(files, name, count, size, shared_data):
-    assert_parity(files["fp32"], *planes_of(dualfocus.load_stack(shared_data / "stacks" / name), count, size))
+def test_real_stacks(files, name, count, size, shared_data, network):
+    assert_parity(network, files["fp32"], *planes_of(dualfocus.load_stack(shared_data / "stacks" / name), count, size))
 
 
 def test_stacks_of_a_batch_do_not_mix(files):
@@ -84,10 +88,10 @@ def test_stacks_of_a_batch_do_not_mix(files):
 
 
 @pytest.mark.parametrize(("precision", "mean", "at_99"), [("fp16", 0.002, 0.02), ("int8", 0.01, 0.04)])
-def test_lower_precision_stays_near(files, precision, mean, at_99):
+def test_lower_precision_stays_near(files, precision, mean, at_99, network):
     images, coordinates = planes_of(dualfocus.load_stack(DESK), 4, (216, 288))
     with torch.inference_mode():
-        expected = NETWORK(images, coordinates).coordinate.numpy()
+        expected = network(images, coordinates).coordinate.numpy()
     error = np.abs(run(files[precision], images, coordinates)["coordinate"] - expected)
     assert 0 < error.mean() <= mean and np.percentile(error, 99) <= at_99
     assert files[precision].stat().st_size < 0.7 * files["fp32"].stat().st_size
