@@ -1,4 +1,4 @@
-"""One figure of one image against its definition: measure() with answers that are known."""
+"""One figure of one image against its definition: a yardstick with answers that are known."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dualfocus import metrics
-from dualfocus.benchmarks.evaluation.measure import COLUMNS, measure, texture_strength
+from dualfocus.benchmarks.evaluation.measure import COLUMNS, Yardstick
+from dualfocus.benchmarks.evaluation.texture import texture_strength
 from dualfocus.benchmarks.protocols import PROTOCOLS
 from dualfocus.datasets import Sample
 from dualfocus.stack import FocalStack
@@ -31,6 +32,11 @@ def answer(stack, depth, confidence=0.5):
 def make_sample(distances=(1.0, 2.0, 4.0), unit="m", truth=TRUTH, image=None):
     stack = FocalStack(np.zeros((len(distances), HEIGHT, WIDTH), np.uint8), distances, unit)
     return Sample("a", stack, truth, np.ones(truth.shape, bool), image)
+
+
+def measure(sample, result, protocol=None):
+    measured = Yardstick(sample, protocol).measure(result)
+    return measured.figures, measured.histogram
 
 
 def test_measure_against_independent_sums():

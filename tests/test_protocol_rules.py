@@ -10,7 +10,7 @@ import pytest
 from known_predictions import BF
 
 from dualfocus import cli
-from dualfocus.benchmarks.evaluation.measure import measure
+from dualfocus.benchmarks.evaluation.measure import Yardstick
 from dualfocus.benchmarks.protocols import PROTOCOLS, open_dataset
 from dualfocus.benchmarks.protocols.catalogue import FIXED_DISTANCES_M
 from dualfocus.benchmarks.protocols.protocol import Range
@@ -79,9 +79,9 @@ def test_an_image_without_truth_counts_as_zeros_for_dfv_alone():
     nothing = np.zeros((8, 9), np.float32)
     sample = Sample("a", stack, nothing, nothing > 0)
     result = SimpleNamespace(depth=nothing + 1, valid=nothing == 0, confidence=nothing, std=nothing, unit="m")
-    figures, _ = measure(sample, result, PROTOCOLS["ddff12/dfv-n5"])
+    figures = Yardstick(sample, PROTOCOLS["ddff12/dfv-n5"]).measure(result).figures
     assert figures["mse"] == figures["delta1"] == figures["bump"] == 0
-    figures, _ = measure(sample, result, PROTOCOLS["ddff12/hybriddepth-n5"])
+    figures = Yardstick(sample, PROTOCOLS["ddff12/hybriddepth-n5"]).measure(result).figures
     assert math.isnan(figures["mse"])  # and so leaves the mean
 
 

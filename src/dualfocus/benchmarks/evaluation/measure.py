@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from dualfocus import metrics
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.evaluation.slices import SliceSums, slice_groups
-from dualfocus.benchmarks.evaluation.texture import texture_strength
+from dualfocus.benchmarks.evaluation.texture import TEXTURE_WINDOW, texture_strength
 from dualfocus.benchmarks.protocols.protocol import BenchmarkProtocol, ComparedMaps
 from dualfocus.datasets import Sample
+from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
 
-TEXTURE_WINDOW = 9
 ROUNDING = 1e-5  # what float32 depth may lose at the ends of the focus range
 FLAT_WINDOW = 15
 FLAT_LEVELS = 0.5  # mean gradient in grey levels of 255 per pixel: below it 8-bit pixels hardly change
@@ -84,11 +84,11 @@ class Yardstick:
             self.textured = self.inside & (strength > np.median(strength))
             self.flat = self.inside & (texture_strength(sample.all_in_focus, FLAT_WINDOW) < FLAT_LEVELS)
 
-    def measure(self, result: Any) -> Measured:
+    def measure(self, result: DepthResult) -> Measured:
         """All figures of one prediction.
 
         Args:
-            result: a `DepthResult` of the sample's stack, or of the stack as the protocol pads it.
+            result: made of the sample's stack, or of the stack as the protocol pads it.
 
         Raises:
             ValueError: the result has another size or unit than the stack.
@@ -135,7 +135,7 @@ class Yardstick:
             return ComparedMaps(depth, np.asarray(self.sample.truth, np.float64), self.sample.mask)
         return self.protocol.compare(self.sample, depth)
 
-    def _part(self, result: Any) -> tuple[slice, slice]:
+    def _part(self, result: DepthResult) -> tuple[slice, slice]:
         """The pixels of the result that are the sample's; a padded one has more below and to the right."""
         stack = self.sample.stack
         padded = stack.size if self.protocol is None else self.protocol.padded_size(stack)
@@ -146,7 +146,7 @@ class Yardstick:
             )
         return slice(stack.size[0]), slice(stack.size[1])
 
-    def _mean_std(self, result: Any) -> float:
+    def _mean_std(self, result: DepthResult) -> float:
         """DFV's average uncertainty, in the protocol's space."""
         std = result.std if self.protocol is None else self.protocol.carried_std(result.depth, result.std)
         return float(np.mean(std))
@@ -161,14 +161,6 @@ class Yardstick:
         if self.flat.any():
             figures["confidence_flat"] = float(np.mean(confidence[self.flat]))
         return figures
-
-
-def measure(
-    sample: Sample, result: Any, protocol: BenchmarkProtocol | None = None
-) -> tuple[dict[str, float], ConfidenceHistogram]:
-    """All `COLUMNS` of one prediction and the histogram of its confidence; see `Yardstick`, which serves many."""
-    measured = Yardstick(sample, protocol).measure(result)
-    return measured.figures, measured.histogram
 
 
 def fill(stack: FocalStack, depth: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

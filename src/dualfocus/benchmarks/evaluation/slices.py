@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.benchmarks.evaluation.texture import texture_strength
+from dualfocus.benchmarks.evaluation.texture import TEXTURE_WINDOW, texture_strength
 from dualfocus.datasets import Sample
 from dualfocus.optics import circle_of_confusion_px, pixel_pitch
 from dualfocus.stack import FocalStack
 
-TEXTURE_WINDOW = 9
 EDGE_STEP = 0.05  # of the focus range, between two neighbouring pixels
 
 Array = NDArray[np.float64]

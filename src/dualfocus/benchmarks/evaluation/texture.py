@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from dualfocus.pixels import white
 
+TEXTURE_WINDOW = 9  # pixels, where texture is told from flatness
+
 
 def texture_strength(image: NDArray[Any], window: int) -> NDArray[np.float64]:
     """Mean gradient magnitude of the grey image over a square window, in grey levels of 255 per pixel.

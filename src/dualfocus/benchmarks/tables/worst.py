@@ -17,8 +17,10 @@ from dualfocus.benchmarks.evaluation.systems import System, answer
 from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, number
 from dualfocus.datasets import Dataset
+from dualfocus.outputs import DepthResult
 from dualfocus.outputs.colour import INVALID_GREY, colour_map
 from dualfocus.pixels import to_uint8
+from dualfocus.stack import FocalStack
 
 PANEL_WIDTH = 320
 _FONT, _MARGIN = 12, 6
@@ -72,7 +74,7 @@ def draw_worst(
     return found
 
 
-def draw(yardstick: Yardstick, result: Any, caption: str) -> Image.Image:
+def draw(yardstick: Yardstick, result: DepthResult, caption: str) -> Image.Image:
     """One prediction as five panels with legends: input plane, truth, prediction, error, confidence.
 
     Truth and prediction share their colours, even in inverse depth for a camera. The error is in mean plane spacings of
@@ -103,7 +105,7 @@ def _with_unit(depth: float, unit: str) -> str:
     return f"plane {depth:.3g}" if unit == "index" else f"{depth:.3g} {unit}"
 
 
-def _coordinate(stack: Any, place: float) -> float:
+def _coordinate(stack: FocalStack, place: float) -> float:
     """The focus coordinate at a normalised place, the inverse of `FocalStack.normalised_coordinate`."""
     planes = stack.coordinates[stack.near_to_far]
     return float(planes[0] + place * (planes[-1] - planes[0]))
