@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.derived import same_planes
+from dualfocus.derived import shallow_copy
 from dualfocus.outputs.result import DepthResult
 from dualfocus.stack import FocalStack
 from dualfocus.stack.distances import AT_INFINITY
@@ -139,7 +139,7 @@ def calibrate(
 
 def metric_stack(stack: FocalStack, result: DepthResult) -> FocalStack:
     """The stack with the distances that a calibration gave its planes, for showing them; still lazy."""
-    found = same_planes(stack)
+    found = shallow_copy(stack)
     if result.focus_distances is None:
         return found
     distances = result.focus_distances[stack.coordinates.astype(int)]  # of the planes that alignment left

@@ -9,22 +9,22 @@ from typing import Any
 from dualfocus.stack import FocalStack
 
 
-def same_planes(stack: FocalStack) -> FocalStack:
+def shallow_copy(stack: FocalStack) -> FocalStack:
     """A stack of the same planes, shared and still lazy, with attributes and warnings of its own to change.
 
     >>> stack = FocalStack(np.zeros((3, 48, 64), np.uint8), [1, 2, 3])
-    >>> found = same_planes(stack)
-    >>> found.warnings.append("the tripod moved")
-    >>> found.warnings, stack.warnings
+    >>> other = shallow_copy(stack)
+    >>> other.warnings.append("the tripod moved")
+    >>> other.warnings, stack.warnings
     (['the tripod moved'], [])
     """
-    found = copy.copy(stack)
-    found.warnings, found.extra = list(stack.warnings), dict(stack.extra)
-    return found
+    other = copy.copy(stack)
+    other.warnings, other.extra = list(stack.warnings), dict(stack.extra)
+    return other
 
 
-def said_of(stack: FocalStack, planes: Sequence[int]) -> dict[str, Any]:
-    """What a stack states of some of its planes: arguments of a `FocalStack` after the images.
+def stack_arguments(stack: FocalStack, planes: Sequence[int]) -> dict[str, Any]:
+    """What a stack states of some of its planes, as the arguments of a `FocalStack` after the images.
 
     The ground truth is not among them: other images may lie elsewhere, and an index counts other planes.
 

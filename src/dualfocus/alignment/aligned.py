@@ -13,7 +13,7 @@ from dualfocus.alignment.estimate import LEAVE, Estimate, FramePlacement, estima
 from dualfocus.alignment.exposure import apply_gain
 from dualfocus.alignment.motion import MOTIONS
 from dualfocus.alignment.region import common_region
-from dualfocus.derived import said_of, same_planes
+from dualfocus.derived import shallow_copy, stack_arguments
 from dualfocus.stack import FocalStack
 from dualfocus.stack.lazy import LazyPlanes
 
@@ -98,7 +98,7 @@ class AlignedStack(FocalStack):
         self.source = source
         self.kept = sorted(estimated.placements)
         self.transforms = [estimated.placements[n].pixels for n in self.kept]
-        super().__init__(_WarpedFrames(source, estimated), **{**said_of(source, self.kept), "aligned": True})
+        super().__init__(_WarpedFrames(source, estimated), **{**stack_arguments(source, self.kept), "aligned": True})
         self.extra, self.index_names = dict(source.extra), source.index_names
         self.common_region = common_region(self.transforms, self.size)
         self.alignment = _record(source, requested, estimated)
@@ -156,7 +156,7 @@ class _WarpedFrames(LazyPlanes):
 
 def _noting(stack: FocalStack, alignment: dict[str, Any]) -> FocalStack:
     """The planes as they are, and why."""
-    noted = same_planes(stack)
+    noted = shallow_copy(stack)
     noted.alignment = alignment
     return noted
 

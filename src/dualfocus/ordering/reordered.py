@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.derived import said_of
+from dualfocus.derived import stack_arguments
 from dualfocus.stack import FocalStack
 
 
@@ -21,7 +21,7 @@ def reorder(stack: FocalStack, planes: Sequence[int] | NDArray[np.intp]) -> Foca
     if stack.common_region is not None or "planes" in (stack.alignment or {}):
         raise ValueError("the stack is aligned, and its order can no longer be changed: order it first, then align")
     order = [int(n) for n in planes]
-    reordered = FocalStack(_Reordered(stack, order), **said_of(stack, order))
+    reordered = FocalStack(_Reordered(stack, order), **stack_arguments(stack, order))
     reordered.extra, reordered.warnings, reordered.alignment = dict(stack.extra), list(stack.warnings), stack.alignment
     return reordered
 

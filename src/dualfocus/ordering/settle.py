@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dualfocus.derived import same_planes
+from dualfocus.derived import shallow_copy
 from dualfocus.ordering.found_order import find_order
 from dualfocus.ordering.reordered import reorder
 from dualfocus.remedies import Answerable, Remedy
@@ -35,7 +35,7 @@ def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
         ValueError: another word, or a registered stack that is to be put in another order.
     """
     check_order(wanted)
-    stack = same_planes(stack)
+    stack = shallow_copy(stack)
     if stack.focus_distances is not None:
         if wanted != "given":
             stack.warnings.append(f"the order {wanted} is not used: the focus distances state the order")

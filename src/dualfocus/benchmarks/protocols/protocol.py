@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.datasets import Dataset, Sample
-from dualfocus.derived import said_of
+from dualfocus.derived import stack_arguments
 from dualfocus.stack import FocalStack
 
 _ROUNDING = 1e-6
@@ -136,7 +136,7 @@ class BenchmarkProtocol:
         if not below and not right:
             return stack
         images = np.stack([np.pad(plane, ((0, below), (0, right), (0, 0)), mode=self.padding) for plane in stack])
-        return FocalStack(images, **said_of(stack, range(len(stack))))
+        return FocalStack(images, **stack_arguments(stack, range(len(stack))))
 
     def padded_size(self, stack: FocalStack) -> tuple[int, int]:
         """Height and width of the padded stack."""
