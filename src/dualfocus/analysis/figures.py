@@ -77,10 +77,11 @@ def _error_and_confidence(figure: Any, answer: Answer) -> None:
     for k, (model, colour) in enumerate(models.items()):
         rows = [row for row in answer["rows"] if row["model"] == model]
         at = [place[row["level"]] + 0.06 * (k - (len(models) - 1) / 2) for row in rows]
-        _line(error, at, rows, "rmse", colour, dashed if model == MIDDLE else solid, "o", _label(model))
+        _line(error, at, rows, "rmse", _label(model), color=colour, ls=dashed if model == MIDDLE else solid)
         if model != MIDDLE:
-            _line(right, at, rows, "within", colour, solid, "o", f"{model}: error < ½ plane spacing")
-            _line(right, at, rows, "confidence", colour, dotted, "s", f"{model}: confidence")
+            _line(right, at, rows, "within", f"{model}: error < ½ plane spacing", color=colour, ls=solid)
+            hollow = {"marker": "s", "mfc": "white"}
+            _line(right, at, rows, "confidence", f"{model}: confidence", color=colour, ls=dotted, **hollow)
     if answer["reference"] is not None:
         known = [row["reference"] for row in answer["rows"] if row["model"] == MIDDLE]
         error.plot(range(len(levels)), known, color="black", lw=1, ls="-.", label=answer["reference"])
@@ -94,11 +95,10 @@ def _error_and_confidence(figure: Any, answer: Answer) -> None:
         axes.legend(fontsize=7.5)
 
 
-def _line(axes: Any, at: Any, rows: Any, key: str, colour: str, style: str, marker: str, label: str) -> None:
-    values, spread = ([row[k] for row in rows] for k in (key, f"{key}_error"))
-    face = "white" if marker == "s" else colour
-    look = {"color": colour, "ls": style, "marker": marker, "ms": 4, "mfc": face, "lw": 1.3}
-    axes.errorbar(at, values, yerr=spread, label=label, **look)
+def _line(axes: Any, at: Any, rows: Any, column: str, label: str, **look: Any) -> None:
+    """A column of the rows with its standard errors; `look` is matplotlib's, over dots of one size."""
+    values, spread = ([row[k] for row in rows] for k in (column, f"{column}_error"))
+    axes.errorbar(at, values, yerr=spread, label=label, **{"marker": "o", "ms": 4, "lw": 1.3, **look})
 
 
 def _tick(level: float | str) -> str:
