@@ -135,7 +135,7 @@ def predict_stack(
 
     Args:
         stack: N planes of H x W; stays as it is.
-        settings: of which `reading`, `also` and `fov` are not looked at.
+        settings: what is asked for; `reading`, `also` and `fov` are not looked at.
         model: see `predict`.
         progress: see `predict`.
 
@@ -221,7 +221,7 @@ def check_kept(files: Sequence[Path], out: Path) -> None:
     """Even to overwrite must not replace what a stack is made of, wherever a sidecar or a link leads to.
 
     Args:
-        files: of the stack, see `FocalStack.files`.
+        files: those of the stack, see `FocalStack.files`.
         out: the output folder.
 
     Raises:

@@ -23,13 +23,13 @@ LEAVE = Remedy("align", "none", python='motion="none"', command='--align none (m
 WORKING_PIXELS = 600_000  # frames are registered at this size at most
 STILL = 0.5  # px: root mean square motion of the frame that moves most, below which "auto" leaves a stack alone
 DOUBTFUL = 2.5  # px: below it, "auto" also wants the links to fit better than without motion
-_EVEN_EXPOSURE = 0.06  # of linear light: frames that are not moved and differ by less keep their exposure, too
-_BETTER = 0.96  # of what a motion leaves uncorrelated, to count as a better fit: blur alone gives 0.965 to 1
+_EVEN_EXPOSURE = 0.06  # share of linear light: frames that are not moved and differ by less keep their exposure, too
+_BETTER = 0.96  # share of what was uncorrelated that a better fit leaves at most; blur alone leaves 0.965 to 1
 _RICHER = 0.95  # the same for a homography over a similarity
 _TRIALS = 6  # links on which a homography is tried
-_SLACK = 0.05  # of the picture that a reference may lose more than the best one, to be nearer to the middle plane
+_SLACK = 0.05  # share of the picture that a reference may lose beyond the best one, to be nearer to the middle plane
 _ALIKE = 0.8  # correlation of the thumbnails of two pictures of one scene
-_LEAST_SHARE = 0.5  # of the reference that a frame must show
+_LEAST_SHARE = 0.5  # share of the reference that a frame must show
 
 # Pixels of the result to those of the reference. Interpolation thins noise and detail; a reference that alone keeps all
 # of its own would look sharper than the rest. An offset of a quarter of a pixel blurs it as much as the other frames on

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dualfocus.pixels import to_unit, white
 from dualfocus.srgb import to_display, to_linear
 
-_WIDTH = 48  # of a thumbnail: blur leaves its pixels as they are
+_WIDTH = 48  # pixels across a thumbnail: so few that blur leaves them as they are
 _DARKEST, _BRIGHTEST = 0.003, 0.95  # linear light that is compared: neither noise nor clipped
 _LEAST_PIXELS = 20
 _BURNT_OUT = 0.95  # share of a thumbnail that is clipped

@@ -16,7 +16,7 @@ from dualfocus.alignment.motion import Matrix, compose, from_parameters, inverse
 from dualfocus.alignment.pairs import Level, Pair, best_shift, register
 
 REACH = (1, 2, 4)  # planes between the two frames of a link
-LEAST_CORRELATION = 0.3  # of a link: unrelated photographs reach about 0.15
+LEAST_CORRELATION = 0.3  # a link needs this much: unrelated photographs reach about 0.15
 _ROUNDS = 6
 
 

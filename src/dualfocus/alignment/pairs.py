@@ -29,10 +29,10 @@ Picture = NDArray[Any]  # (h, w) float32
 
 _SMALLEST = 24  # shorter side in pixels of the coarsest level
 _INNER, _OUTER, _LOCAL = 1.0, 3.0, 6.0  # sigmas in pixels of the band and of the window of local contrast
-_STEPS = 12  # at most, of a level
+_STEPS = 12  # most Gauss-Newton steps of a level
 _STILL = 0.01  # pixels: a step that moves less ends a level
-_HUBER = 1.0  # in units of the robust deviation
-_LEAST_OVERLAP = 0.3  # of the pixels
+_HUBER = 1.0  # robust deviations beyond which an error counts less
+_LEAST_OVERLAP = 0.3  # share of the pixels that two pictures must have in common
 _PERFECT, _DISTRUST = 1.01, 3  # information of a fit of correlation c counts by (1.01 - c)^-3
 _BLOCK = 32  # pixels of a side
 _DETAIL = 0.15  # least gradient energy of a block in its weakest direction, of the median energy
@@ -57,7 +57,7 @@ class Pair:
 
     Attributes:
         matrix: normalised coordinates of the first frame to those of the second.
-        correlation: of the two pictures where both are, in [-1, 1].
+        correlation: correlation coefficient of the two pictures where both are, in [-1, 1].
         information: (P, P) inverse covariance of the parameters, up to a factor common to all pairs.
         unmoved: the correlation without any motion.
         tracks: (B, 4) centres x, y of blocks of the first frame and where they are found in the second, normalised;

@@ -29,8 +29,8 @@ def analyse(
 
     Args:
         experiments: the questions.
-        models: by name.
-        inputs: of the stacks.
+        models: name to model.
+        inputs: what the stacks are made from.
         out: folder to make or to continue; `records/` inside holds a row for every stack.
         command: words that make the same again.
         progress: called with (levels done, levels in all, what is measured).

@@ -43,9 +43,9 @@ def traced_blur(scene: LayeredScene, plan: FocusPlan, seed: int) -> NDArray[np.f
     """Layers as self-luminous sheets at their depths, photographed by path tracing (Mitsuba, an extra).
 
     Args:
-        scene: with hard silhouettes; a sheet has a square for each opaque pixel.
-        plan: of the planes.
-        seed: of the sampling.
+        scene: one with hard silhouettes; a sheet has a square for each opaque pixel.
+        plan: the plan of the planes.
+        seed: the seed of the sampling.
     """
     mi = mitsuba()
     near, far = (1 / plan.focus_distances[[0, -1]]).tolist()

@@ -41,7 +41,7 @@ def changes(answers: Sequence[Mapping[str, Any]], models: Mapping[str, Mapping[s
     """Every model with switches against the one that has both off; nothing when there is none.
 
     Args:
-        answers: of `runner.measure`.
+        answers: what `runner.measure` returned.
         models: name to a description with `switches`.
     """
     with_switches = {name: model["switches"] for name, model in models.items() if model["switches"]}

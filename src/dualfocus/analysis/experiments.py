@@ -25,7 +25,7 @@ class Experiment:
     """One question, answered by changing one thing.
 
     Attributes:
-        name: of its files.
+        name: the stem of its files.
         title: what is changed, in a few words, for a list of experiments.
         question: what it answers.
         axis: what is changed, with its unit.

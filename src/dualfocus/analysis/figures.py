@@ -12,7 +12,7 @@ from dualfocus.analysis.runner import MIDDLE
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")  # told apart by everyone
 _GREY = "#777777"
-_LEAST_SHARE = 0.005  # of the pixels, below which a bin of a reliability curve is of one stack or of chance
+_LEAST_SHARE = 0.005  # share of the pixels below which a bin of a reliability curve is of one stack or of chance
 _RELIABILITY_NOTE = (
     f"All pixels of n stacks pooled; the area of a dot is their share, below {100 * _LEAST_SHARE:g} % left out."
 )
@@ -36,9 +36,9 @@ def draw(answer: Answer, note: str, path: Path) -> None:
     """Write the figure of one experiment (SVG or whatever the suffix says).
 
     Args:
-        answer: of `runner.measure`; with at least one row.
+        answer: one of those of `runner.measure`, with at least one row.
         note: on the stacks, below the figure.
-        path: of the picture.
+        path: the picture to write.
     """
     if answer["name"] == "calibration":
         _write(_reliability, answer, _RELIABILITY_NOTE, path)

@@ -19,7 +19,7 @@ def to_markdown(results: Mapping[str, Any]) -> str:
     """All answers.
 
     Args:
-        results: of `analyse.analyse`.
+        results: what `analyse.analyse` returned.
     """
     parts = [
         "# Analysis",

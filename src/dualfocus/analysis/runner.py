@@ -23,7 +23,7 @@ from dualfocus.stack import FocalStack
 
 MIDDLE = "middle"
 FIGURES = {"rmse": "range_rmse", "within": "within_half_plane", "confidence": "confidence", "valid": "valid"}
-BINS = 10  # of a reliability curve
+BINS = 10  # points of a reliability curve
 Progress = Callable[[int, int, str], None]
 _Errors = dict[str, dict[str, float]]  # model to stack to RMSE
 
@@ -59,8 +59,8 @@ def measure(
 
     Args:
         experiments: which.
-        models: by name; `MIDDLE` joins them.
-        inputs: of the stacks.
+        models: name to model; `MIDDLE` joins them.
+        inputs: what the stacks are made from.
         out: folder of the records, one folder for each experiment and level inside.
         progress: called with (levels done, levels in all, what is measured).
 

@@ -11,7 +11,7 @@ from dualfocus.rendering.noise import grid, noise_texture, random_color
 from dualfocus.rendering.procedural import MARGIN, LayeredScene
 from dualfocus.rendering.textures import TexturePool
 
-_EXTENT = 0.5  # of a slanted wall, in w
+_EXTENT = 0.5  # depth range of a slanted wall, in w
 BEHIND = 0.2  # w of the wall behind a card: coordinate 0.8 where the scene fills the focus range
 
 
@@ -24,7 +24,7 @@ def patched_wall(
         rng: random numbers.
         pool: textures.
         size: height and width of the picture.
-        diameter: of the patch in px.
+        diameter: the patch's, in px.
         contrast: what is left of the texture inside it, 0 to 1.
     """
     height, width = _canvas(size)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dualfocus.stack import FocalStack
 
 KEPT_SECONDS = 3600  # how long a ZIP can be downloaded
-_MOST_PIXELS = 60_000_000  # of a plane
+_MOST_PIXELS = 60_000_000  # pixels of a plane
 _DOWNLOADS = "downloads"
 _STACK = "stack"  # where several files are side by side
 
@@ -73,7 +73,7 @@ def answer(
 
     Args:
         files: photographs, with a `stack.json` if there is one; or one ZIP, video or multi-page TIFF.
-        settings: of the prediction; the outputs are chosen here.
+        settings: what was chosen for the prediction; the outputs are chosen here.
         model: the one of the settings.
         workplace: folder for what is kept for a while; everything older is removed.
         limits: more is refused.
@@ -104,7 +104,7 @@ def answer(
 
 def _load(source: Path, settings: Settings, limits: Limits) -> FocalStack:
     stack = settings.reading.load(source)
-    if len(stack) > limits.files:  # of a ZIP or a z-stack
+    if len(stack) > limits.files:  # planes of a ZIP or a z-stack
         raise ValueError(f"{len(stack)} planes are too many for this page: give at most {limits.files}")
     if stack.size[0] * stack.size[1] > _MOST_PIXELS:
         raise ValueError(

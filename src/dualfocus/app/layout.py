@@ -20,7 +20,7 @@ Depth from a focal stack: photographs of one scene from one position, each focus
 Everything is computed on this machine."""
 _IDLE = "Drop photographs or take the example, then compute."
 _ADVANCED = "Advanced"
-_SHOWN_SECONDS = 30  # of an error
+_SHOWN_SECONDS = 30  # how long an error is shown
 
 
 def build(predict: Callable[..., Answer], example: Path) -> gr.Blocks:

@@ -22,7 +22,7 @@ def serve(host: str, port: int, settings: Settings, limits: Limits, example: Pat
 
     Args:
         host: address to listen on.
-        port: of the page.
+        port: the port that the page is served on.
         settings: model and device.
         limits: what is taken from a visitor.
         example: folder of the stack that can be tried.

@@ -31,7 +31,7 @@ def on_page(text: str, folders: Iterable[Path], workplace: Path) -> str:
     Args:
         text: an error or a warning.
         folders: where the visitor's files are; the names of what is in them are the visitor's own.
-        workplace: in which nothing else has a name that a visitor knows.
+        workplace: the folder in which nothing else has a name that a visitor knows.
     """
     for folder in sorted(set(map(str, folders)), key=len, reverse=True):  # a folder before the one it is in
         text = text.replace(f"{folder}{os.sep}", "").replace(f"{folder}: ", "")

@@ -25,7 +25,7 @@ def find_baseline(name: str | os.PathLike[str], device: torch.device) -> Baselin
     Args:
         name: ``depth-anything:FOLDER_OR_HUB_NAME``, ``depth-anything-aligned:`` likewise,
             ``hybriddepth-style:RELATIVE``, or the path of a weights file of ``python -m dualfocus.baselines.train``.
-        device: to run on.
+        device: the device to run on.
 
     Raises:
         ValueError: a system whose weights cannot be had.

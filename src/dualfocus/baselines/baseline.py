@@ -27,7 +27,7 @@ class Scene(NamedTuple):
         stack: the focal stack, H x W.
         all_in_focus: the one image that a single-image model sees, of any kind a stack knows.
         source: where that comes from, in words.
-        sample: with the truth, where there is one.
+        sample: the stack, with its truth where there is one.
     """
 
     stack: FocalStack

@@ -33,7 +33,7 @@ class DepthAnything(Baseline):
     Args:
         source: a folder with ``config.json`` and ``model.safetensors``, or the name of such a model on the Hugging Face
             hub.
-        device: to run on.
+        device: the device to run on.
 
     Raises:
         ValueError: weights that cannot be had, or that are not of a Depth Anything model.

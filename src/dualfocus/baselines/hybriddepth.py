@@ -25,7 +25,7 @@ class Combined(NamedTuple):
     Attributes:
         aligned: G, relative depth after the global fit, in metres.
         ratio: D / G, D being the depth from focus; 1 where not finite.
-        std: of D in metres; 0 where not finite.
+        std: standard deviation of D in metres; 0 where not finite.
     """
 
     aligned: NDArray[np.float32]
@@ -40,7 +40,7 @@ class HybridDepthStyle(Baseline):
         name: as it was asked for.
         config: which models, and how they are fitted.
         refinement: trained, or None to stop after the global fit.
-        device: to run on.
+        device: the device to run on.
         relative: a model in place of the one the configuration names.
 
     Raises:

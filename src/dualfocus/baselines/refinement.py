@@ -26,7 +26,7 @@ class RefinementConfig:
         relative: the relative model, as ``open_relative`` takes it.
         focus: the depth-from-focus model, as ``load_model`` takes it.
         fit: "plain" (the peers') or "confidence", which weights the global fit by the focus model's confidence.
-        space: of the global fit: "depth", or "inverse" depth (the peers' for disparity).
+        space: where the global fit is done: "depth", or "inverse" depth (the peers' for disparity).
     """
 
     width: int = 16
@@ -58,7 +58,7 @@ class Refinement(nn.Module):
         Args:
             aligned: G, (B, H, W) metres.
             ratio: D / G, (B, H, W), D being the depth from focus; 1 where that is not known.
-            std: of D, (B, H, W) metres.
+            std: standard deviation of D, (B, H, W) metres.
         """
         height, width = aligned.shape[-2:]
         full = self.at_full(pad_to_multiple(torch.stack((aligned, ratio, std), dim=1), 4))

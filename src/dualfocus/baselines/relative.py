@@ -28,7 +28,7 @@ class RelativeModel(Protocol):
 
         Args:
             picture: (H, W, 3).
-            name: of the sample, for models that look their answer up; None where there is none.
+            name: the sample's, for models that look their answer up; None where there is none.
 
         Returns:
             (H, W), larger where nearer.
@@ -42,7 +42,7 @@ class Ramp:
     name = "ramp"
 
     def inverse_depth(self, picture: NDArray[np.uint8], name: str | None = None) -> NDArray[np.float32]:
-        """From 0.5 at the top to 1.5 at the bottom."""
+        """Inverse depth from 0.5 at the top to 1.5 at the bottom."""
         height, width = picture.shape[:2]
         return np.repeat(np.linspace(0.5, 1.5, height, dtype=np.float32)[:, None], width, axis=1)
 
@@ -74,7 +74,7 @@ class StoredMaps:
         return values.astype(np.float32)
 
     def fingerprint(self) -> str:
-        """Of the names, sizes and times of the files: reading all of them for a hash would take minutes."""
+        """Hash of the names, sizes and times of the files: reading all of them would take minutes."""
         files = sorted(self.folder.rglob("*.npy"))
         text = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -85,7 +85,7 @@ def open_relative(text: str, device: torch.device) -> RelativeModel:
 
     Args:
         text: ``ramp``, ``files:FOLDER``, ``depth-anything:FOLDER_OR_HUB_NAME``, or a weights file of ``va-depth``.
-        device: to run on.
+        device: the device to run on.
 
     Raises:
         ValueError: none of these, or one that cannot be loaded.

@@ -16,9 +16,9 @@ def fit_scale_shift(
     shift the mean of the target.
 
     Args:
-        source: any shape.
-        target: likewise.
-        weight: likewise, at least 0; 1 everywhere by default, as the peers fit.
+        source: the map to fit, of any shape.
+        target: the map to fit it to, of the same shape.
+        weight: what each pixel counts, of the same shape, at least 0; 1 everywhere by default, as the peers fit.
 
     Raises:
         ValueError: no pixel counts.

@@ -53,7 +53,7 @@ class VaTraining(_Training):
     """``data``: the training images of NYU, in any form or in a pack, or a folder with ``rgb`` and ``depth``."""
 
     system: Literal["va-depth"]
-    kind: Literal["nyu", "rgbd"] = "nyu"  # of the data
+    kind: Literal["nyu", "rgbd"] = "nyu"  # kind of data
     network: VaConfig = VaConfig()
     variational: float = Field(default=1.0, ge=0)  # weight of that loss beside SILog
 
@@ -62,9 +62,9 @@ class RefinementTraining(_Training):
     """``data``: the training images of NYU, blurred as HybridDepth does, or folders with stack.json and truth."""
 
     system: Literal["hybriddepth-style"]
-    kind: Literal["nyu", "stacks"] = "nyu"  # of the data
+    kind: Literal["nyu", "stacks"] = "nyu"  # kind of data
     network: RefinementConfig = RefinementConfig()
-    planes: int = Field(default=5, ge=2)  # of NYU's stacks
+    planes: int = Field(default=5, ge=2)  # planes of NYU's stacks
     crop: int = Field(default=224, ge=32)
 
 
@@ -75,9 +75,9 @@ def train(path: Path, output: Path | None = None, minutes: float | None = None, 
     """Train as a configuration says.
 
     Args:
-        path: of the YAML file.
+        path: the YAML file.
         output: folder in place of the configured one.
-        minutes: in place of the configured ones.
+        minutes: how long to train, in place of the configured time.
         report: called with a line now and then.
 
     Returns:

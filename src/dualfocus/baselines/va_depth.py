@@ -22,7 +22,7 @@ class VaDepth(Baseline):
     Args:
         network: trained.
         path: its weights file, for the name.
-        device: to run on.
+        device: the device to run on.
     """
 
     def __init__(self, network: VaNetwork, path: Path, device: torch.device) -> None:

@@ -18,7 +18,7 @@ from dualfocus.models.layers import ConvNorm, Residual, double
 from dualfocus.models.resnet_encoder import ResNetEncoder
 from dualfocus.models.weighted_projection import weighted_projection
 
-LEAST_WEIGHT = 0.05  # of a difference: bounds the iterations of the solve
+LEAST_WEIGHT = 0.05  # least weight of a difference, which bounds the iterations of the solve
 PRIOR = 1.0  # log metres of an untrained answer: rooms are about e metres deep
 CELL = 16  # pixels of a side of what the layer sees as one
 
@@ -28,8 +28,8 @@ class VaConfig:
     """The network's configuration.
 
     Attributes:
-        width: of the encoder, 1 being ResNet-18's.
-        surfaces: in the group.
+        width: width of the encoder, 1 being ResNet-18's.
+        surfaces: how many are in the group.
         side: pixels of the shorter side of a picture at work.
     """
 
@@ -105,7 +105,7 @@ class VaNetwork(nn.Module):
         """Differences of log depth between neighbouring cells, each seen at one pixel of its own.
 
         Args:
-            output: of this network.
+            output: what this network returned.
             place: (B, h, w) long, which of the 256 pixels of its cell, counted along rows.
 
         Returns:
@@ -141,11 +141,11 @@ def variational_loss(
     Every repeat draws one valid pixel of each cell of 16 x 16; a difference counts where both its cells have one.
 
     Args:
-        network: that made the output.
+        network: the one that made the output.
         output: for pictures of H x W.
         truth: (B, H, W) metres.
         valid: (B, H, W) bool.
-        generator: of the draws, on the CPU.
+        generator: source of the draws, on the CPU.
         repeats: draws; VA-DepthNet takes 10.
     """
     truth_cells, valid_cells = (F.pixel_unshuffle(x[:, None].float(), CELL) for x in (truth, valid))

@@ -33,7 +33,7 @@ class BatchFolder:
     """What is known of a batch; made by `open_batch`.
 
     Attributes:
-        path: of the folder, without links.
+        path: the folder's own, without links.
         stacks: name to source of this run's stacks.
         entries: name to status and what came out, of these and of earlier runs' stacks.
     """
@@ -95,7 +95,7 @@ def open_batch(
         earlier = _read_record(target).get("stacks", {})
         with plain_errors(path):
             _remove_temporary(target)
-            remove_result(target)  # of a single stack
+            remove_result(target)  # the result of a single stack
             if not resume:
                 for name in earlier:
                     remove_result(target / name)

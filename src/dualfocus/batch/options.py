@@ -1,4 +1,4 @@
-"""In which option two runs of a batch differ."""
+"""The option in which two runs of a batch differ."""
 
 from __future__ import annotations
 

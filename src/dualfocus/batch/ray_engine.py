@@ -14,7 +14,7 @@ from dualfocus.batch.jobs import Outcome, Run, run_job
 from dualfocus.pipeline import Settings
 from dualfocus.remedies import Phrasing, current_phrasing, phrased
 
-_RETRIES = 2  # of a stack whose worker died
+_RETRIES = 2  # further tries at a stack whose worker died
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def connected(device: str, cluster: str | None, workers: int | None) -> Iterator
     """Connect to Ray; gives the function that runs jobs there, see `run_on_ray`.
 
     Args:
-        device: of the jobs; a GPU is asked for when it is "cuda".
+        device: what the jobs run on; a GPU is asked for when it is "cuda".
         cluster: address; None starts Ray on this machine until the end.
         workers: most jobs at the same time; None for one for each CPU (or GPU) of the cluster.
 

@@ -21,8 +21,8 @@ def find_batch(arguments: Sequence[Path], warnings: list[str] | None = None) -> 
     of such stacks. Several photographs are the planes of one stack.
 
     Args:
-        arguments: as they were given.
-        warnings: to which a line is added for each folder in a folder of stacks that cannot be read and is left out.
+        arguments: the paths as they were given.
+        warnings: gets a line for each folder in a folder of stacks that cannot be read and is left out.
     """
     said = [] if warnings is None else warnings
     if len(arguments) == 1:
@@ -90,7 +90,7 @@ def _inside(folder: Path, warnings: list[str]) -> list[Path]:
     if not all(_is_multipage(path) for path in images):  # the planes of one stack
         return []
     seen = [path for path in folder.iterdir() if not path.name.startswith(".") and _is_stack(path)]
-    seen = _natural(path for path in seen if not is_ours(path / "result.json"))  # of an earlier run
+    seen = _natural(path for path in seen if not is_ours(path / "result.json"))  # results of an earlier run
     found = [path for path in seen if not os.path.isdir(path) or _has_sidecar(path) or _images(path)]
     if len(images) == 1 and found == images:  # the folder is that stack
         return []

@@ -8,12 +8,12 @@ import typer
 
 
 def refuse_unused(context: typer.Context, kind: str, used: Collection[str]) -> None:
-    """Refuse what was given on the command line and has no effect; defaults are nobody's wish and pass.
+    """Refuse what was given on the command line and has no effect. Options left at their default are ignored.
 
     Args:
-        context: of the command that runs.
+        context: the context of the command that runs.
         kind: the command and the kind of its work, as the message names them, such as `render fod`.
-        used: names of the function's parameters that this kind reads.
+        used: names of the function's parameters that this kind of work reads.
 
     Raises:
         ValueError: an option or argument that was given is not among ``used``.

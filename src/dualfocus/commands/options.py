@@ -18,8 +18,8 @@ def given_path(given: str | Path, what: str = "the path") -> Path:
     cannot be read, and of several stacks one may fail by itself.
 
     Args:
-        given: from the command line.
-        what: it is, for the message.
+        given: what the command line holds.
+        what: what the path is, for the message.
     """
     if not str(given):
         raise typer.BadParameter(f"{what} is empty: give one, or . for the current folder")

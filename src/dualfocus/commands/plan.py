@@ -61,7 +61,7 @@ def make_plan(
     spacing_px: float,
     error: float,
 ) -> Plan:
-    """Of the camera or of the microscope, whichever was described, by option names in the order of the command line.
+    """The plan for the camera or the microscope, whichever was described by its options, in the command's order.
 
     Raises:
         ValueError: both, neither or half of one described, or values out of range.
@@ -102,7 +102,7 @@ def to_table(plan: Plan) -> Table:
 
 
 def advice(plan: Plan) -> list[str]:
-    """In sentences: how far apart the planes are, and what to change."""
+    """Sentences that say how far apart the planes are, and what to change."""
     from dualfocus.outputs.numbers import apart
 
     lines = [

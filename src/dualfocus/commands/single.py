@@ -40,8 +40,8 @@ def calibration_settings(
 
     Args:
         texts: points as text.
-        unit: of their distances; m when none is given.
-        coordinate: of the fit.
+        unit: the unit of their distances; m when none is given.
+        coordinate: the coordinate of the fit.
         given: values of the options that state focus distances, which do not go with it.
     """
     from dualfocus.calibration import parse_points

@@ -13,7 +13,7 @@ from dualfocus.ordering.round_trip import shortest_trip, trip_length
 from dualfocus.ordering.sharpness import pattern_distances, sharpness_pattern
 from dualfocus.stack import FocalStack
 
-_CLEAR_EXCESS = 0.04  # of a round trip, from which the order given is called wrong
+_CLEAR_EXCESS = 0.04  # excess length of the round trip from which the order given is called wrong
 
 
 @dataclass(frozen=True)

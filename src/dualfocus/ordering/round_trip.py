@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_SMALLEST_GAIN = 1e-9  # as a share of the largest distance: what rounding may pretend
+_SMALLEST_GAIN = 1e-9  # share of the largest distance; rounding may pretend less
 _MANY = 100  # planes, beyond which only the most promising start is worked out
 
 

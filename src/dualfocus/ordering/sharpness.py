@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from dualfocus.pixels import white
 
-_LONGEST_SIDE = 1280  # of the picture in which sharpness is measured
-_CELLS = 24  # along the longer side
-_SCALES = 3  # of the Laplacian pyramid: the coarse ones still change where everything is far out of focus
+_LONGEST_SIDE = 1280  # pixels along the longer side of the picture in which sharpness is measured
+_CELLS = 24  # regions along the longer side
+_SCALES = 3  # levels of the Laplacian pyramid: the coarse ones still change where everything is far out of focus
 # The first and last leg of a round trip count less than the rest: a real plane is never blurred all over. Every value
 # from 0.7 to 0.9 orders the same 19 of the 20 stacks it was chosen on.
 _END_SHARE = 0.75

@@ -80,7 +80,7 @@ class ColourScale:
         inverse: whether it is the inverse depth.
         farther: 1 where a larger depth is farther away, -1 where it is nearer.
         low: nearness of the farthest colour.
-        high: of the nearest.
+        high: nearness of the nearest colour.
     """
 
     inverse: bool
@@ -89,7 +89,7 @@ class ColourScale:
     high: float
 
     def nearness(self, depth: NDArray[Any]) -> NDArray[np.float64]:
-        """Of any shape; NaN for a camera's depth that is not above zero."""
+        """Nearness of depth of any shape; NaN for a camera's depth that is not above zero."""
         values = np.asarray(depth, np.float64)
         if not self.inverse:
             return -self.farther * values

@@ -17,7 +17,7 @@ from dualfocus.outputs.result import DepthResult
 from dualfocus.pixels import to_uint8
 
 STEEPEST = 20.0  # depth change over the width of a pixel there; a steeper triangle (87 degrees) spans a depth edge
-MOST_VERTICES = 1_000_000  # of a larger depth map every second, third, ... pixel: viewers choke on more
+MOST_VERTICES = 1_000_000  # viewers choke on more; a larger depth map gives every second, third, ... pixel
 LONGEST_TEXTURE = 4096  # pixels of a side that every graphics card takes
 
 _ASSET = {"version": "2.0", "generator": "dualfocus"}
@@ -92,8 +92,8 @@ def encode_glb(mesh: Surface, image: NDArray[Any], unit: str, comment: str) -> b
     Args:
         mesh: the surface.
         image: (H, W, 3) uint8 or uint16, sRGB.
-        unit: of the positions: m, mm or um.
-        comment: for the file's `extras`.
+        unit: the unit of the positions: m, mm or um.
+        comment: text for the file's `extras`.
     """
     if not len(mesh.triangles):  # glTF has no empty meshes, but empty scenes
         nothing = {"asset": _ASSET, "extras": {"comment": comment}, "scene": 0, "scenes": [{"name": "no surface"}]}

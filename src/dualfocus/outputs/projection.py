@@ -27,7 +27,7 @@ class Projection:
         center: x, y of the principal point in pixels; 0, 0 is the centre of the first pixel.
         source: where the focal length or the pixel size comes from.
         focal_px: focal length in pixels, of a pinhole.
-        pixel_size: in the unit of the depth, of an orthographic view.
+        pixel_size: side of a pixel of an orthographic view, in the unit of the depth.
     """
 
     kind: str
@@ -82,7 +82,7 @@ def projection(result: DepthResult, fov: float | None = None) -> Projection:
     The sensor's width lies along the longer side of the image, so that photographs taken upright are right too.
 
     Args:
-        result: with its camera or pixel size.
+        result: the depth, with its camera or pixel size.
         fov: degrees over the longer side; wins over what is known of the camera.
 
     Raises:

@@ -21,7 +21,7 @@ from dualfocus.outputs.result import DepthResult
 from dualfocus.stack import FocalStack
 
 LONGEST = 1280  # pixels of a side of the pictures in the page
-_PLANE_PIXELS = 24_000_000  # of all planes together, about 5 MB
+_PLANE_PIXELS = 24_000_000  # pixels of all planes together, about 5 MB
 _TEMPLATE = Path(__file__).with_name("report.html")
 _RELIEF = 0.35  # range of a depth without scale, as a part of the longer side
 

@@ -77,13 +77,13 @@ class DepthResult:
         Args:
             stack: what the answer is for, in its `result_unit`.
             depth: see the attributes; as for the other maps.
-            valid: as the model has it.
+            valid: which pixels the model calls valid.
             confidence: (H, W).
             std: (H, W).
             all_in_focus: (H, W, 3).
             model: its name.
-            warnings: beside those of the stack.
-            precision: of the model.
+            warnings: sentences to add to those of the stack.
+            precision: the model's arithmetic.
         """
         return cls(
             depth=depth,
@@ -125,7 +125,7 @@ class DepthResult:
         An earlier result there is replaced as a whole.
 
         Args:
-            folder: where to; made when it does not exist.
+            folder: the folder to write to; made when it does not exist.
             overwrite: write into a folder that holds other files too; those are left alone.
             points: also write a point cloud; short for `also=["ply"]`.
             also: one or several further files: "tiff", "exr", "ply" (point cloud), "glb" (mesh), "html" (a page to look

@@ -21,7 +21,7 @@ from dualfocus.stack import Camera
 from dualfocus.stack.lazy import LazyPlanes, NotAhead, decoding_ahead
 
 _STDERR = 2
-_MOST_PIXELS = 2**30  # of an image, as in OpenCV
+_MOST_PIXELS = 2**30  # an image may have, as in OpenCV
 _pillow_limit = threading.Lock()  # Pillow's limit is of the whole process
 
 

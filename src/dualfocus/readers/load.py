@@ -22,7 +22,7 @@ from dualfocus.result_mark import is_ours
 from dualfocus.stack import FocalStack
 
 _LARGEST_STEP_UM = 1e9
-_FAR_M = 50  # nobody's nearest plane: beyond it distances without a unit are rather millimetres
+_FAR_M = 50  # no nearest plane is as far: such distances without a unit are rather millimetres
 
 
 def load_stack(

@@ -75,7 +75,7 @@ def channel_names(tiff: tifffile.TiffFile) -> list[str]:
 
 
 def unused_bits(tiff: tifffile.TiffFile) -> int:
-    """Of 16-bit samples, the upper bits that OME-XML says a camera of fewer bits left empty; 0 when it does not say."""
+    """The upper bits of 16-bit samples that OME-XML says a camera of fewer bits left empty; 0 when it does not say."""
     stated = next((_integer(pixels.get("SignificantBits")) for pixels in _elements(tiff, "Pixels")), None)
     return 16 - stated if stated is not None and 8 <= stated < 16 and tiff.pages[0].dtype == "uint16" else 0
 

@@ -64,7 +64,7 @@ class _Word(NamedTuple):
     """A word beside a number, "" for none.
 
     Attributes:
-        text: as it stands there.
+        text: the word as it stands in the name.
         touches: whether nothing separates it from the number.
         owned: whether it can be the unit of the number; None when it can as well be that of the number behind it.
         between: whether there is a number on its other side too.

@@ -24,8 +24,8 @@ def read_planes(
 
     Args:
         files: images, one multi-page TIFF, or one video.
-        channel: of a microscope's TIFF.
-        time: of a microscope's TIFF.
+        channel: the channel of a microscope's TIFF to read.
+        time: the time point of a microscope's TIFF to read.
         count: frames of a video; None leaves it to `read_sweep`.
         warnings: gets a sentence about what could be read only in part.
 

@@ -37,7 +37,7 @@ class Sidecar:
     Attributes:
         path: the file itself.
         images: the planes, as paths.
-        focus_distances: as many numbers, in `unit`.
+        focus_distances: one number for each image, in `unit`.
         unit: m, mm, um, dioptre or index.
         order: near_to_far or far_to_near.
         camera: what is known of the camera.

@@ -31,9 +31,9 @@ def stated_by_files(
 
     Args:
         frames: the planes.
-        geometry: of the microscope's file they are in, if they are.
-        channel: whose stage positions count.
-        time: likewise.
+        geometry: what a microscope's file says of them, if they are in one.
+        channel: the channel whose stage positions count.
+        time: the time point whose stage positions count.
         warnings: gets a sentence for metadata that are there but cannot be used.
     """
     stated = [

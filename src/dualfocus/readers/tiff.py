@@ -47,7 +47,7 @@ class TiffFrame:
         in_one_page: all planes lie behind one another in the first page.
         distances: focus distances in metres by source; see `metadata.SOURCES`.
         camera: what EXIF says of the camera, or None.
-        unused_bits: of 16 that the camera did not fill; the samples are shifted up by them.
+        unused_bits: how many of the 16 bits the camera did not fill; the samples are shifted up by them.
     """
 
     path: File
@@ -283,7 +283,7 @@ def _decode_by_pillow(path: File, page: int) -> NDArray[Any]:
     with silence(), path.open("rb") as file, open_image(file, ("TIFF",)) as opened:
         opened.seek(page)
         opened.load()
-        if opened.mode.startswith("I;16"):  # of 12 bits, as scientific cameras write them
+        if opened.mode.startswith("I;16"):  # pixels of 12 bits, as scientific cameras write them
             bits = opened.getexif().get(_BITS_PER_SAMPLE, 16)
             return np.asarray(opened).astype(np.uint16)[..., None] << (16 - int(np.max(bits)))
         image = image_to_srgb(opened)

@@ -58,7 +58,7 @@ class VideoFrame:
 
     Attributes:
         path: the video.
-        number: of the frame, from 0.
+        number: the frame's, counted from 0.
         size: (H, W) upright.
         video: what reads it, shared by all frames.
     """

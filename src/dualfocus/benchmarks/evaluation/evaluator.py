@@ -41,7 +41,7 @@ def run(
         indices: which samples, in the order of the summary.
         progress: called with (done, total, sample name) after each sample.
         protocol: the protocol; None measures depth as it is.
-        processes: that share the work.
+        processes: those that share the work.
 
     Returns:
         `summarise` of each model in the main process, nothing in the others.
@@ -94,7 +94,7 @@ def summarise(record: ModelRecord, names: Sequence[str], parts: Sequence[str] = 
 
     Args:
         record: holds a row for each of the images.
-        names: of the images.
+        names: the images to summarise.
         parts: first folders of the names that get means of their own.
 
     Returns:

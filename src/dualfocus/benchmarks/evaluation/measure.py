@@ -88,7 +88,7 @@ class Yardstick:
         """All figures of one prediction.
 
         Args:
-            result: made of the sample's stack, or of the stack as the protocol pads it.
+            result: the prediction for the sample's stack, or for the stack as the protocol pads it.
 
         Raises:
             ValueError: the result has another size or unit than the stack.

@@ -30,7 +30,7 @@ class Processes:
     Attributes:
         rank: number of this process, 0 for the main one.
         count: how many there are.
-        state: of accelerate, with several.
+        state: accelerate's state, where there are several.
     """
 
     rank: int = 0
@@ -87,9 +87,9 @@ def launch(count: int, device: str, arguments: Sequence[str]) -> int:
     The first shows its progress and result as usual. When one fails, the others are stopped and its message is shown.
 
     Args:
-        count: of processes; on a CPU the cores are divided between them.
-        device: that the arguments name.
-        arguments: of the command line.
+        count: how many processes; on a CPU the cores are divided between them.
+        device: the one that the arguments name.
+        arguments: the words of the command line after `dualfocus`.
 
     Returns:
         the exit code: 0, or that of the process that failed.

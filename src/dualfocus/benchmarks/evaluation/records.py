@@ -32,9 +32,9 @@ class ModelRecord:
     of a stopped run is lost, and with `gather`.
 
     Args:
-        folder: made when it does not exist.
+        folder: the folder of the record; made when it does not exist.
         columns: names of the figures of a row.
-        rank: of this process, 0 for the main one.
+        rank: number of this process, 0 for the main one.
 
     Raises:
         ValueError: a file that cannot be read, named.

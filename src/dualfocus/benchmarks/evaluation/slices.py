@@ -18,7 +18,7 @@ from dualfocus.datasets import Sample
 from dualfocus.optics import circle_of_confusion_px, pixel_pitch
 from dualfocus.stack import FocalStack
 
-EDGE_STEP = 0.05  # of the focus range, between two neighbouring pixels
+EDGE_STEP = 0.05  # share of the focus range between two neighbouring pixels, from which they are an edge
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -151,7 +151,7 @@ def edge_distance(true_coordinate: Array, known: Mask) -> Array:
 
 
 def _texture(sample: Sample) -> Array:
-    """Of the true all-in-focus image; where there is none, of whichever plane has most at a pixel."""
+    """Texture strength of the true all-in-focus image; without one, of whichever plane has most at a pixel."""
     if sample.all_in_focus is not None:
         return texture_strength(sample.all_in_focus, TEXTURE_WINDOW)
     strongest = np.zeros(sample.stack.size)

@@ -51,7 +51,7 @@ class Files:
     Args:
         folder: the predictions.
         protocol: what they are predictions for.
-        names: of the samples that will be asked for, which must be there.
+        names: the samples that will be asked for, which must be there.
         everything: names of all samples of the data set, of which there may be fewer; default ``names``.
 
     Raises:

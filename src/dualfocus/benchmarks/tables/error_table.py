@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.benchmarks.protocols.published import PUBLISHED, PublishedRow, beside
 
-ACCURACIES = ("d1_05", "d1_15", "delta1", "delta2", "delta3", "badpix")  # that a protocol may give in percent
+ACCURACIES = ("d1_05", "d1_15", "delta1", "delta2", "delta3", "badpix")  # figures that a protocol may give in percent
 HIGHER_IS_BETTER = frozenset(
     ("delta1", "delta2", "delta3", "d1_05", "d1_15", "boundary_f1", "correlation", "within_half_plane", "valid")
 )
@@ -18,7 +18,7 @@ class ErrorTable(NamedTuple):
     """The errors of a protocol: our rows, then published ones of the same protocol.
 
     Attributes:
-        columns: of the figures.
+        columns: names of the columns of figures.
         ours: model to figures, None where one has no meaning.
         published: row to figures, None where one was not given.
     """

@@ -32,7 +32,7 @@ def to_latex(protocol: BenchmarkProtocol, summary: Mapping[str, Any]) -> str:
 
     Args:
         protocol: what was measured.
-        summary: as written to `summary.json` by `evaluate`.
+        summary: what `evaluate` writes to `summary.json`.
     """
     table = error_table(protocol, summary)
     published = [[f"{_escaped(row.method)}$^\\dagger$", *map(number, figures)] for row, figures in table.published]

@@ -29,7 +29,7 @@ def to_markdown(protocol: BenchmarkProtocol, summary: Mapping[str, Any]) -> str:
 
     Args:
         protocol: what was measured.
-        summary: as written to `summary.json` by `evaluate`.
+        summary: what `evaluate` writes to `summary.json`.
     """
     models: Mapping[str, Any] = summary["models"]
     data = summary["data"]

@@ -48,9 +48,9 @@ def draw_worst(
     Args:
         label: name of the system.
         system: what is measured.
-        dataset: of the protocol.
-        protocol: whose figures they are.
-        folder: of the system; pictures go to `worst/` in it, which is made to hold these alone.
+        dataset: where the images come from.
+        protocol: the rules by which the figures were measured.
+        folder: the system's folder; pictures go to `worst/` in it, which is made to hold these alone.
         worst: image to its figure, worst first.
         column: what the figure is.
 

@@ -45,7 +45,7 @@ def write_large_stack(folder: Path, planes: int, height: int, width: int, suffix
     memory, and for looking at seams.
 
     Args:
-        folder: made if missing.
+        folder: the folder to write to; made if missing.
         planes: N, even in inverse depth.
         height: rows.
         width: columns.

@@ -23,9 +23,9 @@ from dualfocus.outputs import check_output
 
 SIZES = ((30, 40), (60, 80), (120, 160), (240, 320), (480, 640), (960, 1280))
 MAPS = 4  # solved at once by the methods that can
-TOLERANCE = 1e-5  # of the residual, at which conjugate gradients stop
+TOLERANCE = 1e-5  # relative residual at which conjugate gradients stop
 _DENSE_UNKNOWNS = 5000  # above, the dense matrix takes more than 200 MB
-_SECONDS = 2.0  # of repeating one method at one size
+_SECONDS = 2.0  # time for repeating one method at one size
 
 Map = NDArray[np.floating[Any]]
 

@@ -23,7 +23,7 @@ class Variant:
 
     Attributes:
         model: name or path.
-        backend: of ``BACKENDS``.
+        backend: one of ``BACKENDS``.
         precision: one that the backend has in ``PRECISIONS``.
     """
 
@@ -82,7 +82,7 @@ class Timed:
 
 
 def _load(variant: Variant, device: str, folder: Path) -> Any:
-    """With its weights, or untrained where none come with it: the speed is the same."""
+    """The model with its weights, or untrained where none come with it: the speed is the same."""
     from dualfocus.loading import load_model
 
     if variant.backend == "onnx":
