@@ -1,6 +1,7 @@
 """The order of focus found from the images, on stacks whose order is known."""
 
 import json
+from itertools import permutations
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from test_cli import assert_refused, run
 
 from dualfocus.ordering import CHOICES, find_order, order_of, reorder, settle_order, sharpness_pattern
+from dualfocus.ordering.round_trip import shortest_trip, trip_length
 from dualfocus.readers import load_stack
 from dualfocus.stack import FocalStack
 
@@ -179,3 +181,11 @@ def test_real_stacks(shared_data, scene):
     shuffled = np.random.default_rng(0).permutation(len(patterns))
     found = order_of(patterns[shuffled])
     assert abs(rank_correlation(shuffled[found.planes])) >= REAL[scene] - 1e-9 and not found.is_as_given
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_round_trip_is_the_shortest_of_all(seed):
+    points = np.random.default_rng(seed).random((7, 2))
+    distances = np.linalg.norm(points[:, None] - points, axis=-1)
+    shortest = min(trip_length(np.array(path), distances) for path in permutations(range(6)))
+    assert trip_length(shortest_trip(distances), distances) == pytest.approx(shortest)
