@@ -25,6 +25,7 @@ from dualfocus.alignment.motion import (
 )
 from dualfocus.alignment.pairs import _Basis, best_shift, pyramid, register
 from dualfocus.alignment.region import common_region
+from dualfocus.commands.options import DEMO_STACK
 
 SIZE = (150, 200)
 EDGE = 40
@@ -296,6 +297,51 @@ def test_order_of_planes_does_not_matter():
     mixed = [3, 0, 4, 1, 2]
     aligned = align(FocalStack(np.stack([stack[n] for n in mixed]), stack.focus_distances[mixed]))
     assert worst(aligned, [motions[n] for n in mixed]) < 0.5
+
+
+def is_left(aligned):
+    """No frame was moved or left out; its exposure may have been evened out."""
+    said = aligned.alignment
+    return said["motion"] == "none" and said["common_share"] == 1 and all(plane["used"] for plane in said["planes"])
+
+
+@pytest.mark.parametrize("side", [32, 48, 64, 96])
+def test_small_still_frames_stay_as_they_are(side):
+    """A motion of several parameters fits a few details by chance, however little they say."""
+    desk = dualfocus.load_stack(DEMO_STACK)
+    planes, rng = np.stack(list(desk)), np.random.default_rng(side)
+    for _ in range(4):
+        y, x = (int(rng.integers(0, length - side)) for length in desk.size)
+        still = FocalStack(planes[:, y : y + side, x : x + side], desk.focus_distances)
+        assert is_left(align(still))
+
+
+def test_still_frames_with_little_in_them_stay_as_they_are():
+    """A textured square on white: the corners of the picture say nothing of a motion."""
+    rng, planes = np.random.default_rng(0), []
+    scene = np.full((300, 400), 1.3)
+    scene[105:195, 155:245] = 0.1 + 0.6 * texture(0, (90, 90))
+    for n in range(9):
+        blurred = cv2.GaussianBlur(scene, (0, 0), 0.3 + 2 * abs(3 - n))
+        planes.append((np.clip(blurred + rng.normal(0, 0.003, scene.shape), 0, 1) * 255).astype(np.uint8))
+    still = FocalStack(np.stack(planes))
+    assert is_left(align(still))
+
+
+def test_small_frames_that_move_are_aligned():
+    scene, size = texture(1, (120, 120)), 80
+    shifts = [(0, 0), (4, 2), (7, 5), (9, 9), (13, 11)]
+    frames = [
+        cv2.GaussianBlur(scene, (0, 0), 0.5 + 0.4 * n)[20 + y : 20 + y + size, 10 + x : 10 + x + size]
+        for n, (y, x) in enumerate(shifts)
+    ]
+    aligned = align(FocalStack((np.stack(frames) * 255).astype(np.uint8)))
+    assert aligned.alignment["motion"] != "none" and aligned.kept == [0, 1, 2, 3, 4]
+    reference = shifts[aligned.alignment["reference"]]
+    middle = np.array([size / 2, size / 2])
+    for matrix, (y, x) in zip(aligned.transforms, shifts, strict=True):
+        moved = apply(matrix, middle) - middle
+        np.testing.assert_allclose(moved, [reference[1] - x, reference[0] - y], atol=1.0)
 
 
 @pytest.mark.parametrize("level", [0, 120, 255])

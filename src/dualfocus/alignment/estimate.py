@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from dualfocus.alignment.exposure import gain, likeness, thumbnail, warp_thumbnail
 from dualfocus.alignment.graph import REACH, Link, largest_group, link_frame, solve
-from dualfocus.alignment.motion import Matrix, apply, compose, displacement, grid, half_diagonal, in_pixels, inverse
+from dualfocus.alignment.motion import (
+    Matrix,
+    apply,
+    compose,
+    displacement,
+    generators,
+    grid,
+    half_diagonal,
+    in_pixels,
+    inverse,
+)
 from dualfocus.alignment.pairs import Level, pyramid, register
 from dualfocus.alignment.region import common_share
 from dualfocus.pixels import white
@@ -26,6 +36,7 @@ DOUBTFUL = 2.5  # px: below it, "auto" also wants the links to fit better than w
 _EVEN_EXPOSURE = 0.06  # share of linear light: frames that are not moved and differ by less keep their exposure, too
 _BETTER = 0.96  # share of what was uncorrelated that a better fit leaves at most; blur alone leaves 0.965 to 1
 _RICHER = 0.95  # the same for a homography over a similarity
+_CHANCE = 2.0  # the share that each parameter fits away by chance, times the number of observations
 _TRIALS = 6  # links on which a homography is tried
 _SLACK = 0.05  # share of the picture that a reference may lose beyond the best one, to be nearer to the middle plane
 _ALIKE = 0.8  # correlation of the thumbnails of two pictures of one scene
@@ -89,7 +100,7 @@ def estimate(stack: FocalStack, motion: str, progress: Callable[[], None]) -> Es
     back = inverse(motions[reference])
     motions = {n: compose(matrix, back) for n, matrix in motions.items()}
     reasons = {n: "it matches none of the planes beside it" for n in range(len(order)) if n not in motions}
-    if motion == "auto" and _is_still(motions, registration.links, stack.size):
+    if motion == "auto" and _is_still(motions, registration, stack.size):
         registration.motion = "none"
         reasons = {n: reason for n, reason in reasons.items() if not _looks_like_neighbours(n, registration.thumbnails)}
         motions = {n: np.eye(3) for n in range(len(order)) if n not in reasons}
@@ -143,12 +154,12 @@ class _Registration:
     motion: str
     links: list[Link] = field(default_factory=list)
     thumbnails: list[NDArray[Any]] = field(default_factory=list)
-    gains_by_homography: list[float] = field(default_factory=list)  # share of the uncorrelated that it leaves
+    left_by_homography: list[float] = field(default_factory=list)  # share of the uncorrelated, and what chance takes
 
     @property
     def wants_homography(self) -> bool:
         """Whether a homography was tried, and fits clearly better than the motion did."""
-        return bool(self.gains_by_homography) and float(np.median(self.gains_by_homography)) < _RICHER
+        return bool(self.left_by_homography) and float(np.median(self.left_by_homography)) < _RICHER
 
 
 def _register_frames(
@@ -173,21 +184,31 @@ def _register_frames(
         if n in trials and links:
             longest = links[-1]
             richer = register(pyramids[longest.first], levels, "homography", longest.pair.matrix, 2)
-            registration.gains_by_homography.append((1 - richer.correlation) / (1 - longest.pair.correlation + 1e-9))
+            left = (1 - richer.correlation) / (1 - longest.pair.correlation + 1e-9)
+            further = len(generators("homography")) - len(generators(motion))
+            registration.left_by_homography.append(left + _by_chance(further, richer.observations))
         registration.links += links
         pyramids[n] = levels
     return registration
 
 
-def _is_still(motions: dict[int, Matrix], links: Sequence[Link], size: tuple[int, int]) -> bool:
-    """Whether no frame moves, or so little that what was found may be but the difference in blur."""
+def _is_still(motions: dict[int, Matrix], registration: _Registration, size: tuple[int, int]) -> bool:
+    """Whether no frame moves, or the fit is no better than differences in blur and chance make it."""
     points = grid(size)
     moved = max(float(np.sqrt(np.mean(displacement(m, points) ** 2))) for m in motions.values()) * half_diagonal(size)
-    if moved < STILL or moved > DOUBTFUL:
-        return moved < STILL
-    left = sum(1 - link.pair.correlation for link in links)
-    before = sum(1 - link.pair.unmoved for link in links)
-    return left > _BETTER * before
+    if moved < STILL:
+        return True
+    pairs = [link.pair for link in registration.links]
+    left = sum(1 - pair.correlation for pair in pairs)
+    before = sum(1 - pair.unmoved for pair in pairs)
+    observations = float(np.median([pair.observations for pair in pairs]))
+    chance = _by_chance(len(generators(registration.motion)), observations)
+    return left > ((_BETTER if moved <= DOUBTFUL else 1.0) - chance) * before
+
+
+def _by_chance(parameters: int, observations: float) -> float:
+    """Share of the uncorrelated that a fit takes away where nothing moves: much in small or nearly bare frames."""
+    return _CHANCE * parameters / max(observations, 1e-9)
 
 
 def _looks_like_neighbours(n: int, thumbnails: Sequence[NDArray[Any]]) -> bool:

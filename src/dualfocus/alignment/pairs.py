@@ -35,6 +35,7 @@ _HUBER = 1.0  # robust deviations beyond which an error counts less
 _LEAST_OVERLAP = 0.3  # share of the pixels that two pictures must have in common
 _PERFECT, _DISTRUST = 1.01, 3  # information of a fit of correlation c counts by (1.01 - c)^-3
 _BLOCK = 32  # pixels of a side
+_SAMPLE = 100.0  # pixels over which detail of the band is one observation: about its wavelength squared
 _DETAIL = 0.15  # least gradient energy of a block in its weakest direction, of the median energy
 
 
@@ -62,6 +63,7 @@ class Pair:
         unmoved: the correlation without any motion.
         tracks: (B, 4) centres x, y of blocks of the first frame and where they are found in the second, normalised;
             they are found one by one, so what they disagree with the motion is its residual.
+        observations: about how many independent details the fit rests on; bare areas count for nothing.
     """
 
     matrix: Matrix
@@ -69,6 +71,7 @@ class Pair:
     information: NDArray[np.float64]
     unmoved: float = -1.0
     tracks: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
+    observations: float = 0.0
 
 
 def pyramid(grey: Picture, full: tuple[int, int]) -> list[Level]:
@@ -116,7 +119,8 @@ def register(first: list[Level], second: list[Level], motion: str, start: Matrix
     matrix, information = _agree(found, motion)
     moved = correlation(first[0].picture, *warp_level(first[0], second[0], matrix))
     unmoved = correlation(first[0].picture, *warp_level(first[0], second[0], np.eye(3)))
-    return Pair(matrix, moved, information, unmoved, track_blocks(first[0], second[0], matrix))
+    observations = float(np.square(first[0].picture).sum()) / _SAMPLE
+    return Pair(matrix, moved, information, unmoved, track_blocks(first[0], second[0], matrix), observations)
 
 
 def _agree(found: list[Pair], motion: str) -> tuple[Matrix, NDArray[np.float64]]:
