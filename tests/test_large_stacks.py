@@ -120,21 +120,6 @@ def test_windows_of_a_fine_series_are_wider():
     assert windows.window_stride(bare, 50) == 1
 
 
-def test_averaging_leans_to_the_surer_answer():
-    trust = windows.trust_in_fine(np.float32([0.1, 0.1, 0.1]), np.float32([0, 0.1, 10]))
-    np.testing.assert_allclose(trust, [1, 0.5, 0], atol=1e-3)
-
-
-def test_confidence_and_expected_error():
-    confidence = np.linspace(0.05, 0.95, 19)
-    np.testing.assert_allclose(
-        windows.confidence_of(windows.expected_error(confidence, 30), 30), confidence, rtol=0, atol=1e-3
-    )
-    # a normal error of deviation s is below s with probability 0.6827
-    assert windows.expected_error(np.array(0.6827), 6) == pytest.approx(0.5 / 5, rel=1e-3)
-    assert windows.expected_error(np.array(0.0), 3) == 0.5
-
-
 def test_made_large_stack_and_its_measurement(tmp_path):
     large.write_large_stack(tmp_path / "stack", 4, 60, 90)
     stack = load_stack(tmp_path / "stack")

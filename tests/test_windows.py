@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from dualfocus.inference import staged, windows
+from dualfocus.inference import resizing, staged, windows
 from dualfocus.inference.confidence_map import measured_confidence
+from dualfocus.inference.expected_error import expected_error
 from dualfocus.inference.resizing import guided_upsample, working_size
 from dualfocus.inference.smoothing import smooth_within_surfaces
 from dualfocus.inference.torch_model import DepthModel, load_torch_model
@@ -125,7 +126,7 @@ def test_large_photographs_are_looked_at_twice(models):
         own = DepthModel("dualfocus-xs", build_network("dualfocus-xs"), torch.device("cpu"), {"looks": looks})
         assert len(own.sizes((480, 640), 5)) == looks
     (height, width), second = model.sizes((6000, 8000), 5)  # memory and time
-    assert height * width == pytest.approx(windows.WORKING_PIXELS, rel=1e-3)
+    assert height * width == pytest.approx(resizing.WORKING_PIXELS, rel=1e-3)
     assert second == pytest.approx((height / 2, width / 2), abs=1)
     for other in (models["classical"], models["dualfocus-xs"], load_torch_model("dfv", "cpu", weights=None)):
         assert other.sizes((480, 640), 5) == [(480, 640)]
@@ -148,7 +149,7 @@ def test_two_looks_are_averaged_by_their_expected_errors(models):
     (fine, fine_error), (coarse, coarse_error) = looks
     trust = coarse_error**2 / (fine_error**2 + coarse_error**2)
     result = model.predict(stack)
-    error = windows.expected_error(result.confidence, 4)
+    error = expected_error(result.confidence, 4)
     expected = 3 * smooth_within_surfaces(trust * fine + (1 - trust) * coarse, error)  # in planes
     assert np.abs(result.depth - expected).max() < 0.02
     assert np.abs(fine - coarse).max() > 0.05 and trust.min() < 0.4 and trust.max() > 0.6
@@ -168,7 +169,7 @@ def test_long_stacks_are_looked_at_twice(models):
 
     looks = [model.estimate(read(at), u, at) for at in ((288, 288), (144, 144))]
     result = model.predict(FocalStack(scene.images))
-    error = windows.expected_error(result.confidence, 26)
+    error = expected_error(result.confidence, 26)
     expected = smooth_within_surfaces(model.merge(looks, 26).coordinate, error)
     assert np.abs(result.depth / 25 - expected).max() < 0.02
     assert np.abs(looks[0].coordinate - expected).max() > 0.05  # both looks count

@@ -14,37 +14,19 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.inference.expected_error import confidence_of, expected_error, trust_in_fine
+from dualfocus.inference.focus_maps import Box, FocusMaps, Size
 from dualfocus.inference.resizing import enlarge
 from dualfocus.inference.windows import (
-    Size,
     coarse_size,
-    confidence_of,
     cut_windows,
-    expected_error,
     interleaved,
     plane_position,
-    trust_in_fine,
     window_share,
     window_stride,
 )
 
 CONTEXT_HALO = 128  # pixels around the part of the image that needs a window
-
-Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; top and left multiples of 16
-
-
-class Maps(NamedTuple):
-    """What a model says of every pixel at its working size, (h, w) float32 each.
-
-    Attributes:
-        coordinate: normalised focus coordinate.
-        std: same unit.
-        confidence: in [0, 1], before the confidence map.
-    """
-
-    coordinate: NDArray[np.float32]
-    std: NDArray[np.float32]
-    confidence: NDArray[np.float32]
 
 
 class HeldPlanes(Protocol):
@@ -56,13 +38,13 @@ class HeldPlanes(Protocol):
     def keep(self, wanted: set[int]) -> None:
         """Forget the others."""
 
-    def answer(self, index: Sequence[int], box: Box) -> Maps:
+    def answer(self, index: Sequence[int], box: Box) -> FocusMaps:
         """The network's answer inside the box from the planes of ``index`` alone, coordinates spanning [0, 1]."""
 
 
 def estimate_long(
     hold: Callable[[Size], HeldPlanes], read: Callable[[int, Size], Any], u: NDArray[np.float64], size: Size
-) -> Maps:
+) -> FocusMaps:
     """Estimate the focus of every pixel from more than ``LONGEST`` planes.
 
     Args:
@@ -75,7 +57,7 @@ def estimate_long(
     fine = _fine(hold(size), lambda n: read(n, size), u, plane_position(coarse, u), coarse_error)
     trust = trust_in_fine(coarse_error, fine.error)
     error = coarse_error + trust * (fine.error - coarse_error)
-    return Maps(
+    return FocusMaps(
         coarse + trust * (fine.coordinate - coarse),
         coarse_error + trust * (fine.std - coarse_error),
         confidence_of(error, len(u)),
@@ -92,8 +74,8 @@ def _coarse(
         planes.add(n, read(n, small))
     parts = interleaved(len(u))
     answers = [planes.answer(part, (0, small[0], 0, small[1])) for part in parts]
-    errors = [expected_error(found.confidence, len(part)) for found, part in zip(answers, parts, strict=True)]
-    return np.mean([found.coordinate for found in answers], axis=0), np.mean(errors, axis=0)
+    errors = [expected_error(maps.confidence, len(part)) for maps, part in zip(answers, parts, strict=True)]
+    return np.mean([maps.coordinate for maps in answers], axis=0), np.mean(errors, axis=0)
 
 
 class _Sum(NamedTuple):
@@ -103,14 +85,14 @@ class _Sum(NamedTuple):
     std: NDArray[np.float32]
     error: NDArray[np.float32]
 
-    def add(self, found: Maps, share: NDArray[np.float32], box: Box, u: NDArray[np.float64]) -> None:
+    def add(self, maps: FocusMaps, share: NDArray[np.float32], box: Box, u: NDArray[np.float64]) -> None:
         """Carry a window's answer from its own coordinate to that of the stack."""
         first, extent = np.float32(u[0]), np.float32(u[-1] - u[0])
         top, bottom, left, right = box
         for total, values in (
-            (self.coordinate, first + extent * found.coordinate),
-            (self.std, extent * found.std),
-            (self.error, extent * expected_error(found.confidence, len(u))),
+            (self.coordinate, first + extent * maps.coordinate),
+            (self.std, extent * maps.std),
+            (self.error, extent * expected_error(maps.confidence, len(u))),
         ):
             total[top:bottom, left:right] += share[top:bottom, left:right] * values
 

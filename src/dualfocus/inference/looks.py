@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from numpy.typing import NDArray
 
-from dualfocus.inference.long_stack import Maps
+from dualfocus.inference.expected_error import expected_error, trust_in_fine
+from dualfocus.inference.focus_maps import FocusMaps, Size
 from dualfocus.inference.resizing import enlarge, working_size
-from dualfocus.inference.windows import LONGEST, WINDOW, Size, expected_error, trust_in_fine
+from dualfocus.inference.windows import LONGEST, WINDOW
 
 LEAST_PIXELS = 65_536  # smaller photographs are as the training scenes are: one look at all of them
 
@@ -38,7 +39,7 @@ def look_sizes(size: Size, most_pixels: int, planes: int, looks: int) -> list[Si
     return [first, working_size(first, pixels // 4)]
 
 
-def merge(fine: Maps, coarse: Maps, confidence: tuple[NDArray, NDArray], planes: int) -> Maps:
+def merge(fine: FocusMaps, coarse: FocusMaps, confidence: tuple[NDArray, NDArray], planes: int) -> FocusMaps:
     """The mean of two looks by their inverse expected variances.
 
     Args:
@@ -54,4 +55,4 @@ def merge(fine: Maps, coarse: Maps, confidence: tuple[NDArray, NDArray], planes:
     errors = [expected_error(values, planes) for values in confidence]
     trust = trust_in_fine(enlarge(errors[1], size), errors[0])
     other = [enlarge(values, size) for values in coarse]
-    return Maps(*(back + trust * (own - back) for own, back in zip(fine, other, strict=True)))
+    return FocusMaps(*(back + trust * (own - back) for own, back in zip(fine, other, strict=True)))

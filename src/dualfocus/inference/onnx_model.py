@@ -16,14 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import __version__
-from dualfocus.inference.long_stack import Box, Maps, estimate_long
+from dualfocus.inference.focus_maps import Box, FocusMaps, Size
+from dualfocus.inference.long_stack import estimate_long
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
+from dualfocus.inference.resizing import WORKING_PIXELS
 from dualfocus.inference.shipped import shipped_weights
-from dualfocus.inference.windows import LONGEST, WINDOW, WORKING_PIXELS, Size
+from dualfocus.inference.windows import LONGEST, WINDOW
 from dualfocus.models import KINDS
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
 PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which knows no tiles: about 1.6 GB
+_MAPS = ("coordinate", "std", "confidence")  # outputs of the graph that make `FocusMaps`, as `export_onnx` names them
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -62,7 +65,7 @@ class OnnxModel(FocusModel):
         """Long stacks are read twice."""
         return 1 if planes <= LONGEST else 2
 
-    def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
+    def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> FocusMaps:
         """See :meth:`FocusModel.estimate`."""
         if len(u) <= LONGEST:
             return self._run([to_array(planes(n, size)) for n in range(len(u))], u)
@@ -76,17 +79,17 @@ class OnnxModel(FocusModel):
         """Short hash of the file, so that a resumed evaluation notices another one."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
 
-    def _run(self, images: list[NDArray[np.float32]], u: NDArray[np.float64]) -> Maps:
+    def _run(self, images: list[NDArray[np.float32]], u: NDArray[np.float64]) -> FocusMaps:
         """The graph's answer from planes (3, h, w) alone, coordinates spanning [0, 1]."""
         coordinates = ((u - u[0]) / (u[-1] - u[0])).astype(np.float32)[None]
-        maps = self.session.run(list(Maps._fields), {"images": np.stack(images)[None], "coordinates": coordinates})
-        return Maps(*(values[0] for values in maps))
+        maps = self.session.run(list(_MAPS), {"images": np.stack(images)[None], "coordinates": coordinates})
+        return FocusMaps(*(values[0] for values in maps))
 
 
 class _Images:
     """Planes as :mod:`dualfocus.inference.long_stack` wants them; a graph sees the whole image whatever the box."""
 
-    def __init__(self, run: Callable[..., Maps], u: NDArray[np.float64]) -> None:
+    def __init__(self, run: Callable[..., FocusMaps], u: NDArray[np.float64]) -> None:
         self.run, self.u = run, u
         self.images: dict[int, NDArray[np.float32]] = {}
 
@@ -97,10 +100,10 @@ class _Images:
         for n in self.images.keys() - wanted:
             del self.images[n]
 
-    def answer(self, index: Sequence[int], box: Box) -> Maps:
-        found = self.run([self.images[n] for n in index], self.u[list(index)])
+    def answer(self, index: Sequence[int], box: Box) -> FocusMaps:
+        maps = self.run([self.images[n] for n in index], self.u[list(index)])
         top, bottom, left, right = box
-        return Maps(*(values[top:bottom, left:right] for values in found))
+        return FocusMaps(*(values[top:bottom, left:right] for values in maps))
 
 
 def _read_record(path: Path, metadata: dict[str, str]) -> dict[str, Any]:

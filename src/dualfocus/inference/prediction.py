@@ -14,13 +14,14 @@ from dualfocus.inference.all_in_focus import Place, compose, spread
 from dualfocus.inference.axis import FocusAxis
 from dualfocus.inference.confidence_map import measured_confidence
 from dualfocus.inference.evidence import Repetition, SharedDetail
-from dualfocus.inference.long_stack import Maps
+from dualfocus.inference.expected_error import expected_error
+from dualfocus.inference.focus_maps import FocusMaps, Size
 from dualfocus.inference.looks import look_sizes, merge
 from dualfocus.inference.plane_reader import PlaneReader, Progress
 from dualfocus.inference.predictor import Predictor
 from dualfocus.inference.resizing import enlarge, guided_upsample, shrink
 from dualfocus.inference.smoothing import blend_cells, smooth_within_surfaces
-from dualfocus.inference.windows import Size, expected_error, plane_position
+from dualfocus.inference.windows import plane_position
 from dualfocus.models import KINDS
 from dualfocus.outputs import DepthResult
 from dualfocus.pixels import white
@@ -69,7 +70,7 @@ class FocusModel(Predictor):
         """How often :meth:`estimate` reads each plane."""
 
     @abstractmethod
-    def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
+    def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> FocusMaps:
         """Estimate the focus of every pixel from planes at coordinates u, (N,), increasing from 0 to 1."""
 
     def predict(self, stack: FocalStack, progress: Progress | None = None) -> DepthResult:
@@ -84,15 +85,15 @@ class FocusModel(Predictor):
         started = time.perf_counter()
         planes = PlaneReader(stack, self.reads(len(stack)) + 1, progress)
         try:
-            found = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
+            maps = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
             estimated = time.perf_counter()
-            result = self.finish(found, axis, lambda n: planes.read(n, "all-in-focus image"))
+            result = self.finish(maps, axis, lambda n: planes.read(n, "all-in-focus image"))
         finally:
             stack.forget()
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 
-    def _look(self, read: Callable[[int], NDArray], u: NDArray[np.float64], sizes: list[Size]) -> Maps:
+    def _look(self, read: Callable[[int], NDArray], u: NDArray[np.float64], sizes: list[Size]) -> FocusMaps:
         """Estimate at one or two sizes; planes are read for the first look and kept, small, for the second."""
         small: dict[int, NDArray] = {}
 
@@ -107,7 +108,7 @@ class FocusModel(Predictor):
             answers.append(self.estimate(lambda n, size: shrink(small[n], size), u, sizes[1]))
         return self.merge(answers, len(u))
 
-    def merge(self, answers: list[Maps], planes: int) -> Maps:
+    def merge(self, answers: list[FocusMaps], planes: int) -> FocusMaps:
         """One answer from those at :meth:`sizes`."""
         if len(answers) == 1:
             return answers[0]
@@ -115,11 +116,11 @@ class FocusModel(Predictor):
         said = self.map_confidence(fine.confidence, planes), self.map_confidence(coarse.confidence, planes)
         return merge(fine, coarse, said, planes)
 
-    def finish(self, found: Maps, axis: FocusAxis, read: Callable[[int], NDArray]) -> DepthResult:
-        """The all-in-focus image, and everything at the size of the photographs, from what was found.
+    def finish(self, maps: FocusMaps, axis: FocusAxis, read: Callable[[int], NDArray]) -> DepthResult:
+        """The all-in-focus image, and every map at the size of the photographs.
 
         Args:
-            found: at the working size.
+            maps: at the working size.
             axis: of the stack.
             read: n -> plane n, near to far, at full size.
 
@@ -127,7 +128,7 @@ class FocusModel(Predictor):
             the result, without timings.
         """
         stack, shared, repetition = axis.stack, SharedDetail(), Repetition()
-        found = self._even_out(found._replace(confidence=self.map_confidence(found.confidence, len(stack))), len(stack))
+        maps = self._even_out(maps._replace(confidence=self.map_confidence(maps.confidence, len(stack))), len(stack))
 
         def look(n: int) -> NDArray:
             plane = read(n)
@@ -135,8 +136,8 @@ class FocusModel(Predictor):
             repetition.add(n, plane)
             return plane
 
-        image = compose(look, len(stack), _place(found, axis.planes, stack.size), stack.dtype)
-        result = self._to_result(found, axis, image)
+        image = compose(look, len(stack), _place(maps, axis.planes, stack.size), stack.dtype)
+        result = self._to_result(maps, axis, image)
         if not shared.found:
             result.valid[:] = False
             result.warnings.append(
@@ -150,20 +151,20 @@ class FocusModel(Predictor):
             result.warnings.append(_repeated(names, repetition.one_picture))
         return result
 
-    def _even_out(self, found: Maps, planes: int) -> Maps:
+    def _even_out(self, maps: FocusMaps, planes: int) -> FocusMaps:
         """Without the cells of a network; ``classical`` has none, and its end planes stay exact, as at infinity."""
         if not self.kind.learned:
-            return found._replace(coordinate=np.clip(found.coordinate, 0, 1))
-        coordinate = smooth_within_surfaces(found.coordinate, expected_error(found.confidence, planes))
-        return found._replace(coordinate=np.clip(coordinate, 0, 1), confidence=blend_cells(found.confidence))
+            return maps._replace(coordinate=np.clip(maps.coordinate, 0, 1))
+        coordinate = smooth_within_surfaces(maps.coordinate, expected_error(maps.confidence, planes))
+        return maps._replace(coordinate=np.clip(coordinate, 0, 1), confidence=blend_cells(maps.confidence))
 
-    def _to_result(self, found: Maps, axis: FocusAxis, image: NDArray) -> DepthResult:
+    def _to_result(self, maps: FocusMaps, axis: FocusAxis, image: NDArray) -> DepthResult:
         stack, size = axis.stack, image.shape[:2]
-        coordinate, work = found.coordinate, found.coordinate.shape
+        coordinate, work = maps.coordinate, maps.coordinate.shape
         if work != size:
             coordinate = np.clip(guided_upsample(coordinate, image), 0, 1)
-        confidence = enlarge(found.confidence, size)
-        depth, std = _to_depth(axis, coordinate, enlarge(found.std, size))
+        confidence = enlarge(maps.confidence, size)
+        depth, std = _to_depth(axis, coordinate, enlarge(maps.std, size))
         return DepthResult.of_stack(
             stack,
             depth=depth,
@@ -198,11 +199,11 @@ def _repeated(names: Sequence[str], all_planes: bool) -> str:
     return f"{which} the same picture as another plane: no depth can be told between such planes"
 
 
-def _place(found: Maps, u: NDArray[np.float64], size: Size) -> Place:
+def _place(maps: FocusMaps, u: NDArray[np.float64], size: Size) -> Place:
     """Where the pixels of the photographs are in focus, for the all-in-focus image."""
-    position = plane_position(found.coordinate, u)
+    position = plane_position(maps.coordinate, u)
     steps = np.maximum(np.diff(u), _LEAST_STEP).astype(np.float32)  # of planes in float32 it could be 0
-    deviation = found.std / steps[np.clip(np.ceil(position).astype(np.intp) - 1, 0, len(steps) - 1)]
+    deviation = maps.std / steps[np.clip(np.ceil(position).astype(np.intp) - 1, 0, len(steps) - 1)]
     return Place(enlarge(position, size), enlarge(spread(deviation), size))
 
 

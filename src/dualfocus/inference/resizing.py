@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dualfocus.pixels import to_unit
 
+WORKING_PIXELS = 1_050_000  # of one plane, most that a network works at
 _STRIP = 256  # rows worked on at once
 _LEAST_STEP = 0.03  # of the focus range between neighbours: below it nothing ends there
 _NEAR = 0.8  # deviation of the weights in space, in cells

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dualfocus.inference.long_stack import Maps, estimate_long
-from dualfocus.inference.staged import EncodedPlanes, from_output, to_maps
-from dualfocus.inference.windows import LONGEST, WORKING_PIXELS, Size
+from dualfocus.inference.focus_maps import FocusMaps, Size, from_output, to_maps
+from dualfocus.inference.long_stack import estimate_long
+from dualfocus.inference.resizing import WORKING_PIXELS
+from dualfocus.inference.staged import EncodedPlanes
+from dualfocus.inference.windows import LONGEST
 from dualfocus.models.classical import Classical
 from dualfocus.models.small import DualFocusSmall
 
@@ -31,7 +33,7 @@ class Runner(Protocol):
     def reads(self, planes: int) -> int:
         """How often :meth:`estimate` reads each plane."""
 
-    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
+    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> FocusMaps:
         """Estimate the focus of every pixel.
 
         Args:
@@ -63,7 +65,7 @@ class WholeStack:
         """Once."""
         return 1
 
-    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
+    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> FocusMaps:
         """See :meth:`Runner.estimate`."""
         images = torch.stack([frames(n, size) for n in range(len(coordinates))])
         return from_output(self.network(images[None], _to_tensor(coordinates)[None].to(images.device)))
@@ -83,7 +85,7 @@ class TiledFusion:
         """Long stacks are read twice."""
         return 1 if planes <= LONGEST else 2
 
-    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
+    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> FocusMaps:
         """See :meth:`Runner.estimate`."""
         planes, u = len(coordinates), _to_tensor(coordinates)
         if planes > LONGEST:
@@ -108,7 +110,7 @@ class PlaneByPlane:
         """See :attr:`Classical.reads`."""
         return self.network.reads
 
-    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> Maps:
+    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> FocusMaps:
         """See :meth:`Runner.estimate`."""
         return to_maps(*self.network.estimate(lambda n: frames(n, size), _to_tensor(coordinates)))
 

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dualfocus.inference.long_stack import Box, Maps
-from dualfocus.inference.windows import Size
+from dualfocus.inference.focus_maps import Box, FocusMaps, Size, from_output
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.small import DualFocusSmall
@@ -53,7 +52,7 @@ class EncodedPlanes:
             for level in self.features:
                 del level[n]
 
-    def answer(self, index: Sequence[int], box: Box) -> Maps:
+    def answer(self, index: Sequence[int], box: Box) -> FocusMaps:
         """What :meth:`run` says, as arrays."""
         return from_output(self.run(index, box))
 
@@ -86,7 +85,7 @@ class EncodedPlanes:
     def _in_tiles(
         self, chosen: list[int], stride: int, box: Box, compute: Callable[[Box], tuple[Tensor, ...]]
     ) -> list[Tensor]:
-        """Maps of the padded box at a stride; each tile sees a halo of its neighbours and keeps its core."""
+        """FocusMaps of the padded box at a stride; each tile sees a halo of its neighbours and keeps its core."""
         whole: list[Tensor] = []
         for core in _tiles(box, len(chosen), stride):
             outer = _with_halo(core, box, HALO * stride)
@@ -121,16 +120,6 @@ class EncodedPlanes:
         if self.once and box == (0, self.size[0], 0, self.size[1]):
             self.features[level].clear()
         return found
-
-
-def from_output(output: FocusOutput) -> Maps:
-    """A network's answer for one stack, as arrays."""
-    return to_maps(output.coordinate[0], output.std[0], output.confidence[0])
-
-
-def to_maps(*maps: Tensor) -> Maps:
-    """Coordinate, deviation and confidence, (h, w) each, as arrays."""
-    return Maps(*(values.float().cpu().numpy() for values in maps))
 
 
 def _tiles(box: Box, planes: int, stride: int) -> list[Box]:

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from dualfocus.inference.arithmetic import computing
 from dualfocus.inference.axis import FocusAxis
+from dualfocus.inference.focus_maps import from_output
 from dualfocus.inference.resizing import shrink
-from dualfocus.inference.staged import EncodedPlanes, from_output
+from dualfocus.inference.staged import EncodedPlanes
 from dualfocus.inference.torch_model import DepthModel, to_tensor
 from dualfocus.inference.windows import LONGEST
 from dualfocus.models.small import DualFocusSmall
@@ -90,8 +91,8 @@ class FocusStream:
             encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
             with computing(self.model.precision, self.model.device):
                 answers.append(from_output(encoded.run(chosen)))
-        found, estimated = self.model.merge(answers, len(chosen)), time.perf_counter()
-        result = self.model.finish(found, axis, lambda n: stack[int(order[n])])
+        maps, estimated = self.model.merge(answers, len(chosen)), time.perf_counter()
+        result = self.model.finish(maps, axis, lambda n: stack[int(order[n])])
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 

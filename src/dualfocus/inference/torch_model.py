@@ -14,11 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dualfocus.inference.arithmetic import choose_precision, computing
 from dualfocus.inference.choices import check_device
-from dualfocus.inference.long_stack import Maps
+from dualfocus.inference.focus_maps import FocusMaps, Size
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
 from dualfocus.inference.runners import runner_of
 from dualfocus.inference.shipped import shipped_weights
-from dualfocus.inference.windows import Size
 from dualfocus.models import KINDS, MODELS, build_model
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.weights import load_weights
@@ -57,7 +56,7 @@ class DepthModel(FocusModel):
         """See :meth:`FocusModel.reads`."""
         return self.runner.reads(planes)
 
-    def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> Maps:
+    def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> FocusMaps:
         """See :meth:`FocusModel.estimate`."""
         with computing(self.precision, self.device):
             return self.runner.estimate(lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from dualfocus.inference.focus_maps import Size
 
 LONGEST = 24  # planes a network takes at once: trained on 2 to 12, it gains from up to twice as many
 WINDOW = 12
 WINDOW_STEP = 8  # planes from one window of neighbours to the next
-WORKING_PIXELS = 1_050_000  # of one plane, most that a network works at
 COARSE_PIXELS = 80_000  # of one plane, for the coarse answer: at least this, else half the side
 COARSE_PLANE_PIXELS = 25_000_000  # planes x pixels of the coarse answer, whose features are all in memory
-_SAID = np.linspace(0.02, 0.98, 97)
-_QUANTILES = np.array([NormalDist().inv_cdf(0.5 * (1 + said)) for said in _SAID])
-
-Size = tuple[int, int]
 
 
 def interleaved(planes: int) -> list[list[int]]:
@@ -91,30 +86,3 @@ def _passed(place: NDArray[np.float32], before: list[int], after: list[int]) -> 
     first, last = after[0], before[-1]
     half = max((last - first) / 4, 0.25)
     return np.clip((place - (first + last) / 2 + half) / (2 * half), 0, 1)
-
-
-def expected_error(confidence: NDArray, planes: int) -> NDArray[np.float32]:
-    """Deviation of the normal error that is below half a plane spacing with probability ``confidence``.
-
-    Args:
-        confidence: any shape.
-        planes: number of planes that span [0, 1].
-
-    Returns:
-        the same shape, in that unit.
-    """
-    return np.minimum(0.5 / np.interp(confidence, _SAID, _QUANTILES) / (planes - 1), 0.5).astype(np.float32)
-
-
-def confidence_of(error: NDArray[np.float32], planes: int) -> NDArray[np.float32]:
-    """The inverse of :func:`expected_error`: probability of an error below half a spacing, within 0.02 to 0.98."""
-    return np.interp(0.5 / (error * (planes - 1)), _QUANTILES, _SAID).astype(np.float32)
-
-
-def trust_in_fine(coarse_error: NDArray[np.float32], fine_error: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Share of the fine answer in the mean of both, by inverse variances.
-
-    In a very fine series the planes of a window hardly differ, and the coarse answer is the better one; where the
-    series is coarse only a window shows the peak.
-    """
-    return 1 / (1 + np.square(fine_error / coarse_error))

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from dualfocus.inference.confidence_map import ConfidenceMap, plane_group, shifted
+from dualfocus.inference.focus_maps import Size
 from dualfocus.inference.runners import runner_of
-from dualfocus.inference.windows import LONGEST, Size
+from dualfocus.inference.windows import LONGEST
 from dualfocus.metrics import is_right
 from dualfocus.training.objective import Batch, network_input, to_device
 
