@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from dualfocus.inference.axis import FocusAxis
 from dualfocus.stack import FocalStack
+from dualfocus.stack.axis import FocusAxis
 
 IMAGES = np.zeros((3, 4, 5), np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("distances", "unit", "space", "planes"),
+    ("distances", "unit", "name", "planes"),
     [
         ([1, 2, 4], "m", "focus", [0, 2 / 3, 1]),
         ([1, 2, 4], "m", "depth", [0, 1 / 3, 1]),
@@ -20,9 +20,9 @@ IMAGES = np.zeros((3, 4, 5), np.uint8)
         (None, None, "depth", [0, 0.5, 1]),
     ],
 )
-def test_planes_and_depths(distances, unit, space, planes):
+def test_planes_and_depths(distances, unit, name, planes):
     stack = FocalStack(IMAGES, distances, unit)
-    axis = FocusAxis(stack, space)
+    axis = FocusAxis(stack, name)
     np.testing.assert_allclose(axis.planes, planes)
     depth = np.asarray(axis.depth(np.array([0, 0.3, 1])))
     np.testing.assert_allclose(axis.normalise(depth), [0, 0.3, 1])

@@ -13,9 +13,9 @@ import numpy as np
 
 import dualfocus
 from dualfocus.inference import export
-from dualfocus.inference.axis import FocusAxis
 from dualfocus.inference.prediction import FocusModel
 from dualfocus.inference.resizing import shrink, working_size
+from dualfocus.stack.axis import FocusAxis
 
 PRECISIONS = ("bf16", *export.PRECISIONS)
 PIXELS = 480 * 640

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.inference.all_in_focus import Place, compose, spread
-from dualfocus.inference.axis import FocusAxis
 from dualfocus.inference.confidence_map import measured_confidence
 from dualfocus.inference.evidence import Repetition, SharedDetail
 from dualfocus.inference.expected_error import expected_error
@@ -27,6 +26,7 @@ from dualfocus.outputs import DepthResult
 from dualfocus.pixels import white
 from dualfocus.remedies import Remedy
 from dualfocus.stack import FocalStack
+from dualfocus.stack.axis import FocusAxis
 
 # Below it a pixel counts as nowhere in focus. A guess is within half a plane spacing of the truth with probability
 # 1 / (N - 1): this is what a guess among six planes gets.

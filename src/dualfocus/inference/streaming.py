@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dualfocus.inference.arithmetic import computing
-from dualfocus.inference.axis import FocusAxis
 from dualfocus.inference.focus_maps import from_output
 from dualfocus.inference.resizing import shrink
 from dualfocus.inference.staged import EncodedPlanes
@@ -27,6 +26,7 @@ from dualfocus.models.small import DualFocusSmall
 from dualfocus.models.surfaces import normalise_surfaces
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import Camera, FocalStack
+from dualfocus.stack.axis import FocusAxis
 
 
 class FocusStream:

@@ -181,23 +181,29 @@ class FocalStack:
         planes = self.coordinates[self.near_to_far]
         return (values - planes[0]) / (planes[-1] - planes[0])
 
-    def depth_from_coordinate(self, u: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Depth in `result_unit` at focus coordinate u, of any shape; u <= 0 is infinitely far for a camera."""
-        values = _as_float(u)
+    def depth_from_coordinate(self, coordinate: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Depth in `result_unit` at focus coordinates of any shape, in the unit of `coordinates`.
+
+        For a camera, 0 and less are infinitely far.
+        """
+        values = _as_float(coordinate)
         if not self.is_camera:
             return values.copy()
         depth = np.full_like(values, np.inf)
         return np.divide(1, values, out=depth, where=~(values <= 0))
 
-    def depth_std(self, u: ArrayLike, sigma_u: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Carry a standard deviation of u to `result_unit` by the derivative: z^2 sigma_u for inverse depth."""
-        sigma = _as_float(sigma_u)
+    def depth_std(self, coordinate: ArrayLike, std: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Carry a standard deviation of the focus coordinate to `result_unit` by the derivative.
+
+        For a camera that is z^2, as the coordinate is the inverse of depth z.
+        """
+        sigma = _as_float(std)
         if not self.is_camera:
             return sigma.copy()
-        depth = self.depth_from_coordinate(u)
+        depth = self.depth_from_coordinate(coordinate)
         with np.errstate(invalid="ignore", over="ignore"):  # inf * 0 at infinity, repaired below
-            std = depth * depth * sigma
-        return np.where(np.isinf(depth), depth, std)
+            carried = depth * depth * sigma
+        return np.where(np.isinf(depth), depth, carried)
 
     def _read_header(self) -> None:
         """Set `size` and `dtype`; planes held in memory are checked now, lazy ones when they are decoded."""

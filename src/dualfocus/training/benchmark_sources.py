@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from dualfocus.datasets import Dataset, Ddff12, Fod500
+from dualfocus.stack.axis import AxisName
 from dualfocus.training.config import SourceConfig
 from dualfocus.training.stacks import TrainingStack, load_named, require_size, select, source_path, take_planes
 
@@ -17,9 +18,9 @@ _KNOWN_SHARE = 0.8  # of a crop of DDFF
 class SampleSource:
     """The training split of a data set, or the part that `include` and `exclude` leave; the latest stacks are kept."""
 
-    def __init__(self, dataset: Dataset, config: SourceConfig, coordinate: str, kept: int) -> None:
+    def __init__(self, dataset: Dataset, config: SourceConfig, axis: AxisName, kept: int) -> None:
         self.indices = select(dataset.names, config)
-        self.load = lru_cache(maxsize=kept)(lambda index: load_named(dataset, index, config, coordinate))
+        self.load = lru_cache(maxsize=kept)(lambda index: load_named(dataset, index, config, axis))
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """See :class:`dualfocus.training.sources.Source`."""
@@ -45,12 +46,12 @@ class Ddff12Source(SampleSource):
         return take_planes(square, chosen)
 
 
-def open_benchmark_source(config: SourceConfig, coordinate: str) -> SampleSource:
+def open_benchmark_source(config: SourceConfig, axis: AxisName) -> SampleSource:
     """The source of kind fod500 or ddff12."""
     path = source_path(config)
     if config.kind == "fod500":
-        return SampleSource(Fod500(path, "train"), config, coordinate, _KEPT_FOD500)
-    return Ddff12Source(Ddff12(path, "train"), config, coordinate, _KEPT_DDFF12)
+        return SampleSource(Fod500(path, "train"), config, axis, _KEPT_FOD500)
+    return Ddff12Source(Ddff12(path, "train"), config, axis, _KEPT_DDFF12)
 
 
 def _well_known(rng: np.random.Generator, stack: TrainingStack, crop: int) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from dualfocus.models import KINDS, NETWORKS
+from dualfocus.stack.axis import AxisName
 
 
 class _Strict(BaseModel):
@@ -142,7 +143,7 @@ class DataConfig(_Strict):
     planes: PlaneRange = (2, 12)
     planes_per_batch: int = Field(default=40, ge=2)
     most_stacks: int = Field(default=12, ge=1)  # of a batch, however few their planes
-    coordinate: Literal["focus", "depth"] = "focus"  # what truth and planes are affine in, see dualfocus.inference.axis
+    coordinate: AxisName = "focus"  # what truth and planes are affine in, see dualfocus.stack.axis
     # mirror: crops and left-right flips alone; flips: upside-down too, as DFV trains
     augmentation: Literal["full", "mirror", "flips"] = "full"
     registered: float = Field(default=0.0, ge=0, le=1)  # share of the stacks resampled as by a registration (full)

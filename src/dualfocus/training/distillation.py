@@ -14,6 +14,7 @@ from torch import Tensor
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.weights import load_weights
+from dualfocus.stack.axis import AxisName
 from dualfocus.training.config import TeacherConfig
 
 
@@ -22,18 +23,18 @@ class Teacher:
 
     Args:
         config: weights file, and weight of the :func:`dualfocus.losses.distillation_loss`.
-        coordinate: what the student's planes and truth are affine in; the teacher must agree.
+        axis: what the student's planes and truth are affine in; the teacher must agree.
         device: of the training.
 
     Raises:
-        ValueError: a bad weights file, or a teacher of another coordinate.
+        ValueError: a bad weights file, or a teacher on another axis.
     """
 
-    def __init__(self, config: TeacherConfig, coordinate: str, device: torch.device) -> None:
+    def __init__(self, config: TeacherConfig, axis: AxisName, device: torch.device) -> None:
         network, self.record = load_weights(config.weights)
         own = self.record.get("coordinate", "focus")
-        if own != coordinate:
-            raise ValueError(f"{config.weights}: a teacher in {own} cannot teach in {coordinate}; set data.coordinate")
+        if own != axis:
+            raise ValueError(f"{config.weights}: a teacher in {own} cannot teach in {axis}; set data.coordinate")
         self.network: Any = network.eval().requires_grad_(False).to(device)
         fold_norms(self.network)
         use_channels_last(self.network)

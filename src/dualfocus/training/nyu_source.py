@@ -7,9 +7,9 @@ import numpy as np
 from dualfocus.datasets.nyu import LENS, MAX_DEPTH_M, MIN_DEPTH_M
 from dualfocus.datasets.nyu_forms import open_nyu
 from dualfocus.datasets.unpacked import unpacked
-from dualfocus.inference.axis import FocusAxis
 from dualfocus.rendering.gathered_stack import WINDOW, planes_over
 from dualfocus.stack import FocalStack
+from dualfocus.stack.axis import AxisName, FocusAxis
 from dualfocus.training.config import SourceConfig
 from dualfocus.training.stacks import TrainingStack, select
 from dualfocus.training.unblurred import SharpStack, blurred
@@ -28,14 +28,14 @@ class NyuSource:
         ValueError: no such folder, or no image left.
     """
 
-    def __init__(self, config: SourceConfig, coordinate: str = "focus") -> None:
+    def __init__(self, config: SourceConfig, axis: AxisName = "focus") -> None:
         if config.path is None:
             raise ValueError("data source of kind nyu: `path` is missing")
         # any valid number of planes: the stacks are made here, the dataset gives images and depth alone
         self.images = open_nyu(unpacked(config.path), "train", planes=2)
         self.indices = select(self.images.names, config)
         self.distances = None if config.focus_distances is None else np.sort(config.focus_distances)
-        self.coordinate = coordinate
+        self.axis = axis
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
@@ -54,12 +54,14 @@ class NyuSource:
         if distances is None:
             distances = planes_over(depth, known, planes, f"NYU image {self.images.names[index]}")
         square = _random_square(rng, depth.shape, crop)
-        axis = FocusAxis(FocalStack(np.zeros((len(distances), 1, 1), np.uint8), distances, "m"), self.coordinate)
-        truth = np.where(known, axis.normalise(np.where(known, depth, 1.0)), 0.0)[square]
+        focus_axis = FocusAxis(FocalStack(np.zeros((len(distances), 1, 1), np.uint8), distances, "m"), self.axis)
+        truth = np.where(known, focus_axis.normalise(np.where(known, depth, 1.0)), 0.0)[square]
         radius = np.stack([LENS.blur_radius(_around(depth, square), s) for s in distances.tolist()]).astype(np.float32)
         radius *= _around(np.ones(depth.shape, np.float32), square)
         image = _around(rgb, square)
-        return SharpStack(image, radius, axis.planes, truth.astype(np.float32), known[square], axis.ratio, WINDOW)
+        return SharpStack(
+            image, radius, focus_axis.planes, truth.astype(np.float32), known[square], focus_axis.ratio, WINDOW
+        )
 
     def _rgbd(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and depth in metres; decoded and freed of its steps once."""

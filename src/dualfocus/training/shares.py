@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from dualfocus.models.weights import load_weights
+from dualfocus.stack.axis import AxisName
 from dualfocus.training.average import mean_network
 from dualfocus.training.config import SourceConfig, read_config
 from dualfocus.training.validate import Validation
@@ -40,8 +41,8 @@ def measure_shares(
         ValueError: bad weights or configuration, weights of different networks, or no validation sources.
     """
     loaded = [load_weights(path) for path in (before, after)]
-    coordinate = loaded[-1][1].get("coordinate", "focus")
-    sets = _held_out(configs, coordinate)
+    axis = loaded[-1][1].get("coordinate", "focus")
+    sets = _held_out(configs, axis)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     measured: dict[str, list[float]] = {name: [] for name in sets}
     for share in shares:
@@ -51,7 +52,7 @@ def measure_shares(
     return measured
 
 
-def _held_out(configs: Sequence[Path], coordinate: str) -> dict[str, Validation]:
+def _held_out(configs: Sequence[Path], axis: AxisName) -> dict[str, Validation]:
     """The validation stacks of configurations, source by source, under names that tell them apart."""
     found: dict[str, Validation] = {}
     for path in configs:
@@ -63,7 +64,7 @@ def _held_out(configs: Sequence[Path], coordinate: str) -> dict[str, Validation]
             if name in found:
                 raise ValueError(f"{path}: a second source would be called {name!r}; name files or folders otherwise")
             alone = config.validation.model_copy(update={"sources": [source]})
-            found[name] = Validation(alone, config.seed, coordinate)
+            found[name] = Validation(alone, config.seed, axis)
     return found
 
 

@@ -12,6 +12,7 @@ from dualfocus.datasets.stack_folders import StackFolders
 from dualfocus.rendering.capture import render_stack
 from dualfocus.rendering.dataset import RenderedDataset
 from dualfocus.rendering.textures import TexturePool
+from dualfocus.stack.axis import AxisName
 from dualfocus.training.config import SourceConfig
 from dualfocus.training.stacks import Source, TrainingStack, from_rendered, load_named, select, source_path
 
@@ -50,10 +51,10 @@ class ProceduralSource:
 class StackFolderSource:
     """Folders with ``stack.json`` and ground truth; every stack is decoded once and kept."""
 
-    def __init__(self, config: SourceConfig, coordinate: str = "focus") -> None:
+    def __init__(self, config: SourceConfig, axis: AxisName = "focus") -> None:
         folders = StackFolders(source_path(config))
         self.indices = select(folders.names, config)
-        self.load = lru_cache(maxsize=64)(lambda index: load_named(folders, index, config, coordinate))
+        self.load = lru_cache(maxsize=64)(lambda index: load_named(folders, index, config, axis))
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
         """See :class:`Source`; when no stack is long enough the longest drawn comes back."""
@@ -83,34 +84,34 @@ class ClippedSource:
         return stack._replace(truth=stack.truth.clip(0, 1))
 
 
-def open_source(config: SourceConfig, coordinate: str = "focus") -> Source:
+def open_source(config: SourceConfig, axis: AxisName = "focus") -> Source:
     """Build the source a configuration names.
 
     Args:
         config: of the source.
-        coordinate: of its truth, see :class:`dualfocus.inference.axis.FocusAxis`.
+        axis: of its truth, see :class:`dualfocus.stack.axis.FocusAxis`.
 
     Raises:
-        ValueError: a missing path, nothing usable in it, or a kind that knows no such coordinate.
+        ValueError: a missing path, nothing usable in it, or a kind that has no such axis.
     """
-    source = _open(config, coordinate)
+    source = _open(config, axis)
     return ClippedSource(source) if config.clip_truth else source
 
 
-def _open(config: SourceConfig, coordinate: str) -> Source:
+def _open(config: SourceConfig, axis: AxisName) -> Source:
     if config.kind in ("stacks", "nyu"):
         if config.kind == "stacks":
-            return StackFolderSource(config, coordinate)
+            return StackFolderSource(config, axis)
         from dualfocus.training.nyu_source import NyuSource
 
-        return NyuSource(config, coordinate)
+        return NyuSource(config, axis)
     if config.kind in ("fod500", "ddff12"):
         from dualfocus.training.benchmark_sources import open_benchmark_source
 
-        return open_benchmark_source(config, coordinate)
-    if coordinate != "focus":
+        return open_benchmark_source(config, axis)
+    if axis != "focus":
         raise ValueError(
-            f"data source of kind {config.kind}: has no coordinate {coordinate!r}; use stacks, nyu, fod500 or ddff12"
+            f"data source of kind {config.kind}: has no coordinate {axis!r}; use stacks, nyu, fod500 or ddff12"
         )
     if config.kind == "procedural":
         return ProceduralSource(config.path)

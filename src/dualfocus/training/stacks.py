@@ -11,9 +11,9 @@ import numpy as np
 from dualfocus.datasets import Dataset
 from dualfocus.datasets.sample import Sample
 from dualfocus.datasets.unpacked import unpacked
-from dualfocus.inference.axis import FocusAxis
 from dualfocus.pixels import to_uint8
 from dualfocus.rendering.capture import RenderedStack
+from dualfocus.stack.axis import AxisName, FocusAxis
 from dualfocus.training.config import SourceConfig
 
 
@@ -54,20 +54,22 @@ def from_rendered(stack: RenderedStack) -> TrainingStack:
     return TrainingStack(stack.images, stack.coordinates, truth, np.ones(truth.shape, bool), ratio)
 
 
-def from_sample(sample: Sample, coordinate: str = "focus") -> TrainingStack:
+def from_sample(sample: Sample, axis: AxisName = "focus") -> TrainingStack:
     """Decode a dataset's sample: 8 bit, near to far, truth in the normalised coordinate."""
-    stack, axis = sample.stack, FocusAxis(sample.stack, coordinate)
+    stack, focus_axis = sample.stack, FocusAxis(sample.stack, axis)
     images = np.stack([to_uint8(stack[int(n)]) for n in stack.near_to_far])
-    truth = axis.normalise(sample.truth)
+    truth = focus_axis.normalise(sample.truth)
     known = sample.mask & np.isfinite(truth)
-    return TrainingStack(images, axis.planes, np.where(known, truth, 0.0).astype(np.float32), known, axis.ratio)
+    return TrainingStack(
+        images, focus_axis.planes, np.where(known, truth, 0.0).astype(np.float32), known, focus_axis.ratio
+    )
 
 
-def load_named(dataset: Dataset, index: int, config: SourceConfig, coordinate: str) -> TrainingStack:
+def load_named(dataset: Dataset, index: int, config: SourceConfig, axis: AxisName) -> TrainingStack:
     """Stack ``index`` of the data set of a source (ValueError naming the stack when it cannot be used)."""
     name = f"{config.path}: {dataset.names[index]}"
     try:
-        return from_sample(dataset[index], coordinate)._replace(name=name)
+        return from_sample(dataset[index], axis)._replace(name=name)
     except (ValueError, OSError) as error:
         said = str(error)
         raise ValueError(said if dataset.names[index] in said else f"{name}: {said}") from None

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from dualfocus.stack.axis import AxisName
 from dualfocus.training.batches import choose_planes, collate
 from dualfocus.training.config import ValidationConfig
 from dualfocus.training.objective import Batch, network_input, to_device, validation_errors
@@ -20,9 +21,9 @@ from dualfocus.training.stacks import TrainingStack
 class Validation:
     """The same held-out stacks each time: drawn once from the configured sources."""
 
-    def __init__(self, config: ValidationConfig, seed: int, coordinate: str = "focus") -> None:
+    def __init__(self, config: ValidationConfig, seed: int, axis: AxisName = "focus") -> None:
         self.config, self.seed = config, seed
-        self.sources = [open_source(source, coordinate) for source in config.sources]
+        self.sources = [open_source(source, axis) for source in config.sources]
         weights = np.array([source.weight for source in config.sources])
         self.shares = weights / weights.sum()
         self.batches = list(self.draw(config.stacks, 0))

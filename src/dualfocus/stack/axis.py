@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dualfocus.stack import FocalStack
 from dualfocus.stack.distances import AT_INFINITY
+from dualfocus.stack.focal_stack import FocalStack
 
-SPACES = ("focus", "depth")
+AxisName = Literal["focus", "depth"]  # as `data.coordinate` and the records of weights have it
+AXES: tuple[AxisName, ...] = get_args(AxisName)
 
 
 class FocusAxis:
@@ -18,18 +19,18 @@ class FocusAxis:
 
     Args:
         stack: the planes.
-        space: ``focus`` for the focus coordinate (inverse depth for a camera), ``depth`` for depth in the result
+        name: ``focus`` for the focus coordinate (inverse depth for a camera), ``depth`` for depth in the result
             unit, as the protocols of NYU and FoD500 have it. They are the same for microscopes and relative stacks.
 
     Raises:
-        ValueError: an unknown space, or ``depth`` for a stack with a plane at infinity.
+        ValueError: another name, or ``depth`` for a stack with a plane at infinity.
     """
 
-    def __init__(self, stack: FocalStack, space: str = "focus") -> None:
-        if space not in SPACES:
-            raise ValueError(f"coordinate {space!r} is not one of {', '.join(SPACES)}")
+    def __init__(self, stack: FocalStack, name: AxisName = "focus") -> None:
+        if name not in AXES:
+            raise ValueError(f"coordinate {name!r} is not one of {', '.join(AXES)}")
         self.stack = stack
-        self.linear = space == "depth" and stack.is_camera
+        self.linear = name == "depth" and stack.is_camera
         planes = stack.coordinates[stack.near_to_far].astype(np.float64)
         if self.linear:
             planes = np.asarray(stack.depth_from_coordinate(planes), np.float64)
