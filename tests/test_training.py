@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from training_runs import SMALL, TERMS, logged, settings, write
 pytest.importorskip("accelerate", reason="training needs the extra dualfocus[train]")
 
 from dualfocus.models import build_network
+from dualfocus.models.record import WeightsRecord
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.average import average
 from dualfocus.training.checkpoint import load_checkpoint
@@ -78,6 +80,7 @@ def test_the_record_says_how_the_weights_were_made(trained):
     assert {"rmse", "mae", "mae_spacings"} <= record["validation"].keys()
     assert (np.diff(record["confidence_map"]["measured"]) > 0).all()
     assert record["hardware"] and record["minutes"] >= 0 and record["preprocessing"]
+    assert record.keys() | {"averaged"} == get_type_hints(WeightsRecord).keys()
     assert str(trained.parent.parent) not in json.dumps(record)  # no paths of the machine
     assert json.loads(trained.with_suffix(".json").read_text()) == record
     assert trained.stat().st_mode == trained.with_suffix(".json").stat().st_mode  # whoever reads one reads both

@@ -1,43 +1,28 @@
-"""The map from the confidence a network says to the share of right answers that was measured; numpy alone.
+"""The map from the confidence that a network reports to the share of right answers that was measured; numpy alone.
 
-What a network says is off by an amount that depends most on the number of planes: half a plane spacing is half of the
+What it reports is off by an amount that depends most on the number of planes: half a plane spacing is half of the
 focus range for two planes, where nearly every answer is right, and a twentieth of it for eleven. So the map has two
 steps: the log-odds are scaled and shifted for each range of N, then one increasing curve serves all.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dualfocus.models.record import ConfidenceMap
+
 _LEAST = 1e-3  # confidences nearer to 0 or 1 than this are not told apart
 
 
-class _Curve(TypedDict):
-    said: list[float]
-    measured: list[float]
-
-
-class ConfidenceMap(_Curve, total=False):
-    """A piecewise linear, increasing curve, ``measured`` at the points ``said``, after a step that depends on N.
-
-    Range k of N begins at ``planes[k]``; there log(c / (1 - c)) is multiplied by ``scale[k]``, 1 where a map has no
-    scales, and ``shift[k]`` is added. Maps of weights made before there were ranges lack all three.
-    """
-
-    planes: list[int]
-    shift: list[float]
-    scale: list[float]
-
-
-def measured_confidence(said: ArrayLike, fitted: ConfidenceMap | dict[str, Any], planes: int) -> NDArray[np.float32]:
-    """Carry the confidence that a network says for a stack to the measured share of right answers.
+def measured_confidence(said: ArrayLike, fitted: ConfidenceMap, planes: int) -> NDArray[np.float32]:
+    """Carry the confidence that a network reports for a stack to the measured share of right answers.
 
     Args:
         said: in [0, 1], of any shape.
-        fitted: of the weights' record.
+        fitted: the map, from the weights' record.
         planes: number of planes of the stack.
     """
     said = np.asarray(said, np.float32)

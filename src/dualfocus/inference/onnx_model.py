@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from dualfocus.inference.resizing import WORKING_PIXELS
 from dualfocus.inference.shipped import shipped_weights
 from dualfocus.inference.windows import LONGEST, WINDOW
 from dualfocus.models import KINDS
+from dualfocus.models.record import WeightsRecord
 
 METADATA = "dualfocus"  # key of the record in the file, as JSON
 PLANE_PIXELS = 10_500_000  # planes x pixels of one run of the graph, which knows no tiles: about 1.6 GB
@@ -106,7 +106,7 @@ class _Images:
         return FocusMaps(*(values[top:bottom, left:right] for values in maps))
 
 
-def _read_record(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+def _read_record(path: Path, metadata: dict[str, str]) -> WeightsRecord:
     if METADATA not in metadata:
         raise ValueError(f"{path}: no DualFocus record inside; use a file written by `dualfocus export`")
     try:

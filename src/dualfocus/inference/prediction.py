@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from dualfocus.inference.resizing import enlarge, guided_upsample, shrink
 from dualfocus.inference.smoothing import blend_cells, smooth_within_surfaces
 from dualfocus.inference.windows import plane_position
 from dualfocus.models import KINDS
+from dualfocus.models.record import TrainingRecord, axis_of
 from dualfocus.outputs import DepthResult
 from dualfocus.pixels import white
 from dualfocus.remedies import Remedy
@@ -52,7 +52,7 @@ class FocusModel(Predictor):
 
     precision = "fp32"
 
-    def __init__(self, name: str, record: dict[str, Any], untrained: bool = False) -> None:
+    def __init__(self, name: str, record: TrainingRecord, untrained: bool = False) -> None:
         self.name, self.record, self.untrained = name, record, untrained
         self.kind = KINDS[name]
 
@@ -80,7 +80,7 @@ class FocusModel(Predictor):
                 f"predict takes a focal stack, not {type(stack).__name__}: make one with load_stack(files) or"
                 " FocalStack(images)"
             )
-        axis = FocusAxis(stack, self.record.get("coordinate", "focus"))
+        axis = FocusAxis(stack, axis_of(self.record))
         sizes = self.sizes(stack.size, len(stack))
         started = time.perf_counter()
         planes = PlaneReader(stack, self.reads(len(stack)) + 1, progress)

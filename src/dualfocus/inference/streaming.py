@@ -22,6 +22,7 @@ from dualfocus.inference.resizing import shrink
 from dualfocus.inference.staged import EncodedPlanes
 from dualfocus.inference.torch_model import DepthModel, to_tensor
 from dualfocus.inference.windows import LONGEST
+from dualfocus.models.record import axis_of
 from dualfocus.models.small import DualFocusSmall
 from dualfocus.models.surfaces import normalise_surfaces
 from dualfocus.outputs import DepthResult
@@ -83,7 +84,7 @@ class FocusStream:
         return None if len(planes) < 2 else self._fuse(stack, started)
 
     def _fuse(self, stack: FocalStack, started: float) -> DepthResult:
-        axis, order = FocusAxis(stack, self.model.record.get("coordinate", "focus")), stack.near_to_far
+        axis, order = FocusAxis(stack, axis_of(self.model.record)), stack.near_to_far
         chosen = [self._planes[int(n)].slot for n in order]
         answers = []
         sizes = self.model.sizes(stack.size, len(chosen))

@@ -20,6 +20,7 @@ from dualfocus.inference.runners import runner_of
 from dualfocus.inference.shipped import shipped_weights
 from dualfocus.models import KINDS, MODELS, build_model
 from dualfocus.models.layers import fold_norms, use_channels_last
+from dualfocus.models.record import TrainingRecord
 from dualfocus.models.weights import load_weights
 from dualfocus.stack import Camera
 
@@ -35,7 +36,7 @@ class DepthModel(FocusModel):
         name: str,
         network: nn.Module,
         device: torch.device,
-        record: dict[str, Any] | None,
+        record: TrainingRecord | None,
         precision: str = "fp32",
     ) -> None:
         super().__init__(name, record or {}, untrained=record is None and KINDS[name].learned)

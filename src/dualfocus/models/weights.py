@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from torch import nn
 
 from dualfocus.atomic import replacing
 from dualfocus.models import build_network, network_options
+from dualfocus.models.record import WeightsRecord
 
 FORMAT = 1
 _STATISTICS = (".running_mean", ".running_var")  # of batch norms: few, and their range is not fp16's
 
 
-def save_weights(path: Path, name: str, network: nn.Module, record: dict[str, Any]) -> None:
+def save_weights(path: Path, name: str, network: nn.Module, record: Mapping[str, Any]) -> None:
     """Write a network's weights as fp16 and its record inside the file and beside it as ``.json``; atomic.
 
     Statistics of batch norms stay float32.
@@ -28,7 +29,7 @@ def save_weights(path: Path, name: str, network: nn.Module, record: dict[str, An
         path: ends in ``.safetensors``.
         name: the network's name, see ``dualfocus.models.NETWORKS``.
         network: its weights and configuration.
-        record: data and licences, steps, time, hardware, seed, figures; whatever a reader must know.
+        record: whatever a reader must know, see :class:`dualfocus.models.record.TrainingRecord`.
 
     Raises:
         ValueError: a weight that fp16 cannot hold.
@@ -48,7 +49,7 @@ def save_weights(path: Path, name: str, network: nn.Module, record: dict[str, An
         beside.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> WeightsRecord:
     """The record inside a weights file.
 
     Raises:
@@ -73,7 +74,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def load_weights(
     path: Path, build: Callable[[str, dict[str, Any]], nn.Module] = build_network
-) -> tuple[nn.Module, dict[str, Any]]:
+) -> tuple[nn.Module, WeightsRecord]:
     """Build the network a weights file was made for and load it (float32, evaluation mode).
 
     Args:

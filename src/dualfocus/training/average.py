@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
+from dualfocus.models.record import WeightsRecord
 from dualfocus.models.weights import load_weights, save_weights
 
 _ITS_OWN = ("validation", "confidence_map")  # of each network, and of no mean
@@ -37,7 +37,7 @@ def average(weights: Sequence[Path], shares: Sequence[float], out: Path) -> Path
 
 
 def mean_network(
-    weights: Sequence[Path], loaded: Sequence[tuple[nn.Module, dict[str, Any]]], shares: Sequence[float]
+    weights: Sequence[Path], loaded: Sequence[tuple[nn.Module, WeightsRecord]], shares: Sequence[float]
 ) -> nn.Module:
     """The weighted mean of networks as one more network.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.output import FocusOutput
+from dualfocus.models.record import axis_of
 from dualfocus.models.weights import load_weights
 from dualfocus.stack.axis import AxisName
 from dualfocus.training.config import TeacherConfig
@@ -32,7 +33,7 @@ class Teacher:
 
     def __init__(self, config: TeacherConfig, axis: AxisName, device: torch.device) -> None:
         network, self.record = load_weights(config.weights)
-        own = self.record.get("coordinate", "focus")
+        own = axis_of(self.record)
         if own != axis:
             raise ValueError(f"{config.weights}: a teacher in {own} cannot teach in {axis}; set data.coordinate")
         self.network: Any = network.eval().requires_grad_(False).to(device)

@@ -1,4 +1,4 @@
-"""Fitting the map from the confidence a network says to the share of right answers, on held-out stacks."""
+"""Fitting the map from the confidence that a network reports to the share of right answers, on held-out stacks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from scipy.optimize import isotonic_regression, minimize, minimize_scalar
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from dualfocus.inference.confidence_map import ConfidenceMap, plane_group, shifted
+from dualfocus.inference.confidence_map import plane_group, shifted
 from dualfocus.inference.focus_maps import Size
 from dualfocus.inference.runners import runner_of
 from dualfocus.inference.windows import LONGEST
 from dualfocus.metrics import is_right
+from dualfocus.models.record import ConfidenceMap
 from dualfocus.training.objective import Batch, network_input, to_device
 
 PLANE_STARTS = [2, 3, 4, 6, 9]  # of the ranges of N that have a shift of their own

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from dualfocus.losses import distillation_loss
 from dualfocus.models import build_network
 from dualfocus.models.layers import use_channels_last
+from dualfocus.models.record import TrainingRecord
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.batches import batch_loader
 from dualfocus.training.checkpoint import NAME, check_new_run, load_checkpoint, save_checkpoint
@@ -164,15 +166,15 @@ class Trainer:
         save_weights(path, self.config.model.name, self.average.module, record)
         return path
 
-    def _record(self, figures: dict[str, float]) -> dict[str, Any]:
+    def _record(self, figures: dict[str, float]) -> TrainingRecord:
         data = [
             {"kind": s.kind, "name": s.path.name if s.path else "noise textures", "licence": s.licence}
             for s in self.config.data.sources
         ]
-        return {
+        record: TrainingRecord = {
             "data": data,
             "initial_weights": self.initial,  # null: from random numbers
-            "teacher": self.teacher and _origin(self.teacher.record),
+            "teacher": _origin(self.teacher.record) if self.teacher else None,
             "steps": self.step,
             "minutes": round(self.elapsed / 60, 1),
             "processor_minutes": round(self.processor / 60, 1),  # of the training process, all its threads
@@ -185,7 +187,10 @@ class Trainer:
             "coordinate": self.config.data.coordinate,
             "training": self.config.model_dump(mode="json", include={"loss", "optimiser"})
             | {"crop": self.config.data.crop, "planes": list(self.config.data.planes)},
-        } | ({} if self.config.looks is None else {"looks": self.config.looks})
+        }
+        if self.config.looks is not None:
+            record["looks"] = self.config.looks
+        return record
 
     def _validate(self, log: TrainingLog) -> dict[str, float]:
         pictures = self.config.output / "pictures" / f"{self.step:06d}"
@@ -233,7 +238,7 @@ class Trainer:
         torch.set_rng_state(state["random"])
 
 
-def _origin(record: dict[str, Any]) -> dict[str, Any]:
+def _origin(record: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of the record of other weights that had a part in these."""
     return {key: record[key] for key in _ORIGIN if key in record}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from dualfocus.inference.confidence_map import ConfidenceMap
+from dualfocus.models.record import ConfidenceMap, axis_of
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.config import read_config
 from dualfocus.training.fit_confidence import fit_confidence_map, with_range
@@ -35,7 +35,7 @@ def refit_confidence(weights: Path, config_path: Path, out: Path, start: int | N
     if not config.validation.sources:
         raise ValueError(f"{config_path}: validation.sources is empty; name the stacks to fit the confidence on")
     network, record = load_weights(weights)
-    validation = Validation(config.validation, config.seed, record.get("coordinate", "focus"))
+    validation = Validation(config.validation, config.seed, axis_of(record))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
     held_out = validation.draw_for_confidence()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from dualfocus.models.record import axis_of
 from dualfocus.models.weights import load_weights
 from dualfocus.stack.axis import AxisName
 from dualfocus.training.average import mean_network
@@ -41,8 +42,7 @@ def measure_shares(
         ValueError: bad weights or configuration, weights of different networks, or no validation sources.
     """
     loaded = [load_weights(path) for path in (before, after)]
-    axis = loaded[-1][1].get("coordinate", "focus")
-    sets = _held_out(configs, axis)
+    sets = _held_out(configs, axis_of(loaded[-1][1]))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     measured: dict[str, list[float]] = {name: [] for name in sets}
     for share in shares:
