@@ -9,7 +9,7 @@ import pytest
 import dualfocus
 from dualfocus.benchmarks.evaluation.pictures import enfuse, psnr, ssim
 from dualfocus.inference import all_in_focus
-from dualfocus.inference.all_in_focus import Place, compose, spread
+from dualfocus.inference.all_in_focus import FocusPosition, compose, spread
 from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.readers import load_stack
 
@@ -41,11 +41,11 @@ def halves(picture):
         versions = {d: cv2.GaussianBlur(picture, (0, 0), 0.01 + 1.5 * d) for d in range(4)}
         planes.append(np.stack([versions[abs(n - k)][:, x] for x, k in enumerate(sharp_in)], axis=1))
     where = np.broadcast_to(sharp_in.astype(np.float32), SIZE)
-    return planes, Place(np.ascontiguousarray(where), spread(np.full(SIZE, 0.3)))
+    return planes, FocusPosition(np.ascontiguousarray(where), spread(np.full(SIZE, 0.3)))
 
 
-def composed(planes, place, dtype="uint8"):
-    return compose(lambda n: planes[n].copy(), len(planes), place, np.dtype(dtype))
+def composed(planes, position, dtype="uint8"):
+    return compose(lambda n: planes[n].copy(), len(planes), position, np.dtype(dtype))
 
 
 def test_sharp_parts_are_taken_and_colours_kept(picture, halves):
@@ -59,8 +59,8 @@ def test_sharp_parts_are_taken_and_colours_kept(picture, halves):
 
 
 def test_wrong_depth_is_mended_by_sharpness(picture, halves):
-    planes, place = halves
-    off = composed(planes, Place(place.plane + 0.9, place.spread))
+    planes, position = halves
+    off = composed(planes, FocusPosition(position.plane + 0.9, position.spread))
     nearest = np.where(np.arange(SIZE[1])[None, :, None] < SIZE[1] // 2, planes[2], planes[4])
     assert np.abs(off.astype(int) - picture).mean() < 0.5 * np.abs(nearest.astype(int) - picture).mean()
 
@@ -71,15 +71,15 @@ def test_fine_detail_decides_for_coarser_scales(picture):
     coarse = cv2.GaussianBlur(np.random.default_rng(2).normal(0, 1, size).astype(np.float32), (0, 0), 5)
     glow = cv2.GaussianBlur(picture, (0, 0), 3) + (40 / coarse.std() * coarse)[..., None]
     planes = [np.rint(plane).clip(0, 255).astype(np.uint8) for plane in (picture, glow)]
-    place = Place(np.full(size, 0.5, np.float32), np.full(size, 0.5, np.float32))
-    image = composed(planes, place)
+    position = FocusPosition(np.full(size, 0.5, np.float32), np.full(size, 0.5, np.float32))
+    image = composed(planes, position)
     assert np.abs(image.astype(int) - planes[0]).mean() < 8
 
 
 def test_tiles_change_nothing(halves, monkeypatch):
-    planes, place = halves
+    planes, position = halves
     rng = np.random.default_rng(0)
-    rough = Place(cv2.resize(rng.uniform(0, 4, (5, 7)).astype(np.float32), SIZE[::-1]), place.spread)
+    rough = FocusPosition(cv2.resize(rng.uniform(0, 4, (5, 7)).astype(np.float32), SIZE[::-1]), position.spread)
     whole = composed(planes, rough)
     monkeypatch.setattr(all_in_focus, "_TILE", 64)
     assert np.array_equal(composed(planes, rough), whole)
@@ -88,29 +88,29 @@ def test_tiles_change_nothing(halves, monkeypatch):
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 5), (33, 2)])
 def test_small_and_equal_planes_come_back_as_they_are(size):
     plane = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
-    place = Place(np.full(size, 0.4, np.float32), np.full(size, 0.5, np.float32))
-    assert np.array_equal(composed([plane, plane, plane], place), plane)
+    position = FocusPosition(np.full(size, 0.4, np.float32), np.full(size, 0.5, np.float32))
+    assert np.array_equal(composed([plane, plane, plane], position), plane)
 
 
 def test_sixteen_bits_and_floats(halves):
-    planes, place = halves
-    narrow = composed(planes, place)
-    wide = composed([plane.astype(np.uint16) * 250 + 60 for plane in planes], place, "uint16")
+    planes, position = halves
+    narrow = composed(planes, position)
+    wide = composed([plane.astype(np.uint16) * 250 + 60 for plane in planes], position, "uint16")
     assert wide.dtype == np.uint16 and len(np.unique(wide % 250)) > 200  # steps finer than those of 8 bits
     assert np.abs((wide.astype(float) - 60) / 250 - narrow).max() < 1.5
-    floats = composed([plane.astype(np.float32) / 255 for plane in planes], place, "float32")
+    floats = composed([plane.astype(np.float32) / 255 for plane in planes], position, "float32")
     assert floats.dtype == np.uint8 and np.abs(floats.astype(int) - narrow).max() <= 1
 
 
 def test_every_plane_is_read_once_in_order(halves):
-    planes, place = halves
+    planes, position = halves
     asked = []
 
     def read(n):
         asked.append(n)
         return planes[n]
 
-    compose(read, len(planes), place, np.dtype("uint8"))
+    compose(read, len(planes), position, np.dtype("uint8"))
     assert asked == [0, 1, 2, 3, 4]
 
 

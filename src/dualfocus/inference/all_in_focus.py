@@ -1,7 +1,7 @@
 """The all-in-focus image: every detail from the planes in which it is sharp.
 
 The planes are blended scale by scale, in a Laplacian pyramid (Burt and Kolczynski 1993), one plane in memory at a time.
-The estimated depth says which planes come into question at a pixel, the sharpness at this and all finer scales which of
+The estimated depth says which planes are candidates at a pixel, the sharpness at this and all finer scales which of
 them count there: depth alone is too coarse along edges, and sharpness alone takes noise and the rims of blurred things
 for detail.
 """
@@ -25,18 +25,18 @@ _TILE = 1024  # pixels of a side without halo; a multiple of 2^_LEVELS, as is th
 _HALO = 40  # what a coefficient of the coarsest level depends on
 _MOST_THREADS = 4  # each works on a tile, in about 60 MB
 _NOISE = 8.0  # grey levels of 255: detail weaker than this says little
-_REACH = 4.0  # deviations from the estimated place beyond which a plane does not come into question
+_REACH = 4.0  # deviations from the estimated position beyond which a plane is no candidate
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 Map = NDArray[np.float32]
 
 
-class Place(NamedTuple):
+class FocusPosition(NamedTuple):
     """Where pixels are in focus, both (H, W) in plane spacings.
 
     Attributes:
         plane: fractional plane index.
-        spread: deviation of the planes that come into question.
+        spread: deviation of the planes that are candidates.
     """
 
     plane: Map
@@ -51,46 +51,46 @@ class _Tile(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """Of every level, finest first: weighted coefficients (h, w, 3) and weights (h, w) of the planes so far."""
+    """Weighted coefficients (h, w, 3) and weights (h, w) of the planes so far, for every level, finest first."""
 
     total: list[Map]
     weights: list[Map]
 
 
 def spread(std: NDArray) -> Map:
-    """Deviation of the planes that come into question, from that of the estimate, in plane spacings."""
+    """Deviation of the planes that are candidates, from that of the estimate, both in plane spacings."""
     return np.float32(0.5) * np.sqrt(np.square(std, dtype=np.float32) + np.float32(1))
 
 
-def compose(frames: Callable[[int], NDArray], planes: int, place: Place, dtype: np.dtype) -> NDArray:
+def compose(frames: Callable[[int], NDArray], planes: int, position: FocusPosition, dtype: np.dtype) -> NDArray:
     """Blend the planes at full size, one in memory at a time.
 
     Args:
         frames: n -> (H, W, 3) full-size plane, planes near to far; called once for each, in order.
         planes: N.
-        place: of every pixel, (H, W).
-        dtype: of the photographs; uint16 stays, everything else becomes uint8.
+        position: where every pixel is in focus, (H, W).
+        dtype: type of the photographs; uint16 stays, everything else becomes uint8.
 
     Returns:
         (H, W, 3) uint8 or uint16.
     """
-    size = place.plane.shape
+    size = position.plane.shape
     levels = min(_LEVELS, max(0, min(size).bit_length() - 3))  # the coarsest level keeps a few pixels
     sizes = [tuple(-(-side >> level) for side in size) for level in range(levels + 1)]
     sums = _Sums([np.zeros((*s, 3), np.float32) for s in sizes], [np.full(s, 1e-12, np.float32) for s in sizes])
     tiles = list(_tiles(*size))
-    first, last = (_range(place, tiles, sign) for sign in (-1, 1))
+    first, last = (_range(position, tiles, sign) for sign in (-1, 1))
     with ThreadPoolExecutor(min(_MOST_THREADS, cv2.getNumThreads())) as threads:
         for n in range(planes):
             wanted = [tile for tile, begin, end in zip(tiles, first, last, strict=True) if begin <= n <= end]
-            list(threads.map(partial(_add_tile, sums, place, frames(n), n), wanted))
+            list(threads.map(partial(_add_tile, sums, position, frames(n), n), wanted))
     return _collapse(sums, dtype)
 
 
-def _add_tile(sums: _Sums, place: Place, frame: NDArray, n: int, tile: _Tile) -> None:
+def _add_tile(sums: _Sums, position: FocusPosition, frame: NDArray, n: int, tile: _Tile) -> None:
     """Add plane n to the sums in the core of a tile; tiles share no pixel, so that threads need not wait."""
     levels = len(sums.total) - 1
-    details, shares = _plane_tile(frame[tile.outer], _prior(place, tile, n), levels)
+    details, shares = _plane_tile(frame[tile.outer], _prior(position, tile, n), levels)
     for level in range(levels + 1):
         whole, part = _at_level(tile, level)
         share = shares[level][part]
@@ -131,27 +131,27 @@ def _three(values: Map) -> Map:
 
 
 def _divided(total: Map, weights: Map) -> Map:
-    """In the place of ``total``, (h, w, 3)."""
+    """``total``, (h, w, 3), divided by ``weights``, (h, w), in place."""
     return np.divide(total, _three(weights), out=total)
 
 
-def _prior(place: Place, tile: _Tile, n: int) -> Map:
-    """How much plane n comes into question, (h, w): a Gaussian that ends at ``_REACH``.
+def _prior(position: FocusPosition, tile: _Tile, n: int) -> Map:
+    """How much of a candidate plane n is, (h, w): a Gaussian that ends at ``_REACH``.
 
     It is computed for every second pixel and interpolated: beside an edge of the depth, which is seldom right to the
-    pixel, the planes of both sides come into question.
+    pixel, the planes of both sides are candidates.
     """
     rows, columns = tile.outer
     every = (slice(rows.start, rows.stop, 2), slice(columns.start, columns.stop, 2))
-    offset = (place.plane[every] - np.float32(n)) / place.spread[every]
+    offset = (position.plane[every] - np.float32(n)) / position.spread[every]
     prior = np.maximum(np.exp(np.float32(-0.5) * offset * offset) - np.float32(np.exp(-0.5 * _REACH**2)), 0)
     size = (columns.stop - columns.start, rows.stop - rows.start)
     return np.asarray(cv2.pyrUp(prior, dstsize=size), np.float32)
 
 
-def _range(place: Place, tiles: list[_Tile], sign: int) -> list[float]:
-    """First (sign -1) or last (1) plane that comes into question in each tile."""
-    ends = (sign * place.plane[tile.outer] + _REACH * place.spread[tile.outer] for tile in tiles)
+def _range(position: FocusPosition, tiles: list[_Tile], sign: int) -> list[float]:
+    """First (sign -1) or last (1) plane that is a candidate in each tile."""
+    ends = (sign * position.plane[tile.outer] + _REACH * position.spread[tile.outer] for tile in tiles)
     return [sign * float(end.max()) for end in ends]
 
 

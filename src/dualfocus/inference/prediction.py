@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.inference.all_in_focus import Place, compose, spread
+from dualfocus.inference.all_in_focus import FocusPosition, compose, spread
 from dualfocus.inference.confidence_map import measured_confidence
-from dualfocus.inference.evidence import Repetition, SharedDetail
+from dualfocus.inference.degenerate_stacks import StackChecks
 from dualfocus.inference.expected_error import expected_error
 from dualfocus.inference.focus_maps import FocusMaps, Size
 from dualfocus.inference.looks import look_sizes, merge
@@ -24,16 +24,14 @@ from dualfocus.models import KINDS
 from dualfocus.models.record import TrainingRecord, axis_of
 from dualfocus.outputs import DepthResult
 from dualfocus.pixels import white
-from dualfocus.remedies import Remedy
 from dualfocus.stack import FocalStack
 from dualfocus.stack.axis import FocusAxis
 
 # Below it a pixel counts as nowhere in focus. A guess is within half a plane spacing of the truth with probability
 # 1 / (N - 1): this is what a guess among six planes gets.
 LEAST_CONFIDENCE = 0.2
-_LEAST_STEP = 1e-6  # of the normalised coordinate between planes: their deviation is divided by it
+_LEAST_STEP = 1e-6  # least step of the normalised coordinate between planes: deviations are divided by it
 _STRIP = 32  # rows worked on at once
-_REGISTER = Remedy("align", "auto", python="dualfocus.align", command="--align auto; in Python dualfocus.align")
 
 Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of the photographs, planes near to far
 
@@ -43,11 +41,11 @@ class FocusModel(Predictor):
 
     Args:
         name: one of :data:`dualfocus.models.MODELS`.
-        record: of its weights; its ``coordinate``, ``confidence_map`` and ``looks`` are used.
+        record: the record of its weights; its ``coordinate``, ``confidence_map`` and ``looks`` are used.
         untrained: whether to warn that the weights are random.
 
     Attributes:
-        precision: in which it computes, see `load_model`.
+        precision: the precision it computes in, see `load_model`.
     """
 
     precision = "fp32"
@@ -87,7 +85,7 @@ class FocusModel(Predictor):
         try:
             maps = self._look(lambda n: planes.read(n, "depth"), axis.planes, sizes)
             estimated = time.perf_counter()
-            result = self.finish(maps, axis, lambda n: planes.read(n, "all-in-focus image"))
+            result = self.to_result(maps, axis, lambda n: planes.read(n, "all-in-focus image"))
         finally:
             stack.forget()
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
@@ -116,49 +114,43 @@ class FocusModel(Predictor):
         said = self.map_confidence(fine.confidence, planes), self.map_confidence(coarse.confidence, planes)
         return merge(fine, coarse, said, planes)
 
-    def finish(self, maps: FocusMaps, axis: FocusAxis, read: Callable[[int], NDArray]) -> DepthResult:
+    def to_result(self, maps: FocusMaps, axis: FocusAxis, read: Callable[[int], NDArray]) -> DepthResult:
         """The all-in-focus image, and every map at the size of the photographs.
 
         Args:
-            maps: at the working size.
-            axis: of the stack.
+            maps: what was estimated, at the working size.
+            axis: the axis of the stack.
             read: n -> plane n, near to far, at full size.
 
         Returns:
             the result, without timings.
         """
-        stack, shared, repetition = axis.stack, SharedDetail(), Repetition()
-        maps = self._even_out(maps._replace(confidence=self.map_confidence(maps.confidence, len(stack))), len(stack))
+        stack, checks = axis.stack, StackChecks()
+        maps = maps._replace(confidence=self.map_confidence(maps.confidence, len(stack)))
+        maps = self._smooth(maps, len(stack))
 
-        def look(n: int) -> NDArray:
+        def read_and_check(n: int) -> NDArray:
             plane = read(n)
-            shared.add(plane)
-            repetition.add(n, plane)
+            checks.add(n, plane)
             return plane
 
-        image = compose(look, len(stack), _place(maps, axis.planes, stack.size), stack.dtype)
-        result = self._to_result(maps, axis, image)
-        if not shared.found:
-            result.valid[:] = False
-            result.warnings.append(
-                "the planes have no detail in common: they show nothing but noise, or are not registered "
-                f"({_REGISTER}); no depth is valid"
-            )
-        if repetition.one_picture:
-            result.valid[:] = False
-        if repetition.repeats:
-            names = [stack.names[int(stack.near_to_far[n])] for n in repetition.repeats]
-            result.warnings.append(_repeated(names, repetition.one_picture))
+        image = compose(read_and_check, len(stack), _focus_position(maps, axis.planes, stack.size), stack.dtype)
+        result = self._at_full_size(maps, axis, image)
+        checks.apply(result, stack)
         return result
 
-    def _even_out(self, maps: FocusMaps, planes: int) -> FocusMaps:
-        """Without the cells of a network; ``classical`` has none, and its end planes stay exact, as at infinity."""
+    def _smooth(self, maps: FocusMaps, planes: int) -> FocusMaps:
+        """The maps without steps between the cells that a network answers on.
+
+        ``classical`` answers for single pixels; where its answer is an end plane, perhaps at infinity, it stays that.
+        """
         if not self.kind.learned:
             return maps._replace(coordinate=np.clip(maps.coordinate, 0, 1))
         coordinate = smooth_within_surfaces(maps.coordinate, expected_error(maps.confidence, planes))
         return maps._replace(coordinate=np.clip(coordinate, 0, 1), confidence=blend_cells(maps.confidence))
 
-    def _to_result(self, maps: FocusMaps, axis: FocusAxis, image: NDArray) -> DepthResult:
+    def _at_full_size(self, maps: FocusMaps, axis: FocusAxis, image: NDArray) -> DepthResult:
+        """The result at the size of the all-in-focus ``image``, (H, W, 3), along whose edges depth is enlarged."""
         stack, size = axis.stack, image.shape[:2]
         coordinate, work = maps.coordinate, maps.coordinate.shape
         if work != size:
@@ -191,20 +183,12 @@ class FocusModel(Predictor):
         return warnings
 
 
-def _repeated(names: Sequence[str], all_planes: bool) -> str:
-    """What is wrong with planes that show the picture of another one."""
-    if all_planes:
-        return "all planes are the same picture: nothing tells depth, and none is valid"
-    which = f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more are"
-    return f"{which} the same picture as another plane: no depth can be told between such planes"
-
-
-def _place(maps: FocusMaps, u: NDArray[np.float64], size: Size) -> Place:
+def _focus_position(maps: FocusMaps, u: NDArray[np.float64], size: Size) -> FocusPosition:
     """Where the pixels of the photographs are in focus, for the all-in-focus image."""
     position = plane_position(maps.coordinate, u)
-    steps = np.maximum(np.diff(u), _LEAST_STEP).astype(np.float32)  # of planes in float32 it could be 0
+    steps = np.maximum(np.diff(u), _LEAST_STEP).astype(np.float32)  # in float32 a step could be 0
     deviation = maps.std / steps[np.clip(np.ceil(position).astype(np.intp) - 1, 0, len(steps) - 1)]
-    return Place(enlarge(position, size), enlarge(spread(deviation), size))
+    return FocusPosition(enlarge(position, size), enlarge(spread(deviation), size))
 
 
 def _to_depth(

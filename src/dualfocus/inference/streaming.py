@@ -93,7 +93,7 @@ class FocusStream:
             with computing(self.model.precision, self.model.device):
                 answers.append(from_output(encoded.run(chosen)))
         maps, estimated = self.model.merge(answers, len(chosen)), time.perf_counter()
-        result = self.model.finish(maps, axis, lambda n: stack[int(order[n])])
+        result = self.model.to_result(maps, axis, lambda n: stack[int(order[n])])
         result.timings = {"estimate": estimated - started, "all_in_focus": time.perf_counter() - estimated}
         return result
 

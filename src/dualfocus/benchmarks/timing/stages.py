@@ -87,7 +87,7 @@ def stage_seconds(timed: Timed, stack: FocalStack, repeats: int = 3) -> dict[str
 def _watched(model: Any, clock: StageClock) -> ExitStack:
     """Clocks on the parts of a model until the context ends."""
     network: Any = getattr(model, "network", None)
-    watched = [(FocalStack, "__getitem__", "reading"), (model, "estimate", _REST), (model, "finish", "all-in-focus")]
+    watched = [(FocalStack, "__getitem__", "reading"), (model, "estimate", _REST), (model, "to_result", "all-in-focus")]
     watched += [(network, name, stage) for name, stage in _PARTS.items() if hasattr(network, name)]
     if hasattr(network, "surfaces"):
         watched.append((network.encoder, "forward", "encoder"))

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import dualfocus
-from dualfocus.inference.evidence import SharedDetail
+from dualfocus.inference.degenerate_stacks import SharedDetail, StackChecks
+from dualfocus.outputs import DepthResult
 from dualfocus.rendering.capture import render_stack
 
 
@@ -77,3 +78,19 @@ def test_of_nothing_but_noise_nothing_is_valid(model):
     scene = render_stack(3, size=96, planes=3, clean=True)
     result = model.predict(dualfocus.FocalStack(scene.images, scene.focus_distances))
     assert result.valid.any() and not [w for w in result.warnings if "in common" in w]
+
+
+def test_planes_that_repeat_are_named_as_they_were_given():
+    scene = render_stack(2, size=64, planes=3, clean=True).images
+    stack = dualfocus.FocalStack(scene[[2, 1, 1, 0]], [4, 3, 2, 1], names=["far", "copy", "middle", "near"])
+    checks, size = StackChecks(), (64, 64)
+    for n, index in enumerate(stack.near_to_far):
+        checks.add(n, stack[int(index)])
+    maps = {key: np.ones(size, np.float32) for key in ("depth", "confidence", "std")}
+    result = DepthResult.of_stack(
+        stack, valid=np.ones(size, bool), all_in_focus=scene[0], model="none", warnings=["before"], **maps
+    )
+    checks.apply(result, stack)
+    assert result.valid.all()  # the other planes tell depth
+    assert result.warnings[0] == "before" and len(result.warnings) == 2
+    assert result.warnings[1].startswith("copy is the same picture as another plane")

@@ -1,26 +1,66 @@
-"""Whether a stack shows anything: two planes of one scene have details in common, however blurred, noise has none.
+"""Stacks that no depth can be told from: planes of nothing but noise, and planes that are one picture.
 
-And they are different pictures: where they are one, what is in focus cannot be told.
+Two planes of one scene have details in common, however blurred; noise has none. And they are different pictures: where
+they are one, what is in focus cannot be told.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.inference.resizing import shrink, working_size
+from dualfocus.outputs import DepthResult
+from dualfocus.remedies import Remedy
+from dualfocus.stack import FocalStack
 
-_PIXELS = 1_000_000  # of a plane, at most
+_PIXELS = 1_000_000  # most pixels of a plane that are looked at
 _SCALES = (1, 2, 4, 8, 16)  # where noise hides what is fine, and blur takes it away, what is coarse may still be seen
-_TILE = 32  # pixels of a side of the parts that are compared
-_LEAST = 8  # of the sides of a reduced picture: with fewer pixels noise is alike by chance
-_ALIKE = 0.6  # noise reaches 0.47, scenes under strong noise have 0.9 and more
-_DETAIL = 1e-4  # of the brightness: less is no detail but rounding
+_TILE = 32  # side in pixels of the parts that are compared
+_LEAST = 8  # least side in pixels of a reduced picture: with fewer, noise is alike by chance
+_ALIKE = 0.6  # least correlation of details: noise reaches 0.47, scenes under strong noise have 0.9 and more
+_DETAIL = 1e-4  # least detail as a part of the brightness: less is rounding
+_REGISTER = Remedy("align", "auto", python="dualfocus.align", command="--align auto; in Python dualfocus.align")
 
 Map = NDArray[np.float32]
+
+
+class StackChecks:
+    """Both checks of a stack, made on planes that are read for something else."""
+
+    def __init__(self) -> None:
+        self._shared, self._repetition = SharedDetail(), Repetition()
+
+    def add(self, n: int, plane: NDArray) -> None:
+        """Take in plane n, (H, W, 3) uint8, uint16 or float; all of them, near to far."""
+        self._shared.add(plane)
+        self._repetition.add(n, plane)
+
+    def apply(self, result: DepthResult, stack: FocalStack) -> None:
+        """Say in the result of ``stack`` what is wrong with it; nothing is valid where no depth can be told at all."""
+        if not self._shared.found:
+            result.valid[:] = False
+            result.warnings.append(
+                "the planes have no detail in common: they show nothing but noise, or are not registered "
+                f"({_REGISTER}); no depth is valid"
+            )
+        if self._repetition.one_picture:
+            result.valid[:] = False
+        if self._repetition.repeats:
+            names = [stack.names[int(stack.near_to_far[n])] for n in self._repetition.repeats]
+            result.warnings.append(_repeated(names, self._repetition.one_picture))
+
+
+def _repeated(names: Sequence[str], all_planes: bool) -> str:
+    """What is wrong with planes that show the picture of another one."""
+    if all_planes:
+        return "all planes are the same picture: nothing tells depth, and none is valid"
+    which = f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more are"
+    return f"{which} the same picture as another plane: no depth can be told between such planes"
 
 
 class SharedDetail:
@@ -77,7 +117,7 @@ class Repetition:
 
 
 def _checksum(plane: NDArray) -> int:
-    """Of a few hundred rows, which costs next to nothing and tells photographs apart by their noise."""
+    """Checksum of a few hundred rows: that costs next to nothing, and noise tells photographs apart."""
     return zlib.crc32(np.ascontiguousarray(plane[:: max(1, len(plane) // 256)]).tobytes())
 
 
@@ -92,7 +132,7 @@ def _details(plane: NDArray) -> list[Map]:
 
 
 def _correlation(one: Map, other: Map) -> Map:
-    """Of two maps of details, tile by tile; 0 where either has none."""
+    """Correlation of two maps of details, tile by tile; 0 where either has none."""
     size = tuple(max(1, side // _TILE) for side in one.shape)
     product, first, second = (shrink(a * b, size) for a, b in ((one, other), (one, one), (other, other)))
     detailed = np.minimum(first, second) > _DETAIL**2
