@@ -15,7 +15,8 @@ import torch
 import dualfocus
 from dualfocus.inference.export import export_onnx
 from dualfocus.inference.resizing import shrink
-from dualfocus.inference.torch_model import load_torch_model, to_tensor
+from dualfocus.inference.runners import to_tensor
+from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.models.graph import _basis, project
 from dualfocus.models.projection import integrable_projection
 

@@ -21,7 +21,8 @@ from torch.onnx import symbolic_helper
 
 from dualfocus.atomic import replacing
 from dualfocus.inference.onnx_model import METADATA
-from dualfocus.inference.torch_model import DepthModel, load_torch_model, to_tensor
+from dualfocus.inference.runners import to_tensor
+from dualfocus.inference.torch_model import DepthModel, load_torch_model
 from dualfocus.models.graph import OUTPUTS, ExportGraph
 from dualfocus.models.small import DualFocusSmall
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dualfocus.inference.focus_maps import FocusMaps, Size, from_output, to_maps
 from dualfocus.inference.long_stack import estimate_long
+from dualfocus.inference.prediction import to_array
 from dualfocus.inference.resizing import WORKING_PIXELS
 from dualfocus.inference.staged import EncodedPlanes
 from dualfocus.inference.windows import LONGEST
@@ -33,7 +34,7 @@ class Runner(Protocol):
     def reads(self, planes: int) -> int:
         """How often :meth:`estimate` reads each plane."""
 
-    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> FocusMaps:
+    def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
         """Estimate the focus of every pixel.
 
         Args:
@@ -65,10 +66,10 @@ class WholeStack:
         """Once."""
         return 1
 
-    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> FocusMaps:
+    def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
         """See :meth:`Runner.estimate`."""
         images = torch.stack([frames(n, size) for n in range(len(coordinates))])
-        return from_output(self.network(images[None], _to_tensor(coordinates)[None].to(images.device)))
+        return from_output(self.network(images[None], _single(coordinates)[None].to(images.device)))
 
 
 class TiledFusion:
@@ -85,9 +86,9 @@ class TiledFusion:
         """Long stacks are read twice."""
         return 1 if planes <= LONGEST else 2
 
-    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> FocusMaps:
+    def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
         """See :meth:`Runner.estimate`."""
-        planes, u = len(coordinates), _to_tensor(coordinates)
+        planes, u = len(coordinates), _single(coordinates)
         if planes > LONGEST:
             return estimate_long(lambda wanted: EncodedPlanes(self.network, u, wanted), frames, coordinates, size)
         stack = EncodedPlanes(self.network, u, size, once=True)
@@ -110,13 +111,18 @@ class PlaneByPlane:
         """See :attr:`Classical.reads`."""
         return self.network.reads
 
-    def estimate(self, frames: Frames, coordinates: np.ndarray, size: Size) -> FocusMaps:
+    def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
         """See :meth:`Runner.estimate`."""
-        return to_maps(*self.network.estimate(lambda n: frames(n, size), _to_tensor(coordinates)))
+        return to_maps(*self.network.estimate(lambda n: frames(n, size), _single(coordinates)))
 
 
 _RUNNERS: dict[type[nn.Module], Callable[[Any], Runner]] = {DualFocusSmall: TiledFusion, Classical: PlaneByPlane}
 
 
-def _to_tensor(coordinates: np.ndarray) -> Tensor:
+def to_tensor(image: NDArray) -> Tensor:
+    """A plane of a stack as one of `Frames`, see :func:`dualfocus.inference.prediction.to_array`."""
+    return torch.from_numpy(to_array(image))
+
+
+def _single(coordinates: NDArray) -> Tensor:
     return torch.as_tensor(coordinates, dtype=torch.float32)

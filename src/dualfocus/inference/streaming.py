@@ -18,9 +18,10 @@ from torch import Tensor
 
 from dualfocus.inference.arithmetic import computing
 from dualfocus.inference.focus_maps import from_output
+from dualfocus.inference.prediction import FocusModel
 from dualfocus.inference.resizing import shrink
+from dualfocus.inference.runners import to_tensor
 from dualfocus.inference.staged import EncodedPlanes
-from dualfocus.inference.torch_model import DepthModel, to_tensor
 from dualfocus.inference.windows import LONGEST
 from dualfocus.models.record import axis_of
 from dualfocus.models.small import DualFocusSmall
@@ -33,19 +34,35 @@ from dualfocus.stack.axis import FocusAxis
 class FocusStream:
     """The last planes of a sweep; make one with ``model.stream()``.
 
+    Args:
+        model: the sizes, the confidence and the results are its own.
+        network: the network of the model, on ``device``.
+        device: where its planes are encoded and fused.
+        window: planes that are fused, see :meth:`dualfocus.inference.predictor.Predictor.stream`.
+        unit: unit of the focus distances, as for a focal stack.
+        camera: as for a focal stack.
+
+    Raises:
+        ValueError: a window of less than 2 or more than 24 planes.
+
     >>> stream = model.stream(window=5, unit="m")  # doctest: +SKIP
     >>> for image, distance in camera.sweep():  # doctest: +SKIP
     ...     result = stream.push(image, distance)  # a DepthResult from the second plane on
     """
 
     def __init__(
-        self, model: DepthModel, window: int, unit: str | None = None, camera: Camera | Mapping[str, Any] | None = None
+        self,
+        model: FocusModel,
+        network: DualFocusSmall,
+        device: torch.device,
+        window: int,
+        unit: str | None = None,
+        camera: Camera | Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(model.network, DualFocusSmall):
-            raise ValueError(f"{model.name} cannot stream; only dualfocus-s and -xs can")
         if not 2 <= window <= LONGEST:
             raise ValueError(f"window must be 2 to {LONGEST} planes, not {window}")
-        self.model, self.window, self.unit, self.camera = model, window, unit, camera
+        self.model, self.network, self.device = model, network, device
+        self.window, self.unit, self.camera = window, unit, camera
         self._planes: list[_Plane] = []  # in the order of arrival
         self._encoded: list[_CachedPlanes] = []  # one for each size that is looked at
 
@@ -76,11 +93,11 @@ class FocusStream:
         if not kept or not self._encoded:  # the stream begins, with images of whatever size
             self._encoded = self._caches(stack.size)
         self._planes = planes
-        with computing(self.model.precision, self.model.device):
+        with computing(self.model.precision, self.device):
             working = stack[len(planes) - 1 if len(planes) > 1 else 0]
             for encoded in self._encoded:
                 working = shrink(working, encoded.size)
-                encoded.add(slot, to_tensor(working).to(self.model.device))
+                encoded.add(slot, to_tensor(working).to(self.device))
         return None if len(planes) < 2 else self._fuse(stack, started)
 
     def _fuse(self, stack: FocalStack, started: float) -> DepthResult:
@@ -90,7 +107,7 @@ class FocusStream:
         sizes = self.model.sizes(stack.size, len(chosen))
         for encoded in self._encoded[: len(sizes)]:
             encoded.u[chosen] = torch.as_tensor(axis.planes, dtype=torch.float32)
-            with computing(self.model.precision, self.model.device):
+            with computing(self.model.precision, self.device):
                 answers.append(from_output(encoded.run(chosen)))
         maps, estimated = self.model.merge(answers, len(chosen)), time.perf_counter()
         result = self.model.to_result(maps, axis, lambda n: stack[int(order[n])])
@@ -98,10 +115,8 @@ class FocusStream:
         return result
 
     def _caches(self, size: tuple[int, int]) -> list[_CachedPlanes]:
-        network = self.model.network
-        assert isinstance(network, DualFocusSmall)
         # the window holds two planes first, which are looked at as often as any number of them
-        return [_CachedPlanes(network, torch.zeros(self.window), work) for work in self.model.sizes(size, 2)]
+        return [_CachedPlanes(self.network, torch.zeros(self.window), work) for work in self.model.sizes(size, 2)]
 
     def _stack(self, planes: list[_Plane]) -> FocalStack:
         """The planes as a focal stack, which checks them; the first one is checked beside itself."""

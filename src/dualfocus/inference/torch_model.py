@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,17 +15,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from dualfocus.inference.arithmetic import choose_precision, computing
 from dualfocus.inference.choices import check_device
 from dualfocus.inference.focus_maps import FocusMaps, Size
-from dualfocus.inference.prediction import FocusModel, Planes, to_array
-from dualfocus.inference.runners import runner_of
+from dualfocus.inference.prediction import FocusModel, Planes
+from dualfocus.inference.runners import runner_of, to_tensor
 from dualfocus.inference.shipped import shipped_weights
+from dualfocus.inference.streaming import FocusStream
 from dualfocus.models import KINDS, MODELS, build_model
 from dualfocus.models.layers import fold_norms, use_channels_last
 from dualfocus.models.record import TrainingRecord
+from dualfocus.models.small import DualFocusSmall
 from dualfocus.models.weights import load_weights
 from dualfocus.stack import Camera
-
-if TYPE_CHECKING:
-    from dualfocus.inference.streaming import FocusStream
 
 
 class DepthModel(FocusModel):
@@ -64,9 +63,9 @@ class DepthModel(FocusModel):
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
         """See :meth:`Predictor.stream`."""
-        from dualfocus.inference.streaming import FocusStream
-
-        return FocusStream(self, window, unit, camera)
+        if not isinstance(self.network, DualFocusSmall):
+            raise ValueError(f"{self.name} cannot stream; only dualfocus-s and -xs can")
+        return FocusStream(self, self.network, self.device, window, unit, camera)
 
 
 def load_torch_model(
@@ -147,11 +146,6 @@ def describe_model(name: str, planes: int = 5, size: Size = (480, 640)) -> dict[
         images, u = torch.empty(1, planes, 3, *size), torch.empty(1, planes)
     gflop = _count(network, images, u) if KINDS[name].learned else None
     return {"parameters": sum(p.numel() for p in network.parameters()), "gflop": gflop}
-
-
-def to_tensor(image: NDArray) -> Tensor:
-    """See :func:`dualfocus.inference.prediction.to_array`."""
-    return torch.from_numpy(to_array(image))
 
 
 def _count(network: nn.Module, images: Tensor, u: Tensor) -> float:

@@ -140,7 +140,7 @@ class DepthResult:
         Raises:
             ValueError: the folder holds files that are not ours, cannot be written, or a further file is not possible.
         """
-        from dualfocus.outputs.files import write_result
+        from dualfocus.outputs.files import write_result  # here, as that file imports `DepthResult`
 
         formats = [*([also] if isinstance(also, str) else also), *(["ply"] if points else [])]
         return write_result(self, folder, overwrite=overwrite, also=formats, fov=fov, stack=stack)
