@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import platform
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from dualfocus.training.distillation import Teacher
 from dualfocus.training.fit_confidence import fit_confidence_map
 from dualfocus.training.log import TrainingLog
 from dualfocus.training.objective import Batch, depth_beta, network_input, objective
+from dualfocus.training.run_clock import RunClock
 from dualfocus.training.sources import open_source
 from dualfocus.training.unblurred import SharpBatch, on_device
 from dualfocus.training.validate import Validation
@@ -62,7 +62,7 @@ def train(config_path: Path, resume: bool = False, time_limit: float | None = No
 
 
 class Trainer:
-    """One run: network, averaged copy, optimiser, schedule, log."""
+    """One run: network, averaged copy, optimiser, schedule, clock."""
 
     def __init__(self, config: TrainConfig, resume: bool = False) -> None:
         self.config = config
@@ -82,7 +82,7 @@ class Trainer:
         device = self.accelerator.device
         self.teacher = config.teacher and Teacher(config.teacher, config.data.coordinate, device)
         self.validation = Validation(config.validation, config.seed, config.data.coordinate)
-        self.step, self.elapsed, self.processor, self.waited = 0, 0.0, 0.0, 0.0
+        self.step, self.clock = 0, RunClock()
         for source in config.data.sources:
             # the loader opens its own; a bad one is refused here, in one line
             open_source(source, config.data.coordinate)
@@ -91,31 +91,23 @@ class Trainer:
 
     def run(self) -> Path:
         """Train to the end of the budget; returns the exported weights."""
-        config, first = self.config, self.step
-        loader = batch_loader(config.data, config.seed, first, config.budget.steps)
-        started, before = time.monotonic(), self.elapsed
-        saved = started
-        processor = self.processor - time.process_time()
+        config = self.config
+        batches = batch_loader(config.data, config.seed, self.step, config.budget.steps)
+        self.clock.start()
         with TrainingLog(config.output) as log, _progress_bar() as bar:
-            task = bar.add_task("training", total=config.budget.steps, completed=first)
-            ready = time.monotonic()
-            for batch in loader:
-                self.waited += time.monotonic() - ready
-                self.elapsed = before + time.monotonic() - started
-                self.processor = processor + time.process_time()
+            task = bar.add_task("training", total=config.budget.steps, completed=self.step)
+            for batch in self.clock.waiting(batches):
                 if self.progress() >= 1:
                     break
                 losses = self.train_step(batch)
-                log.losses(self.step, losses, self.elapsed)
+                log.losses(self.step, losses, self.clock.elapsed)
                 self.step += 1
                 bar.update(task, completed=self.step, description=f"loss {losses['total']:.3f}")
                 if self.step % config.validation.every_steps == 0:
                     self._validate(log)
-                if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                if self.clock.due(60 * config.checkpoint_minutes):
                     self._save()
-                    saved = time.monotonic()
-                ready = time.monotonic()
-            self.elapsed = before + time.monotonic() - started
+            self.clock.tick()
             figures = self._validate(log)
             self._save()
         return self.export(figures)
@@ -124,7 +116,7 @@ class Trainer:
         """Share of the budget that is used, of steps or of time, whichever is more."""
         budget = self.config.budget
         share = self.step / budget.steps
-        return share if budget.minutes is None else max(share, self.elapsed / (60 * budget.minutes))
+        return share if budget.minutes is None else max(share, self.clock.elapsed / (60 * budget.minutes))
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine to 1 % at the end of the budget, or constant."""
@@ -176,9 +168,9 @@ class Trainer:
             "initial_weights": self.initial,  # null: from random numbers
             "teacher": _origin(self.teacher.record) if self.teacher else None,
             "steps": self.step,
-            "minutes": round(self.elapsed / 60, 1),
-            "processor_minutes": round(self.processor / 60, 1),  # of the training process, all its threads
-            "waiting_minutes": round(self.waited / 60, 1),  # for batches
+            "minutes": round(self.clock.elapsed / 60, 1),
+            "processor_minutes": round(self.clock.processor / 60, 1),
+            "waiting_minutes": round(self.clock.waited / 60, 1),
             "hardware": describe_hardware(self.accelerator.device),
             "seed": self.config.seed,
             "precision": self.config.precision,
@@ -195,7 +187,7 @@ class Trainer:
     def _validate(self, log: TrainingLog) -> dict[str, float]:
         pictures = self.config.output / "pictures" / f"{self.step:06d}"
         figures = self.validation(self.average.module, self.accelerator.device, pictures)
-        log.validation(self.step, figures, self.elapsed)
+        log.validation(self.step, figures, self.clock.elapsed)
         return figures
 
     def _save(self) -> None:
@@ -206,9 +198,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
             "step": self.step,
-            "elapsed": self.elapsed,
-            "processor": self.processor,
-            "waited": self.waited,
+            **self.clock.state(),
             "random": torch.get_rng_state(),
         }
         save_checkpoint(self.config.output, state)
@@ -233,8 +223,8 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         if state["scaler"] is not None and self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.step, self.elapsed, self.processor = state["step"], state["elapsed"], state["processor"]
-        self.waited = state["waited"]
+        self.step = state["step"]
+        self.clock.restore(state)
         torch.set_rng_state(state["random"])
 
 
