@@ -26,7 +26,7 @@ from dualfocus.datasets import Dataset, StackFolders, open_nyu
 from dualfocus.datasets.stride import even_stride
 from dualfocus.datasets.unpacked import unpacked
 from dualfocus.models.weights import save_weights
-from dualfocus.training.config import read_config
+from dualfocus.training.yaml_config import read_yaml
 
 Report = Callable[[str], None]
 Loss = Callable[[], Tensor]
@@ -89,7 +89,7 @@ def train(path: Path, output: Path | None = None, minutes: float | None = None, 
     """
     if minutes is not None and not minutes > 0:
         raise ValueError(f"the time limit must be above 0 minutes, not {minutes:g}")
-    config = read_config(path, AnyTraining)
+    config = read_yaml(path, AnyTraining)
     config.output = output or config.output
     config.minutes = minutes or config.minutes
     target = config.output / f"{config.system}.safetensors"

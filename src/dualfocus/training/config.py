@@ -5,21 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from dualfocus.models import KINDS, NETWORKS
 from dualfocus.stack.axis import AxisName
+from dualfocus.training.recipes import LOSSES
+from dualfocus.training.yaml_config import read_yaml
 
 
 class _Strict(BaseModel):
@@ -46,12 +45,13 @@ class ModelConfig(_Strict):
 class LossConfig(_Strict):
     """Weights of the objective; ``spatial`` and ``focal`` of 0 switch a constraint's loss off.
 
-    In a training configuration what is left out is as the network's recipe has it, not as here.
+    In a training configuration what is left out is as in the network's recipe (`training.recipes`), not as here.
     """
 
     spatial: float = Field(default=0.1, ge=0)
     focal: float = Field(default=1.0, ge=0)
-    # cross-entropy of the confidence head, which reads detached features: but for clipping it moves nothing else
+    # cross-entropy of the confidence head, which reads detached features: the rest of the network feels it through the
+    # clipping of gradients alone
     confidence: float = Field(default=0.1, ge=0)
     beta: float = Field(default=1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in units of `beta_unit`
     beta_unit: Literal["spacing", "range"] = "spacing"  # the mean plane spacing, or the whole focus range
@@ -66,23 +66,6 @@ class LossConfig(_Strict):
         if min(baselines) < 1:
             raise ValueError(f"{list(baselines)} holds a baseline below 1 cell")
         return baselines
-
-
-_SMALL = {
-    "spatial": 0.03,
-    "baselines": (1, 2, 4),
-    "focal": 0.3,
-    "beta": 0.3,
-    "beta_unit": "range",
-    "side": (0.25, 0.5, 0.5, 0.25),
-}
-_VOLUMETRIC = {"side": (0.5, 0.25, 0.125)}
-_LOSSES: dict[str, dict[str, Any]] = {
-    "dualfocus-s": _SMALL,
-    "dualfocus-xs": _SMALL,
-    "dualfocus-paper": {"spatial": 0.05, "focal": 1.0, **_VOLUMETRIC},
-    "dfv": {"spatial": 0.0, "focal": 0.0, **_VOLUMETRIC},
-}
 
 
 class SourceConfig(_Strict):
@@ -224,7 +207,7 @@ class TrainConfig(_Strict):
     @model_validator(mode="after")
     def _loss_of_the_network(self) -> TrainConfig:
         """Give the loss what it is not told, as its network is trained in configs/; without surfaces or `no_loss` 0."""
-        left_out = {key: v for key, v in _LOSSES[self.model.name].items() if key not in self.loss.model_fields_set}
+        left_out = {key: v for key, v in LOSSES[self.model.name].items() if key not in self.loss.model_fields_set}
         if self.model.options.get("spatial") in ("no_loss", "off"):
             left_out["spatial"] = 0.0
         self.loss = self.loss.model_copy(update=left_out)  # the given one may serve others, too
@@ -244,43 +227,7 @@ class TrainConfig(_Strict):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error, where PyYAML drops the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Make a mapping; merged keys (`<<`) may be given again."""
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                where = f"{key.value!r} is given twice, again in line {key.start_mark.line + 1}"
-                raise yaml.YAMLError(where)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_config(path: Path, kind: Any = TrainConfig) -> Any:
-    """Read and check a YAML file; relative paths inside are taken from the working directory.
-
-    Args:
-        path: of the file.
-        kind: what it configures, a pydantic type.
-
-    Raises:
-        ValueError: naming the file, the key and what is wrong with it.
-    """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # it is a safe loader
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a mapping of settings; see configs/ for examples")
-    try:
-        return TypeAdapter(kind).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(": ".join(filter(None, (str(path), where, first["msg"])))) from None
+def read_config(path: Path) -> TrainConfig:
+    """Read and check a training configuration, see :func:`dualfocus.training.yaml_config.read_yaml`."""
+    config: TrainConfig = read_yaml(path, TrainConfig)
+    return config

@@ -21,8 +21,9 @@ from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.protocols import find_protocol
 from dualfocus.models import build_network
-from dualfocus.training.config import TrainConfig, read_config
+from dualfocus.training.config import TrainConfig
 from dualfocus.training.loop import Trainer
+from dualfocus.training.yaml_config import read_yaml
 
 NOT_RUN = "not run"
 
@@ -62,7 +63,7 @@ def read_comparison(path: Path) -> Comparison:
     Raises:
         ValueError: naming the file, the key and what is wrong with it.
     """
-    found: Comparison = read_config(path, Comparison)
+    found: Comparison = read_yaml(path, Comparison)
     find_protocol(found.evaluate.protocol)
     try:
         for row, changes in found.rows.items():
