@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from dualfocus.pixels import white
 
 _LEVELS = 3
-_TILE = 1024  # pixels of a side without halo; a multiple of 2^_LEVELS, as is the halo
-_HALO = 40  # what a coefficient of the coarsest level depends on
-_MOST_THREADS = 4  # each works on a tile, in about 60 MB
+_TILE = 1024  # side in pixels without halo; a multiple of 2^_LEVELS, as is the halo
+_HALO = 40  # pixels around a tile that a coefficient of its coarsest level depends on
+_MOST_THREADS = 4  # threads, each of which works on a tile, in about 60 MB
 _NOISE = 8.0  # grey levels of 255: detail weaker than this says little
 _REACH = 4.0  # deviations from the estimated position beyond which a plane is no candidate
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)

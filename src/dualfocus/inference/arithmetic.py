@@ -1,4 +1,4 @@
-"""In which precision a network computes: float32, or bfloat16 where the processor is faster in it.
+"""The precision that a network computes in: float32, or bfloat16 where the processor is faster in it.
 
 Only convolutions and products of matrices are rounded to bfloat16. What needs more (the integrable projection,
 softmaxes, moments) stays in float32 (`models.precision.full_precision`).

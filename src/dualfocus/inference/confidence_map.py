@@ -21,7 +21,7 @@ def measured_confidence(said: ArrayLike, fitted: ConfidenceMap, planes: int) -> 
     """Carry the confidence that a network reports for a stack to the measured share of right answers.
 
     Args:
-        said: in [0, 1], of any shape.
+        said: confidences in [0, 1], any shape.
         fitted: the map, from the weights' record.
         planes: number of planes of the stack.
     """

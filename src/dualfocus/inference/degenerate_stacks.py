@@ -19,7 +19,7 @@ from dualfocus.remedies import Remedy
 from dualfocus.stack import FocalStack
 
 _PIXELS = 1_000_000  # most pixels of a plane that are looked at
-_SCALES = (1, 2, 4, 8, 16)  # where noise hides what is fine, and blur takes it away, what is coarse may still be seen
+_SCALES = (1, 2, 4, 8, 16)  # coarse detail may be seen where noise hides the fine one, or blur takes it away
 _TILE = 32  # side in pixels of the parts that are compared
 _LEAST = 8  # least side in pixels of a reduced picture: with fewer, noise is alike by chance
 _ALIKE = 0.6  # least correlation of details: noise reaches 0.47, scenes under strong noise have 0.9 and more

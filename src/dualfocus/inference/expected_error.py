@@ -1,4 +1,4 @@
-"""Between a confidence and the error that it leads one to expect, and the mean of two answers by such errors.
+"""Expected errors: from a confidence and back to one, and the share of each of two answers in their mean.
 
 The confidence is the probability of an error below half a plane spacing; if errors are normal, that says how large
 their deviation is.

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_DECIDING = ("options", "coordinate", "looks", "confidence_map")  # of a record: the same weights answer otherwise
+# keys of a record that change what the same weights answer
+_DECIDING = ("options", "coordinate", "looks", "confidence_map")
 
 
 def fingerprint(model: Any) -> str:

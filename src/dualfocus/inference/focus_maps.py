@@ -21,8 +21,9 @@ class FocusMaps(NamedTuple):
 
     Attributes:
         coordinate: normalised focus coordinate.
-        std: same unit.
-        confidence: in [0, 1], before the confidence map.
+        std: its standard deviation, in the same unit.
+        confidence: estimated probability, in [0, 1], that the error is below half a plane spacing; before or after the
+            confidence map.
     """
 
     coordinate: NDArray[np.float32]

@@ -2,8 +2,8 @@
 
 A stack is read twice: at a reduced size, interleaved parts of it give a coarse answer from all planes; then windows
 give the fine one, every pixel taking it from those around its coarse peak. Only the planes of the windows that are not
-yet complete are in memory, and a window is run only where the scene needs it. The two answers are averaged by how sure
-each is. What runs the network, torch or a graph, is left to :class:`HeldPlanes`.
+yet complete are in memory, and a window is run only where the scene needs it. The result is the mean of both answers,
+weighted by their inverse expected variances. What runs the network, torch or a graph, is left to :class:`HeldPlanes`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class HeldPlanes(Protocol):
         """Take plane n, (3, h, w)."""
 
     def keep(self, wanted: set[int]) -> None:
-        """Forget the others."""
+        """Forget all planes but these."""
 
     def answer(self, index: Sequence[int], box: Box) -> FocusMaps:
         """The network's answer inside the box from the planes of ``index`` alone, coordinates spanning [0, 1]."""
@@ -51,7 +51,7 @@ def estimate_long(
         hold: makes an empty :class:`HeldPlanes` for images of a size.
         read: n, (h, w) -> plane n at that size, near to far.
         u: (N,) normalised coordinates, increasing.
-        size: h, w to work at.
+        size: height and width to work at.
     """
     coarse, coarse_error = (enlarge(values, size) for values in _coarse(hold, read, u, size))
     fine = _fine(hold(size), lambda n: read(n, size), u, plane_position(coarse, u), coarse_error)
@@ -79,14 +79,14 @@ def _coarse(
 
 
 class _Sum(NamedTuple):
-    """Answers of windows, each by its share, in the coordinate of the stack; (h, w) each."""
+    """Sums of the answers of windows, weighted by their shares, in the coordinate of the stack; (h, w) each."""
 
     coordinate: NDArray[np.float32]
     std: NDArray[np.float32]
     error: NDArray[np.float32]
 
     def add(self, maps: FocusMaps, share: NDArray[np.float32], box: Box, u: NDArray[np.float64]) -> None:
-        """Carry a window's answer from its own coordinate to that of the stack."""
+        """Add a window's answer, carried from its own coordinate to that of the stack."""
         first, extent = np.float32(u[0]), np.float32(u[-1] - u[0])
         top, bottom, left, right = box
         for total, values in (
@@ -101,11 +101,11 @@ def _fine(
     planes: HeldPlanes,
     read: Callable[[int], Any],
     u: NDArray[np.float64],
-    place: NDArray[np.float32],
+    position: NDArray[np.float32],
     coarse_error: NDArray[np.float32],
 ) -> _Sum:
     """Answers of the windows around the coarse peak; each is run as soon as its last plane is read."""
-    total = _Sum(*(np.zeros_like(place) for _ in _Sum._fields))
+    total = _Sum(*(np.zeros_like(position) for _ in _Sum._fields))
     parts = cut_windows(len(u), window_stride(coarse_error, len(u)))
     done = 0
     for n in range(len(u)):
@@ -113,7 +113,7 @@ def _fine(
         if any(n in part for part in parts[done:]):
             planes.add(n, image)
         while done < len(parts) and parts[done][-1] == n:
-            share = window_share(place, parts, done)
+            share = window_share(position, parts, done)
             box = needed(share)
             if box is not None:
                 total.add(planes.answer(parts[done], box), share, box, u[parts[done]])

@@ -3,9 +3,9 @@
 A network knows scenes as large as those it was trained on. In larger photographs bare areas are broader and blur is
 wider, which it reads better at half the size; where planes hardly differ in blur, the finest pixels tell them apart.
 So it looks twice, the second time at half the sides, for a quarter more work, and each pixel takes the mean of both
-answers by their expected errors.
+answers, weighted by their expected errors.
 
-Of the networks `dualfocus-s` alone does (`models.kinds`): `dualfocus-xs` gains on path-traced scenes what it loses on
+Only `dualfocus-s` looks twice (`models.kinds`): `dualfocus-xs` gains on path-traced scenes what it loses on
 NYU. Weights that were trained otherwise may say in their record how many looks are best.
 """
 
@@ -27,10 +27,10 @@ def look_sizes(size: Size, most_pixels: int, planes: int, looks: int) -> list[Si
     One where so many planes are fused at once that neighbours hardly differ: smaller, they look more alike still.
 
     Args:
-        size: of the photographs.
-        most_pixels: of the larger one.
-        planes: N.
-        looks: 1 or 2, how many are best for the weights.
+        size: height and width of the photographs.
+        most_pixels: most pixels of the larger look.
+        planes: number of planes N.
+        looks: number of looks that is best for the weights, 1 or 2.
     """
     first = working_size(size, most_pixels)
     pixels = first[0] * first[1]
@@ -40,13 +40,13 @@ def look_sizes(size: Size, most_pixels: int, planes: int, looks: int) -> list[Si
 
 
 def merge(fine: FocusMaps, coarse: FocusMaps, confidence: tuple[NDArray, NDArray], planes: int) -> FocusMaps:
-    """The mean of two looks by their inverse expected variances.
+    """The mean of two looks, weighted by their inverse expected variances.
 
     Args:
-        fine: of the first look, (h, w) each.
-        coarse: of the second one.
-        confidence: of both, after the confidence map, at their own sizes.
-        planes: N.
+        fine: maps of the first look, (h, w) each.
+        coarse: maps of the second look, smaller.
+        confidence: confidences of both looks after the confidence map, at their own sizes.
+        planes: number of planes N.
 
     Returns:
         maps of the size of ``fine``.

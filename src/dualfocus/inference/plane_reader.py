@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from dualfocus.stack import FocalStack
 
-KEPT_BYTES = 400_000_000  # of planes that will be read again: ten photographs of twelve megapixels
+KEPT_BYTES = 400_000_000  # memory for planes that will be read again: ten photographs of twelve megapixels
 
-Progress = Callable[[int, int, str], None]  # planes read, planes to read in all, for what
+Progress = Callable[[int, int, str], None]  # planes read, planes to read in all, what they are read for
 
 
 class PlaneReader:

@@ -17,7 +17,7 @@ class Predictor(ABC):
     """A model ready to use, whatever computes in it; :func:`dualfocus.load_model` makes one.
 
     Attributes:
-        name: of the model, as results have it.
+        name: name of the model, as results have it.
     """
 
     name: str
@@ -44,8 +44,8 @@ class Predictor(ABC):
 
         Args:
             window: planes that are fused, the last ones to arrive; 2 to 24.
-            unit: of the focus distances, as for a focal stack.
-            camera: as for a focal stack.
+            unit: unit of the focus distances, as for a focal stack.
+            camera: camera of the sweep, as for a focal stack.
 
         Raises:
             ValueError: a model other than ``dualfocus-s`` and ``-xs`` on torch, or another window.

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dualfocus.pixels import to_unit
 
-WORKING_PIXELS = 1_050_000  # of one plane, most that a network works at
+WORKING_PIXELS = 1_050_000  # most pixels of a plane that a network works at
 _STRIP = 256  # rows worked on at once
-_LEAST_STEP = 0.03  # of the focus range between neighbours: below it nothing ends there
+_LEAST_STEP = 0.03  # least step between neighbours, in focus ranges, at which a surface may end
 _NEAR = 0.8  # deviation of the weights in space, in cells
-_ALIKE = 0.06  # deviation of the weights in colour, of [0, 1]
+_ALIKE = 0.06  # deviation of the weights in colour, which is in [0, 1]
 _ANY_COLOUR = 1e-4  # weight of a cell of another colour: it decides where none is alike
 
 

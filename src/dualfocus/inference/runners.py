@@ -18,9 +18,9 @@ from dualfocus.inference.windows import LONGEST
 from dualfocus.models.classical import Classical
 from dualfocus.models.small import DualFocusSmall
 
-CLASSICAL_PIXELS = 2_100_000  # of one plane, bounds the time of ``classical``: three to four seconds a plane
-SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels of the scores that ``classical`` holds, bounds them to 1.7 GB
-WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels, bounds the memory of a network that takes the whole stack at once
+CLASSICAL_PIXELS = 2_100_000  # most pixels of a plane for ``classical``, for its time: three to four seconds a plane
+SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels of the scores that ``classical`` holds: at most 1.7 GB
+WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once, for its memory
 
 Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
 
@@ -39,11 +39,11 @@ class Runner(Protocol):
 
         Args:
             frames: planes at the size asked for, on the device of the model.
-            coordinates: (N,) normalised, increasing.
-            size: h, w to work at.
+            coordinates: (N,) normalised coordinates of the planes, increasing.
+            size: height and width to work at.
 
         Returns:
-            maps of the working size.
+            maps of that size.
         """
 
 
@@ -53,17 +53,17 @@ def runner_of(network: nn.Module) -> Runner:
 
 
 class WholeStack:
-    """For ``dualfocus-paper``, ``dfv``, or whatever takes the whole stack at once."""
+    """Runner of ``dualfocus-paper``, ``dfv``, and any network that takes the whole stack at once."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
 
     def working_pixels(self, planes: int) -> int:
-        """Fewer of long stacks, see :class:`Runner`."""
+        """Fewer pixels for a long stack, all of whose planes are in memory; see :class:`Runner`."""
         return min(WORKING_PIXELS, WHOLE_PLANE_PIXELS // planes)
 
     def reads(self, planes: int) -> int:
-        """Once."""
+        """Once, as the stack is in memory as a whole."""
         return 1
 
     def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
@@ -73,13 +73,13 @@ class WholeStack:
 
 
 class TiledFusion:
-    """For ``dualfocus-s`` and ``-xs``: planes one by one, large images in tiles, long stacks in windows."""
+    """Runner of ``dualfocus-s`` and ``-xs``: planes one by one, large images in tiles, long stacks in windows."""
 
     def __init__(self, network: DualFocusSmall) -> None:
         self.network = network
 
     def working_pixels(self, planes: int) -> int:
-        """The same of any stack, see :class:`Runner`."""
+        """As many pixels for a stack of any length, see :class:`Runner`."""
         return WORKING_PIXELS
 
     def reads(self, planes: int) -> int:
@@ -98,13 +98,13 @@ class TiledFusion:
 
 
 class PlaneByPlane:
-    """For ``classical``, which holds one map a plane."""
+    """Runner of ``classical``, which holds one map a plane."""
 
     def __init__(self, network: Classical) -> None:
         self.network = network
 
     def working_pixels(self, planes: int) -> int:
-        """More than of a network, but of very long stacks; see :class:`Runner`."""
+        """More pixels than a network works at, but for very long stacks; see :class:`Runner`."""
         return min(CLASSICAL_PIXELS, SCORE_PLANE_PIXELS // planes)
 
     def reads(self, planes: int) -> int:

@@ -1,4 +1,4 @@
-"""Evens out what an answer varies by within a surface, and keeps the steps between surfaces."""
+"""Smoothing of an estimate within surfaces, which keeps the steps between them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-RADIUS = 4  # of the windows in pixels: the grid that the networks answer on has cells of four
-LEAST_STEP = 0.02  # of the focus range: a window that varies by more keeps more of it than is evened out
+RADIUS = 4  # radius of the windows in pixels: the grid that the networks answer on has cells of four
+LEAST_STEP = 0.02  # in focus ranges; a window whose deviation is larger keeps more than half of it
 ROUNDS = 2
 
 
@@ -19,7 +19,7 @@ def smooth_within_surfaces(coordinate: NDArray[np.float32], error: NDArray[np.fl
 
     Args:
         coordinate: (h, w) normalised focus coordinate.
-        error: (h, w), expected, same unit; what is above ``LEAST_STEP`` counts as that.
+        error: (h, w) expected error in the same unit; above ``LEAST_STEP`` it counts as that.
 
     Returns:
         (h, w), within the range of ``coordinate``.
@@ -34,12 +34,13 @@ def smooth_within_surfaces(coordinate: NDArray[np.float32], error: NDArray[np.fl
 
 
 def blend_cells(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean about every pixel, in windows just larger than a cell: within one, a network hardly tells pixels apart.
+    """The mean around every pixel, in windows just larger than a cell of the grid that a network answers on.
 
-    On held-out stacks it makes the confidence a little likelier, and a threshold on it no staircase of cells.
+    Within a cell a network hardly tells pixels apart. On held-out stacks the smoothed confidence is a little likelier,
+    and a threshold on it does not follow the outlines of cells.
 
     Args:
-        confidence: (h, w).
+        confidence: (h, w) confidence in [0, 1].
     """
     return _window_mean(confidence, RADIUS // 2)
 

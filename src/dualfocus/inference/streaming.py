@@ -40,7 +40,7 @@ class FocusStream:
         device: where its planes are encoded and fused.
         window: planes that are fused, see :meth:`dualfocus.inference.predictor.Predictor.stream`.
         unit: unit of the focus distances, as for a focal stack.
-        camera: as for a focal stack.
+        camera: camera of the sweep, as for a focal stack.
 
     Raises:
         ValueError: a window of less than 2 or more than 24 planes.
@@ -74,7 +74,8 @@ class FocusStream:
 
         Args:
             image: (H, W, 3), (H, W, 1) or (H, W), of one size and type.
-            focus_distance: of every plane, or of none: then the order of arrival is the order of focus.
+            focus_distance: distance of the plane, given for every plane or for none: then the order of arrival is the
+                order of focus.
 
         Returns:
             what ``predict`` gives for the planes of the window in the order of arrival; None for the first plane.

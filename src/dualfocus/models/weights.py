@@ -17,7 +17,7 @@ from dualfocus.models import build_network, network_options
 from dualfocus.models.record import WeightsRecord
 
 FORMAT = 1
-_STATISTICS = (".running_mean", ".running_var")  # of batch norms: few, and their range is not fp16's
+_STATISTICS = (".running_mean", ".running_var")  # buffers of batch norms: few, and their range is not fp16's
 
 
 def save_weights(path: Path, name: str, network: nn.Module, record: Mapping[str, Any]) -> None:
@@ -78,7 +78,7 @@ def load_weights(
     """Build the network a weights file was made for and load it (float32, evaluation mode).
 
     Args:
-        path: of the file.
+        path: the file.
         build: makes the network of a name and its options.
 
     Returns:

@@ -69,12 +69,12 @@ class LazyPlanes(ABC):
             LazyPlanes.__init__(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For another process, to which threads and locks cannot go."""
+        """The state for another process, to which threads and locks cannot go."""
         own = {"_ahead", "_alone", "_process"}
         return {key: value for key, value in self.__dict__.items() if key not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """As it was there, with nothing begun."""
+        """Take over the state, with nothing begun."""
         self.__dict__.update(state)
         LazyPlanes.__init__(self)
 
@@ -85,11 +85,11 @@ class _Ahead:
     def __init__(self, planes: LazyPlanes) -> None:
         self._planes, self._thread = planes, ThreadPoolExecutor(1)
         self._begun: dict[int, Future[NDArray[Any]]] = {}
-        self._refused = False  # by a plane that the caller's thread must make, and so by the others of its kind
+        self._refused = False  # a plane turned out to be one that the caller's thread must make: so are the others
 
     def begin(self, n: int) -> None:
         if n not in self._begun and not self._refused:
-            with suppress(RuntimeError):  # another caller, in a thread of its own, has had enough and ended this one
+            with suppress(RuntimeError):  # `end` was called, by a caller in another thread
                 self._begun[n] = self._thread.submit(self._make_ahead, n)
 
     def get(self, n: int) -> NDArray[Any]:
@@ -99,7 +99,7 @@ class _Ahead:
                 return begun.result()
             except NotAhead:
                 self._refused = True
-            except CancelledError:  # its thread was ended by another caller
+            except CancelledError:  # `end` was called before the thread came to it
                 pass
         return self._planes.make_alone(n)
 

@@ -43,7 +43,7 @@ def as_planes(images: Any) -> Any:
 
 def _as_array(image: Any) -> NDArray[Any]:
     """An array, tensor or image as an array."""
-    if getattr(image, "mode", None) == "P":  # of Pillow: its numbers are places in a palette
+    if getattr(image, "mode", None) == "P":  # an image of Pillow whose numbers are positions in a palette
         raise ValueError("an image with a palette has no brightness; give image.convert('RGB')")
     try:
         return np.asarray(image)

@@ -8,10 +8,10 @@ import numpy as np
 from dualfocus.alignment.motion import Matrix
 from dualfocus.training.stacks import TrainingStack
 
-_FAINT = 0.05  # share of the stacks
-_NOISY = 0.12
-_NOISE = (4.0, 45.0)  # deviation of theirs, in levels of 255
-_LEAST_RATIO = 1e-6  # of a stack that ends at infinity, to be reversed
+_FAINT = 0.05  # share of the stacks with little contrast
+_NOISY = 0.12  # share of the stacks with much noise
+_NOISE = (4.0, 45.0)  # deviation of their noise, in levels of 255
+_LEAST_RATIO = 1e-6  # least ratio that is inverted: that of a stack which ends at infinity is 0
 _MOST_ZOOM = 0.03
 _RESIDUAL_PX = 0.12  # deviation of what a registration leaves, at the border of the picture
 

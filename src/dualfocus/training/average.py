@@ -19,7 +19,7 @@ from torch import nn
 from dualfocus.models.record import WeightsRecord
 from dualfocus.models.weights import load_weights, save_weights
 
-_ITS_OWN = ("validation", "confidence_map")  # of each network, and of no mean
+_ITS_OWN = ("validation", "confidence_map")  # keys of the record that a mean does not take over
 
 
 def average(weights: Sequence[Path], shares: Sequence[float], out: Path) -> Path:
@@ -44,7 +44,7 @@ def mean_network(
     Args:
         weights: where they came from, for messages.
         loaded: networks and their records, see :func:`dualfocus.models.weights.load_weights`; they stay as they are.
-        shares: of each, 1 in all.
+        shares: share of each network, 1 in all.
 
     Raises:
         ValueError: different networks; shares that are not one for each, not from 0 to 1, or not 1 in all.
@@ -72,7 +72,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m dualfocus.training.average", description=__doc__)
     parser.add_argument("weights", type=Path, nargs="+")
-    parser.add_argument("--shares", type=float, nargs="+", required=True, help="of each, 1 in all")
+    parser.add_argument("--shares", type=float, nargs="+", required=True, help="share of each, 1 in all")
     parser.add_argument("-o", "--out", type=Path, required=True, help="where to write the new .safetensors")
     arguments = parser.parse_args()
     try:

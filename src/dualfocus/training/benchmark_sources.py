@@ -12,7 +12,7 @@ from dualfocus.training.config import SourceConfig
 from dualfocus.training.stacks import TrainingStack, load_named, require_size, select, source_path, take_planes
 
 _KEPT_FOD500, _KEPT_DDFF12 = 400, 64  # decoded stacks, of 1 MB and 6 MB each
-_KNOWN_SHARE = 0.8  # of a crop of DDFF
+_KNOWN_SHARE = 0.8  # share of a crop of DDFF whose truth must be known
 
 
 class SampleSource:

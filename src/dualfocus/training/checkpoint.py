@@ -10,7 +10,7 @@ import torch
 from dualfocus.atomic import is_temporary, remove_leftovers, replacing
 
 NAME = "checkpoint.pt"
-_BEGUN = frozenset(("log.jsonl", "tensorboard", "pictures"))  # what there is before the first of them
+_BEGUN = frozenset(("log.jsonl", "tensorboard", "pictures"))  # what a run has written before its first checkpoint
 
 
 def check_new_run(folder: Path) -> None:

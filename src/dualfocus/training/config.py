@@ -56,7 +56,8 @@ class LossConfig(_Strict):
     beta: float = Field(default=1.0, gt=0)  # smooth-L1 turns from quadratic to linear here, in units of `beta_unit`
     beta_unit: Literal["spacing", "range"] = "spacing"  # the mean plane spacing, or the whole focus range
     side: tuple[float, ...] = (0.5, 0.25)  # smooth-L1 of further outputs, beside 1 for the answer
-    baselines: tuple[int, ...] = Field(default=(1,), min_length=1)  # of L_sv, in cells of the map; their mean counts
+    # distances, in cells of the map, over which L_sv takes differences; their mean counts
+    baselines: tuple[int, ...] = Field(default=(1,), min_length=1)
     temperature: float | None = Field(default=None, gt=0)  # tau of the sharpness weights in plane spacings; null = 1
     space: Literal["coordinate", "inverse", "log"] = "coordinate"  # what L_sv takes the gradient of
 
@@ -82,7 +83,7 @@ class SourceConfig(_Strict):
     include: tuple[str, ...] = ("*",)  # globs on the names (stacks, nyu, fod500, ddff12)
     exclude: tuple[str, ...] = ()
     focus_distances: tuple[float, ...] | None = None  # kind nyu, in metres; null: over the depth range of each image
-    clip_truth: bool = False  # truth beyond the planes counts as at the nearer end; else it teaches nothing
+    clip_truth: bool = False  # truth beyond the planes is moved to the nearer end; else it teaches nothing
     licence: str = ""
 
     @model_validator(mode="after")
@@ -125,7 +126,7 @@ class DataConfig(_Strict):
     crop: int = Field(default=128, ge=32, multiple_of=32)
     planes: PlaneRange = (2, 12)
     planes_per_batch: int = Field(default=40, ge=2)
-    most_stacks: int = Field(default=12, ge=1)  # of a batch, however few their planes
+    most_stacks: int = Field(default=12, ge=1)  # stacks in a batch at most, however few their planes
     coordinate: AxisName = "focus"  # what truth and planes are affine in, see dualfocus.stack.axis
     # mirror: crops and left-right flips alone; flips: upside-down too, as DFV trains
     augmentation: Literal["full", "mirror", "flips"] = "full"
@@ -173,8 +174,8 @@ class ValidationConfig(_Strict):
     stacks: int = Field(default=24, ge=1)
     planes: PlaneRange = (3, 10)
     # the next two keep the names that they have in people's files: they fit the confidence map, and no distances
-    calibration_stacks: int = Field(default=120, ge=1)  # others, once at the end
-    calibration_planes: PlaneRange = (2, 12)  # of those; longer stacks are used in part
+    calibration_stacks: int = Field(default=120, ge=1)  # other stacks, drawn once at the end
+    calibration_planes: PlaneRange = (2, 12)  # planes of these stacks; longer ones are used in part
     every_steps: int = Field(default=500, ge=1)
     crop: int = Field(default=256, ge=32, multiple_of=32)
     pictures: int = Field(default=4, ge=0)
@@ -195,7 +196,7 @@ class TrainConfig(_Strict):
     precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_no_mixed_precision)] = "no"
     checkpoint_minutes: float = Field(default=3.0, gt=0)
     initial_weights: Path | None = None
-    looks: Literal[1, 2] | None = None  # of `predict` at large photographs; null: as with the shipped weights
+    looks: Literal[1, 2] | None = None  # looks of `predict` at large photographs; null: as with the shipped weights
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     teacher: TeacherConfig | None = None

@@ -25,7 +25,7 @@ class Teacher:
     Args:
         config: weights file, and weight of the :func:`dualfocus.losses.distillation_loss`.
         axis: what the student's planes and truth are affine in; the teacher must agree.
-        device: of the training.
+        device: device of the training.
 
     Raises:
         ValueError: a bad weights file, or a teacher on another axis.

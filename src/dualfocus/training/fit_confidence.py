@@ -18,7 +18,7 @@ from dualfocus.metrics import is_right
 from dualfocus.models.record import ConfidenceMap
 from dualfocus.training.objective import Batch, network_input, to_device
 
-PLANE_STARTS = [2, 3, 4, 6, 9]  # of the ranges of N that have a shift of their own
+PLANE_STARTS = [2, 3, 4, 6, 9]  # least N of each range that has a shift of its own
 
 _BINS = 200
 _KNOTS = 41
@@ -29,9 +29,9 @@ def fit_confidence_map(network: nn.Module, batches: Iterable[Batch], device: tor
     """The map of "error below half a plane spacing" on the network's confidence.
 
     Args:
-        network: in evaluation mode.
+        network: the network, in evaluation mode.
         batches: held-out stacks; pixels count where the truth is known and inside the focus range.
-        device: of the network.
+        device: device of the network.
     """
     count, right = np.zeros((2, len(PLANE_STARTS), _BINS))
     for planes, said, hit in _answers(network, batches, device):
@@ -47,11 +47,11 @@ def with_range(
     """A map with one more range of N, under whose scale and shift the right and wrong answers are likeliest.
 
     Args:
-        fitted: kept as it is for fewer planes.
+        fitted: the map, which stays as it is for fewer planes.
         start: least N of the range, above those of all others.
         network: see :func:`fit_confidence_map`.
         batches: stacks of at least ``start`` planes; those with fewer are left out.
-        device: of the network.
+        device: device of the network.
 
     Raises:
         ValueError: a map without ranges, or with one at or above ``start``; no stack of so many planes.
@@ -79,7 +79,7 @@ def with_range(
 def _answers(
     network: nn.Module, batches: Iterable[Batch], device: torch.device
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Of each batch N, and of its pixels that count the confidence and whether the error is below half a spacing."""
+    """N of each batch, and for its pixels that count the confidence and whether the error is below half a spacing."""
     network.eval()
     for batch in batches:
         planes = batch["coordinates"].shape[1]

@@ -30,8 +30,9 @@ from dualfocus.training.sources import open_source
 from dualfocus.training.unblurred import SharpBatch, on_device
 from dualfocus.training.validate import Validation
 
-_FREE = ("learning_rate", "clip")  # of the optimiser: used anew at every step, so that a resumed run may have others
-_ORIGIN = ("model", "data", "steps", "minutes", "hardware", "seed", "averaged", "initial_weights")  # of a start
+_FREE = ("learning_rate", "clip")  # optimiser settings that act anew at every step: a resumed run may have others
+# keys of the record of other weights that are kept in the record of those made from them
+_ORIGIN = ("model", "data", "steps", "minutes", "hardware", "seed", "averaged", "initial_weights")
 
 
 def train(config_path: Path, resume: bool = False, time_limit: float | None = None, output: Path | None = None) -> Path:
@@ -84,7 +85,7 @@ class Trainer:
         self.validation = Validation(config.validation, config.seed, config.data.coordinate)
         self.step, self.clock = 0, RunClock()
         for source in config.data.sources:
-            # the loader opens its own; a bad one is refused here, in one line
+            # the loader opens its own sources; a bad one is refused here, in one line
             open_source(source, config.data.coordinate)
         if resume:
             self._restore(load_checkpoint(config.output))
@@ -165,7 +166,7 @@ class Trainer:
         ]
         record: TrainingRecord = {
             "data": data,
-            "initial_weights": self.initial,  # null: from random numbers
+            "initial_weights": self.initial,  # null: it began with random numbers
             "teacher": _origin(self.teacher.record) if self.teacher else None,
             "steps": self.step,
             "minutes": round(self.clock.elapsed / 60, 1),

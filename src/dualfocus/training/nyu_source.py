@@ -14,8 +14,8 @@ from dualfocus.training.config import SourceConfig
 from dualfocus.training.stacks import TrainingStack, select
 from dualfocus.training.unblurred import SharpStack, blurred
 
-_UNIT_M = 2e-4  # of the depth that is kept in memory: 16 bits reach 13 m, where deeper pixels stay, not known
-_MOST_KEPT = 1000  # images, of 1 MB each: all of the labelled set, but not of BTS's 24 231
+_UNIT_M = 2e-4  # step of the depths kept in memory: 16 bits reach 13 m; deeper pixels are not known anyway
+_MOST_KEPT = 1000  # images of 1 MB each: all of the labelled set, but not of BTS's 24 231
 
 
 class NyuSource:
@@ -43,7 +43,7 @@ class NyuSource:
         return blurred(self.draw_sharp(rng, planes, crop))
 
     def draw_sharp(self, rng: np.random.Generator, planes: int, crop: int) -> SharpStack:
-        """The same before its blur."""
+        """The stack of :meth:`draw` before its blur."""
         index = int(rng.choice(self.indices))
         rgb, depth = self._rgbd(index)
         if min(depth.shape) < crop:

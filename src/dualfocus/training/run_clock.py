@@ -10,7 +10,7 @@ Batch = TypeVar("Batch")
 
 
 class RunClock:
-    """Counts seconds between :meth:`start` and the last :meth:`tick`, beside those of earlier starts.
+    """Seconds of a run up to the last :meth:`tick`; those before it was resumed count, those in between do not.
 
     Attributes:
         elapsed: seconds of the clock.

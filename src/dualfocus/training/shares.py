@@ -33,7 +33,7 @@ def measure_shares(
         before: weights before a stage of training.
         after: weights after it.
         configs: training configurations; ``validation.stacks`` are drawn of each of their validation sources.
-        shares: of ``after`` in the means.
+        shares: shares of ``after`` in the means.
 
     Returns:
         for each source the mean over its stacks, one for each share.
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("before", type=Path, help="weights before a stage of training")
     parser.add_argument("after", type=Path, help="weights after it")
     parser.add_argument("configs", type=Path, nargs="+", help="training configurations with validation sources")
-    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of AFTER in the means, each 0 to 1")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="shares of AFTER, each 0 to 1")
     arguments = parser.parse_args()
     try:
         measured = measure_shares(arguments.before, arguments.after, arguments.configs, arguments.shares)

@@ -68,7 +68,7 @@ class StackFolderSource:
 
 
 class ClippedSource:
-    """Another source, with truth beyond the focus range moved to its nearer end, so that it is trained on, too."""
+    """A source, with truth beyond the focus range moved to its nearer end, so that it is trained on, too."""
 
     def __init__(self, source: Any) -> None:
         self.source = source
@@ -79,7 +79,7 @@ class ClippedSource:
         return stack._replace(truth=stack.truth.clip(0, 1), clipped=True)
 
     def draw_sharp(self, rng: np.random.Generator, planes: int, crop: int) -> SharpStack:
-        """The same before its blur, where the source has that."""
+        """The stack of :meth:`draw` before its blur, where the source has that."""
         stack = self.source.draw_sharp(rng, planes, crop)
         return stack._replace(truth=stack.truth.clip(0, 1))
 
@@ -88,8 +88,8 @@ def open_source(config: SourceConfig, axis: AxisName = "focus") -> Source:
     """Build the source a configuration names.
 
     Args:
-        config: of the source.
-        axis: of its truth, see :class:`dualfocus.stack.axis.FocusAxis`.
+        config: configuration of the source.
+        axis: axis of its truth, see :class:`dualfocus.stack.axis.FocusAxis`.
 
     Raises:
         ValueError: a missing path, nothing usable in it, or a kind that has no such axis.

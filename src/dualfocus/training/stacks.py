@@ -24,10 +24,10 @@ class TrainingStack(NamedTuple):
         images: (N, H, W, 3), planes near to far; uint8, or float32 from 0 to 255 where no file ever held them.
         coordinates: (N,) float64, increasing, 0 for the first plane and 1 for the last.
         truth: (H, W) float32 in the same coordinate; outside [0, 1] where nothing is in focus.
-        known: (H, W) bool.
+        known: (H, W) bool, where the truth is known.
         ratio: what the coordinate is affine in, at the last plane over at the first; see `training.space.in_space`.
-        clipped: truth beyond the planes counts as at the nearer end, also of the planes that are taken of these.
-        name: of the stack, for messages.
+        clipped: truth beyond the planes is moved to their nearer end, also when some of the planes are taken.
+        name: name of the stack, for messages.
     """
 
     images: np.ndarray
@@ -50,7 +50,7 @@ class Source(Protocol):
 def from_rendered(stack: RenderedStack) -> TrainingStack:
     """A rendered stack as a training stack; its truth is known everywhere."""
     truth = np.asarray(stack.truth, np.float32)
-    ratio = float(stack.focus_distances[0] / stack.focus_distances[-1])  # of inverse depths
+    ratio = float(stack.focus_distances[0] / stack.focus_distances[-1])  # ratio of inverse depths
     return TrainingStack(stack.images, stack.coordinates, truth, np.ones(truth.shape, bool), ratio)
 
 

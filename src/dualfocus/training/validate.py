@@ -32,8 +32,8 @@ class Validation:
         """``count`` held-out stacks one by one, sources by weight, always the same for the same ``number``.
 
         Args:
-            count: of stacks.
-            number: of the series.
+            count: number of stacks.
+            number: number of the series, other stacks for each.
             planes_range: least and most planes, longer stacks are used in part; default: whole stacks of about the
                 configured number.
         """

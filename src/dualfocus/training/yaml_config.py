@@ -13,7 +13,7 @@ def read_yaml(path: Path, kind: Any) -> Any:
     """Read and check a YAML file; relative paths inside are taken from the working directory.
 
     Args:
-        path: of the file.
+        path: the file.
         kind: what it configures, a pydantic type.
 
     Returns:
