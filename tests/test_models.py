@@ -11,7 +11,7 @@ from dualfocus.losses import focal_variational_loss
 from dualfocus.models import KINDS, NETWORKS, build_network, network_options
 from dualfocus.models.encoder import Stem
 from dualfocus.models.layers import double, fold_norms, plane_features, shift_planes
-from dualfocus.models.small import EnterLevel
+from dualfocus.models.level_entry import LevelEntry
 from dualfocus.models.surfaces import SPATIAL_MODES, normalise_surfaces
 from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments
@@ -169,22 +169,22 @@ def test_differential_volume(planes):
         torch.testing.assert_close(enhanced[:, n], torch.cat((volume[:, n], step), dim=1), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("below", "enlarge"), [(0, False), (6, False), (6, True)])
+@pytest.mark.parametrize(("coarse_channels", "enlarge"), [(0, False), (6, False), (6, True)])
 @pytest.mark.parametrize("folded", [False, True])
-def test_entry_to_a_level_is_the_convolution_of_everything_side_by_side(below, enlarge, folded):
-    enter = EnterLevel(4, below, 5, enlarge).eval()
+def test_entry_to_a_level_is_the_convolution_of_everything_side_by_side(coarse_channels, enlarge, folded):
+    enter = LevelEntry(4, coarse_channels, 5, enlarge).eval()
     torch.nn.init.normal_(enter.norm.running_mean)
     volume = torch.randn(6, 4, 8, 10)
-    under = torch.randn(6, below, *((4, 5) if enlarge else (8, 10))) if below else None
+    coarser = torch.randn(6, coarse_channels, *((4, 5) if enlarge else (8, 10))) if coarse_channels else None
     parts = [differential_volume(volume.unflatten(0, (2, 3))).flatten(0, 1)]
-    if under is not None:
-        parts.append(double(under) if enlarge else under)
+    if coarser is not None:
+        parts.append(double(coarser) if enlarge else coarser)
     expected = enter.norm(enter.conv(torch.cat(parts, dim=1))).relu()
     if folded:
         enter.fold()
-    torch.testing.assert_close(enter(volume, under, 3), expected)
+    torch.testing.assert_close(enter(volume, coarser, 3), expected)
     with torch.no_grad():
-        torch.testing.assert_close(enter(volume, under, 3), expected)
+        torch.testing.assert_close(enter(volume, coarser, 3), expected)
 
 
 def test_difference_volume_of_dfv():

@@ -101,15 +101,15 @@ class EncodedPlanes:
                 cells.copy_(part[..., row : row + cells.shape[-2], column : column + cells.shape[-1]])
         return whole
 
-    def _middle(self, chosen: list[int], below: Tensor, u: Tensor, outer: Box, box: Box) -> tuple[Tensor]:
+    def _middle(self, chosen: list[int], coarser: Tensor, u: Tensor, outer: Box, box: Box) -> tuple[Tensor]:
         """Fusion of a tile at 1/8, (N, C, h, w), upon that of the box at 1/16."""
-        below = _cut(below, _moved(outer, box), 16)
-        return (self.network.fuse_level(1, self._features(chosen, 1, outer), below, u)[0],)
+        coarser = _cut(coarser, _moved(outer, box), 16)
+        return (self.network.fuse_level(1, self._features(chosen, 1, outer), coarser, u)[0],)
 
-    def _fine(self, chosen: list[int], below: Tensor, u: Tensor, outer: Box, box: Box) -> tuple[Tensor, Tensor]:
+    def _fine(self, chosen: list[int], coarser: Tensor, u: Tensor, outer: Box, box: Box) -> tuple[Tensor, Tensor]:
         """Scores (N, 1, h, w) and evidence (1, C, h, w) of a tile at 1/4, upon the fusion of the box at 1/8."""
-        below = _cut(below, _moved(outer, box), 8)
-        fused, score = self.network.fuse_level(2, self._features(chosen, 0, outer), below, u)
+        coarser = _cut(coarser, _moved(outer, box), 8)
+        fused, score = self.network.fuse_level(2, self._features(chosen, 0, outer), coarser, u)
         assert score is not None
         images = torch.cat([_cut(self.images[n], outer, 1) for n in chosen])
         return score, self.network.collapse(fused, score, images, u)

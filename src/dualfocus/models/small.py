@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dualfocus.models.context import SceneContext, collapse, combine
 from dualfocus.models.encoder import PlaneEncoder
-from dualfocus.models.layers import ConvNorm, PlaneResidual, double, pad_to_multiple, plane_features, plus
+from dualfocus.models.layers import ConvNorm, PlaneResidual, pad_to_multiple, plane_features, plus
+from dualfocus.models.level_entry import LevelEntry
 from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.models.projection import integrable_projection
 from dualfocus.models.surfaces import check_spatial, normalise_surfaces, surface_channels
@@ -55,72 +55,6 @@ class GradientHead(nn.Module):
         return self.body(volume).unflatten(1, (self.surfaces, 2))
 
 
-class EnterLevel(ConvNorm):
-    """Entry to a level of the fusion: a 1x1 convolution of V* and of what comes from below, side by side.
-
-    Neither is made. A convolution of steps is the step of a convolution, so V enters as it is; and a 1x1 convolution
-    commutes with enlargement, so what comes from below passes it at its own size.
-    """
-
-    def __init__(self, channels: int, below: int, outputs: int, enlarge: bool) -> None:
-        super().__init__(2 * channels + below, outputs, kernel=1)
-        self.parts, self.enlarge = (channels, channels, below), enlarge
-
-    def forward(self, volume: Tensor, below: Tensor | None, planes: int) -> Tensor:  # type: ignore[override]
-        """Enter a level.
-
-        Args:
-            volume: V, (B * N, C, h, w).
-            below: (B * N, C', h, w), at half that size where it is to be enlarged; None for nothing.
-            planes: N.
-
-        Returns:
-            (B * N, outputs, h, w).
-        """
-        own, step, rest = self.conv.weight.split(self.parts, dim=1)
-        # with the step taken from the own part, x_n is the sum of what two planes give: V_n and V_{n+1}
-        weight, bias = torch.cat((own - step, step)), self.conv.bias
-        bias = None if bias is None else F.pad(bias, (0, len(own)))
-        below = None if below is None else F.conv2d(below.to(volume.dtype), rest)
-        if torch.is_grad_enabled() or torch.jit.is_tracing():
-            both = F.conv2d(volume, weight, bias).unflatten(0, (-1, planes))
-            x = _with_next(*both.chunk(2, dim=2)).flatten(0, 1)
-            if below is not None:
-                x = x + self._enlarged(below)
-        else:
-            x = self._by_plane(volume, weight, bias, below, planes)
-        return self.norm(x).relu_()
-
-    def _enlarged(self, below: Tensor) -> Tensor:
-        return double(below) if self.enlarge else below
-
-    def _by_plane(
-        self, volume: Tensor, weight: Tensor, bias: Tensor | None, below: Tensor | None, planes: int
-    ) -> Tensor:
-        """The same plane by plane, for inference: nothing but the result is large."""
-        width, size = len(weight) // 2, volume.shape[-2:]
-        x = volume.new_empty(len(volume), *size, width).permute(0, 3, 1, 2)  # channels last
-        target, source = (maps.unflatten(0, (-1, planes)) for maps in (x, volume))
-        both = (F.conv2d(source[:, n], weight, bias).split(width, dim=1) for n in range(planes))
-        target[:, 0], before = next(both)
-        for n, (own, following) in enumerate(both, 1):
-            target[:, n] = own
-            target[:, n - 1] += following
-            if n == planes - 1:
-                target[:, n] += 2 * following - before
-            before = following
-        if below is not None:
-            for n, under in enumerate(below.unflatten(0, (-1, planes)).unbind(1)):
-                target[:, n] += self._enlarged(under)
-        return x
-
-
-def _with_next(own: Tensor, following: Tensor) -> Tensor:
-    """own_n + following_{n+1}; of the last plane own_N + 2 following_N - following_{N-1}; (B, N, C, H, W) each."""
-    last = own[:, -1:] + 2 * following[:, -1:] - following[:, -2:-1]
-    return torch.cat((own[:, :-1] + following[:, 1:], last), dim=1)
-
-
 class DualFocusSmall(nn.Module):
     """The default network; any N >= 2, any image size."""
 
@@ -136,9 +70,9 @@ class DualFocusSmall(nn.Module):
         if config.spatial != "off":
             self.gradient_head = GradientHead(2 * sixteenth, config.surfaces, coarse)
             self.gradient_decoder = nn.Conv2d(extra, 2, 3, padding=1)  # theta_grad
-        self.enter_coarse = EnterLevel(sixteenth, extra, coarse, enlarge=False)
-        self.enter_middle = EnterLevel(eighth, coarse, middle, enlarge=True)
-        self.enter_fine = EnterLevel(quarter, middle, fine, enlarge=True)
+        self.enter_coarse = LevelEntry(sixteenth, extra, coarse, enlarge=False)
+        self.enter_middle = LevelEntry(eighth, coarse, middle, enlarge=True)
+        self.enter_fine = LevelEntry(quarter, middle, fine, enlarge=True)
         self.place = nn.ModuleList([nn.Linear(4, width) for width in (coarse, middle, fine)])
         self.fuse_coarse = nn.ModuleList([PlaneResidual(coarse) for _ in range(3)])
         self.fuse_middle = nn.ModuleList([PlaneResidual(middle), PlaneResidual(middle)])
@@ -230,14 +164,15 @@ class DualFocusSmall(nn.Module):
         return x, scores
 
     def fuse_level(
-        self, level: int, volume: Tensor, below: Tensor | None, coordinates: Tensor
+        self, level: int, volume: Tensor, coarser: Tensor | None, coordinates: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """One level of the fusion.
 
         Args:
             level: 0, 1 and 2 for 1/16, 1/8 and 1/4.
             volume: V of the level, (B * N, C, h, w).
-            below: features of the level below, (B * N, C', h / 2, w / 2); of the lowest level the surfaces, if any.
+            coarser: features of the coarser level, (B * N, C', h / 2, w / 2); at 1/16 what fusion reads of the
+                surfaces, (B * N, C2, h, w), if there are any.
             coordinates: (B, N).
 
         Returns:
@@ -246,8 +181,8 @@ class DualFocusSmall(nn.Module):
         planes = coordinates.shape[1]
         enter = (self.enter_coarse, self.enter_middle, self.enter_fine)[level]
         blocks = (self.fuse_coarse, self.fuse_middle, self.fuse_fine)[level]
-        x = enter(volume, below, planes)
-        del volume  # where nobody else holds it, its memory is needed below
+        x = enter(volume, coarser, planes)
+        del volume  # frees its memory, where the caller keeps no reference, for the blocks
         x = plus(x, self.place[level](plane_features(coordinates).to(x.dtype))[:, :, None, None])
         for block in blocks:
             x = block(x, planes)
