@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dualfocus.losses import focal_variational_loss
 from dualfocus.models import KINDS, NETWORKS, build_network, network_options
 from dualfocus.models.encoder import Stem
-from dualfocus.models.layers import double, fold_norms, plane_features, shift_planes
+from dualfocus.models.layers import fold_norms, plane_features, shift_planes, upsample_2x
 from dualfocus.models.level_entry import LevelEntry
 from dualfocus.models.surfaces import SPATIAL_MODES, normalise_surfaces
 from dualfocus.models.upsampling import convex_upsample
@@ -178,7 +178,7 @@ def test_entry_to_a_level_is_the_convolution_of_everything_side_by_side(coarse_c
     coarser = torch.randn(6, coarse_channels, *((4, 5) if enlarge else (8, 10))) if coarse_channels else None
     parts = [differential_volume(volume.unflatten(0, (2, 3))).flatten(0, 1)]
     if coarser is not None:
-        parts.append(double(coarser) if enlarge else coarser)
+        parts.append(upsample_2x(coarser) if enlarge else coarser)
     expected = enter.norm(enter.conv(torch.cat(parts, dim=1))).relu()
     if folded:
         enter.fold()

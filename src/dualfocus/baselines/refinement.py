@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from dualfocus.baselines.va_network import silog_loss
 from dualfocus.losses import masked_mean
-from dualfocus.models.layers import ConvNorm, Residual, double, pad_to_multiple
+from dualfocus.models.layers import ConvNorm, Residual, pad_to_multiple, upsample_2x
 
 LEAST_M = 0.02  # no answer is nearer
 LARGEST_RATIO = 10.0
@@ -63,8 +63,8 @@ class Refinement(nn.Module):
         height, width = aligned.shape[-2:]
         full = self.at_full(pad_to_multiple(torch.stack((aligned, ratio, std), dim=1), 4))
         half = self.at_half(full)
-        half = self.to_half(torch.cat((double(self.at_quarter(half)), half), dim=1))
-        full = self.to_full(torch.cat((double(half), full), dim=1))
+        half = self.to_half(torch.cat((upsample_2x(self.at_quarter(half)), half), dim=1))
+        full = self.to_full(torch.cat((upsample_2x(half), full), dim=1))
         scale = F.relu(1 + self.out(full)[:, 0, :height, :width])
         return (aligned * scale).clamp(min=LEAST_M)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dualfocus.models.layers import ConvNorm, Residual, double
+from dualfocus.models.layers import ConvNorm, Residual, upsample_2x
 from dualfocus.models.resnet_encoder import ResNetEncoder
 from dualfocus.models.weighted_projection import weighted_projection
 
@@ -92,14 +92,14 @@ class VaNetwork(nn.Module):
         surfaces = self.layer(sixteenth)
         gate = self.gate(sixteenth.mean(dim=(2, 3)))[:, :, None, None]
         coarse = self.from_surfaces(torch.cat((self.norm(surfaces) * gate, sixteenth), dim=1))
-        middle = self.at_eighth(torch.cat((double(coarse), eighth), dim=1))
-        fine = self.at_quarter(torch.cat((double(middle), quarter), dim=1))
+        middle = self.at_eighth(torch.cat((upsample_2x(coarse), eighth), dim=1))
+        fine = self.at_quarter(torch.cat((upsample_2x(middle), quarter), dim=1))
         at_sixteenth, at_eighth, at_quarter = (
             head(level) for head, level in zip(self.heads, (coarse, middle, fine), strict=True)
         )
-        summed = double(double(at_sixteenth) + at_eighth) + at_quarter
+        summed = upsample_2x(upsample_2x(at_sixteenth) + at_eighth) + at_quarter
         level = PRIOR + self.level(last.mean(dim=(2, 3)))[:, :, None, None]
-        return VaOutput(double(double(summed + level))[:, 0], surfaces, quarter)
+        return VaOutput(upsample_2x(upsample_2x(summed + level))[:, 0], surfaces, quarter)
 
     def sampled_differences(self, output: VaOutput, place: Tensor) -> Tensor:
         """Differences of log depth between neighbouring cells, each seen at one pixel of its own.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dualfocus.models.encoder import LOG_SCALE, modified_laplacian
-from dualfocus.models.layers import ConvNorm, Residual, double
+from dualfocus.models.layers import ConvNorm, Residual, upsample_2x
 from dualfocus.models.volume import focus_moments
 
 _CELL = 4  # pixels of a side: everything here is at 1/4
@@ -177,11 +177,11 @@ class SceneContext(nn.Module):
         quarter = self.enter(evidence)
         eighth = self.down_eighth(quarter)
         sixteenth = self.down_sixteenth(eighth)
-        below = double(self.up_sixteenth(self.down_bottom(sixteenth)))
+        below = upsample_2x(self.up_sixteenth(self.down_bottom(sixteenth)))
         rows, columns = (size[0] + 15) // 16, (size[1] + 15) // 16  # may be odd, those of `below` are even
         sixteenth = sixteenth + below[..., :rows, :columns]
-        eighth = self.mix_eighth(eighth + double(self.up_eighth(sixteenth)))
-        return self.mix_quarter(quarter + double(self.up_quarter(eighth)))
+        eighth = self.mix_eighth(eighth + upsample_2x(self.up_eighth(sixteenth)))
+        return self.mix_quarter(quarter + upsample_2x(self.up_quarter(eighth)))
 
     def prior(self, hidden: Tensor) -> FocusPrior:
         """The prior of every cell, in float32."""

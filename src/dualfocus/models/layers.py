@@ -45,8 +45,11 @@ class Residual(nn.Module):
         return self.body(x).add_(x).relu_()
 
 
-def plus(x: Tensor, other: Tensor) -> Tensor:
-    """The sum, in the place of ``x`` where no gradient needs it any more; ``other`` is broadcast."""
+def add_in_place_if_no_grad(x: Tensor, other: Tensor) -> Tensor:
+    """``x + other``, ``other`` broadcast; with gradients disabled it is written into ``x``, which saves memory.
+
+    While a graph is traced for export it is a new tensor all the same: the graph cannot hold a write in place.
+    """
     return x + other if torch.is_grad_enabled() or torch.jit.is_tracing() else x.add_(other)
 
 
@@ -55,8 +58,8 @@ def plane_mean(x: Tensor) -> Tensor:
     return x.permute(0, 1, 3, 4, 2).mean(dim=1).permute(0, 3, 1, 2)
 
 
-def double(x: Tensor) -> Tensor:
-    """Twice the size, bilinear: nearest neighbours would leave a grid in bare areas."""
+def upsample_2x(x: Tensor) -> Tensor:
+    """Bilinear upsampling to twice the size: nearest neighbours would leave a grid in bare areas."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
@@ -99,7 +102,7 @@ class PlaneResidual(nn.Module):
         """(B * N, C, H, W) -> the same shape."""
         hidden = self.first(shift_planes(x, planes)).unflatten(0, (-1, planes))
         # the mean over planes tells each plane how it compares with the whole stack, however long
-        hidden = plus(hidden, self.context(plane_mean(hidden))[:, None])
+        hidden = add_in_place_if_no_grad(hidden, self.context(plane_mean(hidden))[:, None])
         hidden = shift_planes(hidden.flatten(0, 1), planes)
         return self.second(hidden).add_(x).relu_()
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dualfocus.models.layers import ConvNorm, double
+from dualfocus.models.layers import ConvNorm, upsample_2x
 
 
 class LevelEntry(ConvNorm):
@@ -61,7 +61,7 @@ class LevelEntry(ConvNorm):
         return self.norm(x).relu_()
 
     def _at_full_size(self, coarser: Tensor) -> Tensor:
-        return double(coarser) if self.enlarge else coarser
+        return upsample_2x(coarser) if self.enlarge else coarser
 
     def _by_plane(
         self, volume: Tensor, weight: Tensor, bias: Tensor | None, coarser: Tensor | None, planes: int

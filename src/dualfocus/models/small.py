@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dualfocus.models.context import SceneContext, collapse, combine
 from dualfocus.models.encoder import PlaneEncoder
-from dualfocus.models.layers import ConvNorm, PlaneResidual, pad_to_multiple, plane_features, plus
+from dualfocus.models.layers import ConvNorm, PlaneResidual, add_in_place_if_no_grad, pad_to_multiple, plane_features
 from dualfocus.models.level_entry import LevelEntry
 from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.models.projection import integrable_projection
@@ -183,7 +183,7 @@ class DualFocusSmall(nn.Module):
         blocks = (self.fuse_coarse, self.fuse_middle, self.fuse_fine)[level]
         x = enter(volume, coarser, planes)
         del volume  # frees its memory, where the caller keeps no reference, for the blocks
-        x = plus(x, self.place[level](plane_features(coordinates).to(x.dtype))[:, :, None, None])
+        x = add_in_place_if_no_grad(x, self.place[level](plane_features(coordinates).to(x.dtype))[:, :, None, None])
         for block in blocks:
             x = block(x, planes)
         return x, self.scores[level](x) if self.training or level == 2 else None
