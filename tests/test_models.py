@@ -12,7 +12,8 @@ from dualfocus.models import KINDS, NETWORKS, build_network, network_options
 from dualfocus.models.encoder import Stem
 from dualfocus.models.layers import fold_norms, plane_features, shift_planes, upsample_2x
 from dualfocus.models.level_entry import LevelEntry
-from dualfocus.models.surfaces import SPATIAL_MODES, normalise_surfaces
+from dualfocus.models.projection import integrable_projection
+from dualfocus.models.surfaces import SPATIAL_MODES, integrate, normalise_surfaces, surfaces_for_fusion
 from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments
 from dualfocus.models.volumetric import difference_volume
@@ -202,6 +203,18 @@ def test_surfaces_keep_the_contrast_between_planes():
     torch.testing.assert_close(ratio[:3], ratio[0, :, :1, :1].expand(3, 2, 5, 5))  # one scale for stack and channel
     scale = normalised.unflatten(0, (2, 3)).square().mean(dim=(1, 3, 4)).sqrt()
     torch.testing.assert_close(scale, torch.ones(2, 2), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["full", "no_loss", "no_projection"])
+def test_the_switch_leaves_out_the_projection_and_nothing_else(mode):
+    field = torch.randn(6, 2, 2, 5, 7)
+    surfaces = integrate(field, mode, integrable_projection)
+    fused = surfaces_for_fusion(surfaces, mode, 3)
+    if mode == "no_projection":
+        assert torch.equal(surfaces.unflatten(1, (2, 2)), field) and torch.equal(fused, surfaces)
+    else:
+        assert torch.equal(surfaces, integrable_projection(field))
+        assert torch.equal(fused, normalise_surfaces(surfaces, 3))
 
 
 def test_plane_shift_stays_inside_its_stack():

@@ -25,7 +25,7 @@ from dualfocus.inference.staged import EncodedPlanes
 from dualfocus.inference.windows import LONGEST
 from dualfocus.models.record import axis_of
 from dualfocus.models.small import DualFocusSmall
-from dualfocus.models.surfaces import normalise_surfaces
+from dualfocus.models.surfaces import surfaces_for_fusion
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import Camera, FocalStack
 from dualfocus.stack.axis import FocusAxis
@@ -164,7 +164,7 @@ class _CachedPlanes(EncodedPlanes):
             self._surfaces.update(zip(missing, found, strict=True))
         self._surfaces = {key: self._surfaces[key] for key in keys}
         surfaces = torch.cat([self._surfaces[key] for key in keys])
-        return surfaces if self.network.config.spatial == "no_projection" else normalise_surfaces(surfaces, len(keys))
+        return surfaces_for_fusion(surfaces, self.network.config.spatial, len(keys))
 
     def _difference(self, n: int, neighbour: int, last: bool) -> Tensor:
         """V*_n, (1, 2C, h, w): V_n and the step to the next plane, or for the last plane the step to it."""

@@ -15,8 +15,7 @@ from torch.nn import functional as F
 from dualfocus.models.context import DETAIL_POWER, certainty
 from dualfocus.models.encoder import LOG_SCALE, modified_laplacian
 from dualfocus.models.projection import adjoint_differences
-from dualfocus.models.small import DualFocusSmall, stack_differences
-from dualfocus.models.surfaces import normalise_surfaces
+from dualfocus.models.small import DualFocusSmall
 
 OUTPUTS = ("coordinate", "std", "confidence", "probability")
 
@@ -44,30 +43,15 @@ class ExportGraph(nn.Module):
         full = ((height + stride - 1) // stride * stride, (width + stride - 1) // stride * stride)
         padded = replicate(images.flatten(0, 1), *full)
         features = network.encoder(padded)
-        surface = self._surfaces(features[2], planes, full[0] // stride, full[1] // stride)
+        # sizes computed from the graph's input: the exporter would take those of the features from its trace
+        rows, columns = full[0] // stride, full[1] // stride
+        surface, _ = network.surfaces(features[2], planes, lambda field: project(field[..., :rows, :columns].float()))
         fused, scores = network.fuse(features, surface, coordinates)
         folded = (-1, planes)
         probability = scores[-1].unflatten(0, folded)[:, :, 0].softmax(dim=1)
         evidence = collapse_at_once(padded.unflatten(0, folded), fused.unflatten(0, folded), probability, coordinates)
         output = network.read_out(scores, evidence, coordinates, (height, width))
         return output.coordinate, output.std, output.confidence, output.probability
-
-    def _surfaces(self, sixteenth: Tensor, planes: int, rows: int, columns: int) -> Tensor | None:
-        """What fusion reads, see :meth:`DualFocusSmall.surfaces`.
-
-        Args:
-            sixteenth: V at 1/16, (B * N, C, rows, columns).
-            planes: N.
-            rows: as computed from the graph's input; the exporter takes the sizes of features for those of the trace.
-            columns: likewise.
-        """
-        network = self.network
-        if network.config.spatial == "off":
-            return None
-        field = network.gradient_head(stack_differences(sixteenth, planes))
-        if network.config.spatial == "no_projection":
-            return field.flatten(1, 2)
-        return normalise_surfaces(project(field[..., :rows, :columns].float()), planes)
 
 
 def replicate(maps: Tensor, height: int, width: int) -> Tensor:

@@ -18,7 +18,14 @@ from dualfocus.models.layers import ConvNorm, PlaneResidual, add_in_place_if_no_
 from dualfocus.models.level_entry import LevelEntry
 from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.models.projection import integrable_projection
-from dualfocus.models.surfaces import check_spatial, normalise_surfaces, surface_channels
+from dualfocus.models.surfaces import (
+    Projection,
+    SpatialMode,
+    check_spatial,
+    integrate,
+    surface_channels,
+    surfaces_for_fusion,
+)
 from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
@@ -35,7 +42,7 @@ class SmallConfig:
     decoder: tuple[int, int, int] = (32, 48, 96)
     context: tuple[int, int, int, int] = (40, 48, 80, 160)
     surfaces: int = 16
-    spatial: str = "full"
+    spatial: SpatialMode = "full"
 
     def __post_init__(self) -> None:
         """Refuse an unknown ablation mode."""
@@ -114,33 +121,36 @@ class DualFocusSmall(nn.Module):
         _, gradient = self.surfaces(self.encoder(images.flatten(0, 1))[2], planes)
         return _by_stride(gradient, planes)
 
-    def surfaces(self, sixteenth: Tensor, planes: int) -> tuple[Tensor | None, Tensor | None]:
+    def surfaces(
+        self, sixteenth: Tensor, planes: int, project: Projection = integrable_projection
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Gradient field, projection and theta_grad of every plane.
 
         Args:
             sixteenth: V at 1/16, (B * N, C, h, w).
             planes: N.
+            project: the integrable projection; a graph for export has its own.
 
         Returns:
-            what fusion reads, (B * N, C2, h, w), and theta_grad's output, (B * N, 2, h, w).
+            what fusion reads, (B * N, C2, h, w), and theta_grad's output, (B * N, 2, h, w); None and None without
+            surfaces.
         """
         if self.config.spatial == "off":
             return None, None
-        surface = self.plane_surfaces(stack_differences(sixteenth, planes))
-        shown = surface if self.config.spatial == "no_projection" else normalise_surfaces(surface, planes)
-        return shown, self.gradient_decoder(surface)
+        surface = self.plane_surfaces(stack_differences(sixteenth, planes), project)
+        return surfaces_for_fusion(surface, self.config.spatial, planes), self.gradient_decoder(surface)
 
-    def plane_surfaces(self, volume: Tensor) -> Tensor:
+    def plane_surfaces(self, volume: Tensor, project: Projection = integrable_projection) -> Tensor:
         """Each plane's surface by itself, before the scale that all planes share.
 
         Args:
             volume: V* at 1/16, (M, 2C, h, w).
+            project: see :meth:`surfaces`.
 
         Returns:
-            z*, (M, C2, h, w); without projection the gradient field.
+            z*, (M, C2, h, w), see :func:`dualfocus.models.surfaces.integrate`.
         """
-        field = self.gradient_head(volume)
-        return field.flatten(1, 2) if self.config.spatial == "no_projection" else integrable_projection(field)
+        return integrate(self.gradient_head(volume), self.config.spatial, project)
 
     def fuse(
         self, features: tuple[Tensor, Tensor, Tensor], surface: Tensor | None, coordinates: Tensor

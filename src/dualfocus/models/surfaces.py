@@ -1,10 +1,15 @@
-"""What every network does alike with its surfaces: the ablation switch, their channels and their scale."""
+"""Surfaces z* of every network: from gradient fields to what the fusion and theta_grad read, by the ablation switch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal, get_args
+
 from torch import Tensor
 
-SPATIAL_MODES = ("full", "no_loss", "no_projection", "off")
+SpatialMode = Literal["full", "no_loss", "no_projection", "off"]
+SPATIAL_MODES: tuple[str, ...] = get_args(SpatialMode)
+Projection = Callable[[Tensor], Tensor]  # gradient fields, (M, C2, 2, h, w), to surfaces, (M, C2, h, w)
 
 
 def check_spatial(mode: str) -> None:
@@ -13,9 +18,37 @@ def check_spatial(mode: str) -> None:
         raise ValueError(f"spatial: {mode!r} is not one of {', '.join(SPATIAL_MODES)}")
 
 
-def surface_channels(mode: str, surfaces: int) -> int:
+def surface_channels(mode: SpatialMode, surfaces: int) -> int:
     """Channels that fusion reads beside V*: of C2 = ``surfaces``, unprojected both components, none when off."""
     return {"off": 0, "no_projection": 2 * surfaces}.get(mode, surfaces)
+
+
+def integrate(field: Tensor, mode: SpatialMode, project: Projection) -> Tensor:
+    """Surfaces of gradient fields, as theta_grad reads them; every plane by itself.
+
+    Args:
+        field: Gamma, (M, C2, 2, h, w).
+        mode: any but ``off``, which has no gradient fields.
+        project: the integrable projection.
+
+    Returns:
+        z*, (M, C2, h, w); with ``no_projection`` the gradient field, (M, 2 C2, h, w).
+    """
+    return field.flatten(1, 2) if mode == "no_projection" else project(field)
+
+
+def surfaces_for_fusion(surfaces: Tensor, mode: SpatialMode, planes: int) -> Tensor:
+    """What the fusion reads of the surfaces of whole stacks.
+
+    Args:
+        surfaces: what :func:`integrate` returned, (B * N, C, h, w), planes of one stack adjacent.
+        mode: as there.
+        planes: N.
+
+    Returns:
+        z* normalised; with ``no_projection`` the gradient field as it is.
+    """
+    return surfaces if mode == "no_projection" else normalise_surfaces(surfaces, planes)
 
 
 def normalise_surfaces(surfaces: Tensor, planes: int) -> Tensor:

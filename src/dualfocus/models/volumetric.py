@@ -17,7 +17,7 @@ from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.models.projection import project_inside
 from dualfocus.models.resnet_encoder import PyramidPooling, ResNetEncoder, scaled
-from dualfocus.models.surfaces import check_spatial, normalise_surfaces, surface_channels
+from dualfocus.models.surfaces import SpatialMode, check_spatial, integrate, surface_channels, surfaces_for_fusion
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
 _GRADIENT_WIDTHS = (64, 256, 384, 576)  # hidden channels of the gradient heads at 1/4 ... 1/32: 27 M in all
@@ -32,7 +32,7 @@ class VolumetricConfig:
     """
 
     volume: str = "both"
-    spatial: str = "full"
+    spatial: SpatialMode = "full"
     surfaces: int = 16
     width: float = 1.0
 
@@ -190,15 +190,12 @@ class VolumetricNetwork(nn.Module):
         Returns:
             what fusion reads, (B, N, C2, h, w) (unprojected: 2 C2 channels), and theta_grad's output, (B, N, 2, h, w).
         """
-        batch, planes = volume.shape[:2]
-        field = self.gradient_heads[level](volume.flatten(0, 1))
-        if self.config.spatial == "no_projection":
-            fused = decoded = field
-        else:
-            decoded = project_inside(field.unflatten(1, (self.config.surfaces, 2)), *inside)
-            fused = normalise_surfaces(decoded, planes)
-        gradient = self.gradient_decoders[level](decoded)
-        return fused.to(volume.dtype).unflatten(0, (batch, planes)), gradient.float().unflatten(0, (batch, planes))
+        stacks, mode = volume.shape[:2], self.config.spatial
+        field = self.gradient_heads[level](volume.flatten(0, 1)).unflatten(1, (self.config.surfaces, 2))
+        surface = integrate(field, mode, lambda gradient: project_inside(gradient, *inside))
+        fused = surfaces_for_fusion(surface, mode, stacks[1]).to(volume.dtype)
+        gradient = self.gradient_decoders[level](surface).float()
+        return fused.unflatten(0, stacks), gradient.unflatten(0, stacks)
 
 
 def _gradient_head(inputs: int, hidden: int, surfaces: int) -> nn.Sequential:
