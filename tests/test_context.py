@@ -1,21 +1,28 @@
-"""The context beside the focus volume: the prior and what it does to the scores, and the evidence it reads."""
+"""The context beside the focus volume: the prior and what it does to the scores, and the collapsed planes it reads."""
 
 import math
 
 import torch
 from torch.nn import functional as F
 
-from dualfocus.models.context import FocusPrior, SceneContext, collapse, combine, pixel_focus
+from dualfocus.models.context import FocusPrior, PixelSharpness, SceneContext, collapse, posterior_scores
 from dualfocus.models.graph import collapse_at_once
 
 
-def prior(weight, mean, precision, size=(1, 1)):
-    return FocusPrior(*(torch.full((1, 1, *size), float(value)) for value in (weight, mean, precision)))
+def prior(score_weight, mean, kappa, size=(1, 1)):
+    return FocusPrior(*(torch.full((1, 1, *size), float(value)) for value in (score_weight, mean, kappa)))
+
+
+def pixel_sharpness(images, coordinates):
+    found = PixelSharpness(images[:, 0, 0])
+    for image, coordinate in zip(images.unbind(1), coordinates.unbind(1), strict=True):
+        found.add(image, coordinate)
+    return found.result()
 
 
 def test_scores_and_prior_multiply_as_probabilities():
     scores, u = torch.randn(1, 4, 1, 1), torch.tensor([[0.0, 0.2, 0.7, 1.0]])
-    found = combine(scores, prior(1.5, 0.4, 0.8), u).softmax(dim=1).flatten()
+    found = posterior_scores(scores, prior(1.5, 0.4, 0.8), u).softmax(dim=1).flatten()
     by_hand = [math.exp(1.5 * float(scores[0, n]) - 0.8 * (3 * (float(u[0, n]) - 0.4)) ** 2) for n in range(4)]
     torch.testing.assert_close(found, torch.tensor(by_hand) / sum(by_hand))
 
@@ -23,27 +30,27 @@ def test_scores_and_prior_multiply_as_probabilities():
 def test_a_firm_prior_decides_where_the_scores_say_nothing():
     u = torch.linspace(0, 1, 5)[None]
     flat = torch.zeros(1, 5, 1, 1)
-    assert combine(flat, prior(1, 0.25, 5), u).argmax() == 1
-    torch.testing.assert_close(combine(flat, prior(1, 0.25, 0), u), flat)
+    assert posterior_scores(flat, prior(1, 0.25, 5), u).argmax() == 1
+    torch.testing.assert_close(posterior_scores(flat, prior(1, 0.25, 0), u), flat)
 
 
 def test_without_training_the_scores_alone_decide():
     context = SceneContext(8, (8, 8, 8, 8)).eval()
     with torch.no_grad():
         start = context.prior(context(torch.rand(1, 8 + 83, 8, 8), (32, 32)))
-    torch.testing.assert_close(start.weight, torch.ones_like(start.weight))
-    assert 0 < start.precision.max() < 0.02
+    torch.testing.assert_close(start.score_weight, torch.ones_like(start.score_weight))
+    assert 0 < start.kappa.max() < 0.02
 
 
-def test_evidence_is_what_the_likely_plane_shows():
+def test_collapsed_planes_are_what_the_likely_plane_shows():
     images, features, u = torch.rand(1, 3, 3, 8, 12), torch.rand(1, 3, 5, 2, 3), torch.tensor([[0.0, 0.4, 1.0]])
     probability = torch.zeros(1, 3, 2, 3)
     probability[:, 1] = 1
-    evidence = collapse(images, features, probability, u)
-    assert evidence.shape == (1, 5 + 83, 2, 3)
-    torch.testing.assert_close(evidence[:, :48], torch.nn.functional.pixel_unshuffle(images[:, 1], 4))
-    torch.testing.assert_close(evidence[:, 83:], features[:, 1])
-    mean, deviation, peak = evidence[0, 80:83]
+    collapsed = collapse(images, features, probability, u)
+    assert collapsed.shape == (1, 5 + 83, 2, 3)
+    torch.testing.assert_close(collapsed[:, :48], torch.nn.functional.pixel_unshuffle(images[:, 1], 4))
+    torch.testing.assert_close(collapsed[:, 83:], features[:, 1])
+    mean, deviation, peak = collapsed[0, 80:83]
     torch.testing.assert_close(mean, torch.full((2, 3), 0.4))
     assert deviation.max() < 1e-3 and peak.min() == 1
 
@@ -53,7 +60,7 @@ def test_images_of_8_bits_are_taken_as_they_are():
     probability, u = torch.rand(2, 3, 2, 3).softmax(dim=1), torch.tensor([[0.0, 0.4, 1.0]]).repeat(2, 1)
     expected = collapse(images / 255, features, probability, u)
     torch.testing.assert_close(collapse(images, features, probability, u), expected)
-    pixels = F.pixel_unshuffle(pixel_focus(images / 255, u), 4)
+    pixels = F.pixel_unshuffle(pixel_sharpness(images / 255, u), 4)
     torch.testing.assert_close(expected[:, 48:80], pixels)
 
 
@@ -77,8 +84,8 @@ def test_each_pixel_finds_its_sharpest_plane():
     blurred = torch.nn.functional.avg_pool2d(sharp[None], 5, 1, 2)[0]
     left = torch.arange(32) < 16
     images = torch.stack((torch.where(left, sharp, blurred), blurred, torch.where(left, blurred, sharp)))
-    place, gain = pixel_focus(images[None], torch.linspace(0, 1, 3)[None])[0]
-    assert place[:, :14].median() < 0.1 and place[:, 18:].median() > 0.9
-    even = pixel_focus(sharp[None, None].expand(1, 3, -1, -1, -1), torch.linspace(0, 1, 3)[None])[0]
-    torch.testing.assert_close(even[0], torch.full_like(place, 0.5))
-    assert even[1].abs().max() < 1e-6 < gain.median()
+    mean, contrast_gain = pixel_sharpness(images[None], torch.linspace(0, 1, 3)[None])[0]
+    assert mean[:, :14].median() < 0.1 and mean[:, 18:].median() > 0.9
+    even = pixel_sharpness(sharp[None, None].expand(1, 3, -1, -1, -1), torch.linspace(0, 1, 3)[None])[0]
+    torch.testing.assert_close(even[0], torch.full_like(mean, 0.5))
+    assert even[1].abs().max() < 1e-6 < contrast_gain.median()

@@ -74,8 +74,8 @@ class EncodedPlanes:
         shown = None if surface is None else _cut(surface, box, 16)
         coarse, _ = self.network.fuse_level(0, self._features(chosen, 2, box), shown, u)
         (middle,) = self._in_tiles(chosen, 8, box, lambda outer: self._middle(chosen, coarse, u, outer, box))
-        score, evidence = self._in_tiles(chosen, 4, box, lambda outer: self._fine(chosen, middle, u, outer, box))
-        return self.network.read_out([score], evidence, u, (box[1] - box[0], box[3] - box[2]))
+        score, collapsed = self._in_tiles(chosen, 4, box, lambda outer: self._fine(chosen, middle, u, outer, box))
+        return self.network.read_out([score], collapsed, u, (box[1] - box[0], box[3] - box[2]))
 
     def surfaces(self, chosen: list[int]) -> Tensor | None:
         """What fusion reads of the surfaces, (N, C2, h, w) at 1/16: of the whole image, whatever the tiles."""
@@ -107,7 +107,7 @@ class EncodedPlanes:
         return (self.network.fuse_level(1, self._features(chosen, 1, outer), coarser, u)[0],)
 
     def _fine(self, chosen: list[int], coarser: Tensor, u: Tensor, outer: Box, box: Box) -> tuple[Tensor, Tensor]:
-        """Scores (N, 1, h, w) and evidence (1, C, h, w) of a tile at 1/4, upon the fusion of the box at 1/8."""
+        """Scores (N, 1, h, w) and collapsed planes (1, C, h, w) of a tile at 1/4, upon the fusion of the box at 1/8."""
         coarser = _cut(coarser, _moved(outer, box), 8)
         fused, score = self.network.fuse_level(2, self._features(chosen, 0, outer), coarser, u)
         assert score is not None

@@ -19,32 +19,33 @@ from dualfocus.models.layers import ConvNorm, Residual, upsample_2x
 from dualfocus.models.volume import focus_moments
 
 _CELL = 4  # pixels of a side: everything here is at 1/4
-_SHOWN = 5 * _CELL**2  # channels of the evidence: colours and pixel_focus of every pixel of a cell
-_LOCAL = slice(_SHOWN, _SHOWN + 3)  # then mean, deviation and maximum of the local probability
+# channels of the collapsed planes: first colours and PixelSharpness of every pixel of a cell
+_PIXEL_CHANNELS = 5 * _CELL**2
+_LOCAL = slice(_PIXEL_CHANNELS, _PIXEL_CHANNELS + 3)  # then mean, deviation and maximum of the local probability
 _CONFIDENCE_WIDTH = 32
-DETAIL_POWER = 2  # a plane with twice the gradient of another gets about four times its weight
+DETAIL_POWER = 2  # a plane with twice the detail of another gets about four times its weight
 
 
 class FocusPrior(NamedTuple):
     """Gaussian prior on the focus coordinate of a cell, and how much the local scores count beside it.
 
     Attributes:
-        weight: t, (B, 1, h, w), factor of the local scores, in [0, 2].
+        score_weight: t, (B, 1, h, w), factor of the local scores, in [0, 2].
         mean: mu, (B, 1, h, w), normalised focus coordinate in [0, 1].
-        precision: kappa, (B, 1, h, w), 1 / (2 variance) in mean plane spacings, at least 0.
+        kappa: (B, 1, h, w), 1 / (2 variance), the variance in squared mean plane spacings; at least 0.
     """
 
-    weight: Tensor
+    score_weight: Tensor
     mean: Tensor
-    precision: Tensor
+    kappa: Tensor
 
 
-def combine(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> Tensor:
-    """Scores of the local evidence and of the prior together, before the softmax over planes.
+def posterior_scores(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> Tensor:
+    """Local scores and prior together: ``t s_n - kappa (f_n - mu)^2``, before the softmax over planes.
 
     Args:
-        scores: (B, N, h, w), logarithms of an unnormalised focus probability.
-        prior: of the same cells.
+        scores: s, (B, N, h, w), logarithms of an unnormalised focus probability.
+        prior: the prior of the same cells.
         coordinates: (B, N), normalised focus coordinates.
 
     Returns:
@@ -52,13 +53,13 @@ def combine(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> Tensor:
     """
     spacings = coordinates.shape[1] - 1
     offset = (coordinates[:, :, None, None] - prior.mean) * spacings
-    return prior.weight * scores - prior.precision * offset.square()
+    return prior.score_weight * scores - prior.kappa * offset.square()
 
 
 def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
-    """What the planes show in focus, without the plane axis: the evidence of :class:`SceneContext`.
+    """What the planes show in focus, without the plane axis: the input of :class:`SceneContext`.
 
-    One plane after the other, because the images are large.
+    Planes are added one by one, because the images are large.
 
     Args:
         images: (B, N, 3, H, W) in [0, 1] or 8 bits, H and W multiples of 4.
@@ -67,21 +68,22 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
         coordinates: (B, N).
 
     Returns:
-        (B, C + 83, H / 4, W / 4): image and features in focus, where each single pixel is sharpest and by how much,
-        mean and deviation of the probability, its maximum.
+        (B, C + 83, H / 4, W / 4): the image in focus and :class:`PixelSharpness`, by cells of 4 x 4 pixels; mean and
+        deviation of the coordinate under the probability, and its maximum; the features in focus.
     """
     p = probability.detach()
-    shown = torch.zeros_like(features[:, 0], dtype=p.dtype)
-    seen = p.new_zeros(len(p), 3, *images.shape[-2:])
-    focus = _PixelFocus(seen[:, 0])
+    features_in_focus = torch.zeros_like(features[:, 0], dtype=p.dtype)
+    image_in_focus = p.new_zeros(len(p), 3, *images.shape[-2:])
+    sharpness = PixelSharpness(image_in_focus[:, 0])
     for n, (image, feature) in enumerate(zip(images.unbind(1), features.unbind(1), strict=True)):
         share = p[:, n : n + 1]
-        shown.addcmul_(feature.to(p.dtype), share)
+        features_in_focus.addcmul_(feature.to(p.dtype), share)
         plane = image.to(p.dtype).div_(255) if image.dtype == torch.uint8 else image
-        seen.addcmul_(plane, F.interpolate(share, scale_factor=_CELL))  # every pixel of a cell weighs alike
-        focus.add(plane, coordinates[:, n])
-    pixels = _by_cell(torch.cat((seen, focus.result()), dim=1))
-    parts = pixels, certainty(p, coordinates), shown
+        # one probability for all pixels of a cell
+        image_in_focus.addcmul_(plane, F.interpolate(share, scale_factor=_CELL))
+        sharpness.add(plane, coordinates[:, n])
+    pixels = _by_cell(torch.cat((image_in_focus, sharpness.result()), dim=1))
+    parts = pixels, certainty(p, coordinates), features_in_focus
     return torch.cat([part.permute(0, 2, 3, 1) for part in parts], dim=3).permute(0, 3, 1, 2)  # channels last
 
 
@@ -100,44 +102,35 @@ def certainty(probability: Tensor, coordinates: Tensor) -> Tensor:
     return torch.stack((first, deviation, probability.amax(dim=1)), dim=1)
 
 
-def pixel_focus(images: Tensor, coordinates: Tensor) -> Tensor:
-    """Where each single pixel is sharpest and by how much: noisy, but it knows no cells.
+class PixelSharpness:
+    """Where each single pixel is sharpest and by how much, planes added one by one.
+
+    Noisier than the focus probability, which has one value for a whole cell. The mean coordinate is taken under a
+    softmax over planes of ``DETAIL_POWER * log(1 + L)`` with L the modified Laplacian; that is a mean with the weights
+    ``(1 + L) ** DETAIL_POWER``, for which running sums are enough.
 
     Args:
-        images: (B, N, 3, H, W) in [0, 1].
-        coordinates: (B, N).
-
-    Returns:
-        (B, 2, H, W): the mean coordinate under a softmax of the logarithm of the modified Laplacian, times
-        ``DETAIL_POWER``, and that logarithm's maximum over the planes less its mean.
+        like: any map of the size, type and device of one plane, (B, H, W).
     """
-    focus = _PixelFocus(images[:, 0, 0])
-    for n, image in enumerate(images.unbind(1)):
-        focus.add(image, coordinates[:, n])
-    return focus.result()
-
-
-class _PixelFocus:
-    """:func:`pixel_focus` plane by plane. A softmax of logarithms is a mean weighted by powers of what they are of."""
 
     def __init__(self, like: Tensor) -> None:
         self.planes = 0
-        self.total, self.place, self.highest, self.logs = (torch.zeros_like(like) for _ in range(4))
+        self.total, self.weighted_coordinate, self.highest, self.logs = (torch.zeros_like(like) for _ in range(4))
 
     def add(self, image: Tensor, coordinate: Tensor) -> None:
-        """Take a plane, (B, 3, H, W), and its coordinate, (B,)."""
+        """Take a plane, (B, 3, H, W) in [0, 1], and its coordinate, (B,)."""
         detail = modified_laplacian(image)[:, 0]
         weight = (detail + 1).pow_(DETAIL_POWER)
         self.total += weight
-        self.place.addcmul_(weight, coordinate[:, None, None])
+        self.weighted_coordinate.addcmul_(weight, coordinate[:, None, None])
         self.highest = torch.maximum(self.highest, detail)
         self.logs += detail.log1p_()
         self.planes += 1
 
     def result(self) -> Tensor:
-        """(B, 2, H, W)."""
-        gain = self.highest.log1p().sub_(self.logs.div_(self.planes)).div_(LOG_SCALE)
-        return torch.stack((self.place.div_(self.total), gain), dim=1)
+        """(B, 2, H, W): the mean coordinate, and the maximum of log(1 + L) over planes less its mean; call it once."""
+        contrast_gain = self.highest.log1p().sub_(self.logs.div_(self.planes)).div_(LOG_SCALE)
+        return torch.stack((self.weighted_coordinate.div_(self.total), contrast_gain), dim=1)
 
 
 class SceneContext(nn.Module):
@@ -164,29 +157,29 @@ class SceneContext(nn.Module):
         last = nn.Conv2d(_CONFIDENCE_WIDTH, _CELL**2, 3, padding=1)
         self.confidence_head = nn.Sequential(ConvNorm(quarter + 10, _CONFIDENCE_WIDTH), last)
 
-    def forward(self, evidence: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(self, collapsed: Tensor, size: tuple[int, int]) -> Tensor:
         """What the heads read.
 
         Args:
-            evidence: what :func:`collapse` returned, (B, C', h, w).
+            collapsed: what :func:`collapse` returned, (B, C', h, w).
             size: H, W of the image before padding; a graph for export knows no other size.
 
         Returns:
             (B, C, h, w).
         """
-        quarter = self.enter(evidence)
+        quarter = self.enter(collapsed)
         eighth = self.down_eighth(quarter)
         sixteenth = self.down_sixteenth(eighth)
-        below = upsample_2x(self.up_sixteenth(self.down_bottom(sixteenth)))
-        rows, columns = (size[0] + 15) // 16, (size[1] + 15) // 16  # may be odd, those of `below` are even
-        sixteenth = sixteenth + below[..., :rows, :columns]
+        coarser = upsample_2x(self.up_sixteenth(self.down_bottom(sixteenth)))
+        rows, columns = (size[0] + 15) // 16, (size[1] + 15) // 16  # may be odd, those of `coarser` are even
+        sixteenth = sixteenth + coarser[..., :rows, :columns]
         eighth = self.mix_eighth(eighth + upsample_2x(self.up_eighth(sixteenth)))
         return self.mix_quarter(quarter + upsample_2x(self.up_quarter(eighth)))
 
     def prior(self, hidden: Tensor) -> FocusPrior:
         """The prior of every cell, in float32."""
-        weight, mean, precision = self.prior_head(hidden).float().split(1, dim=1)
-        return FocusPrior(2 * weight.sigmoid(), mean.sigmoid(), F.softplus(precision - 4))
+        score_weight, mean, kappa = self.prior_head(hidden).float().split(1, dim=1)
+        return FocusPrior(2 * score_weight.sigmoid(), mean.sigmoid(), F.softplus(kappa - 4))
 
     def weights(self, hidden: Tensor) -> Tensor:
         """Weights of the convex upsampling, (B, 9, 16, h, w), sums to 1 over the 9 neighbours."""
@@ -197,24 +190,26 @@ class SceneContext(nn.Module):
         return cells.softmax(dim=3).permute(0, 3, 4, 1, 2)
 
     def confidence(
-        self, hidden: Tensor, evidence: Tensor, prior: FocusPrior, probability: Tensor, coordinates: Tensor
+        self, hidden: Tensor, collapsed: Tensor, prior: FocusPrior, probability: Tensor, coordinates: Tensor
     ) -> Tensor:
         """Confidence before the sigmoid, (B, 4 h, 4 w).
 
         It learns alone, from detached inputs: it must not pull the depth towards what is easy to be sure of.
 
         Args:
-            hidden: what :meth:`forward` returned for ``evidence``.
-            evidence: what :func:`collapse` returned; how far local scores and prior agree is telling.
+            hidden: what :meth:`forward` returned for ``collapsed``.
+            collapsed: what :func:`collapse` returned: its part on the local probability, for the head to compare it
+                with the prior.
             prior: the prior of every cell.
             probability: the final focus probability, (B, N, h, w).
             coordinates: (B, N).
         """
         planes = coordinates.shape[1]
         p = probability.detach()
-        place, deviation, peak = certainty(p, coordinates).unbind(1)
-        count = torch.full_like(place, 1.0 / planes)
-        known = torch.stack((place, deviation * (planes - 1), peak, count), dim=1)
-        believed = torch.cat((prior.weight, prior.mean, prior.precision.sqrt()), dim=1).detach()
-        logit = self.confidence_head(torch.cat((hidden.detach(), evidence[:, _LOCAL].detach(), believed, known), dim=1))
+        mean, deviation, peak = certainty(p, coordinates).unbind(1)
+        count = torch.full_like(mean, 1.0 / planes)
+        posterior_features = torch.stack((mean, deviation * (planes - 1), peak, count), dim=1)
+        prior_features = torch.cat((prior.score_weight, prior.mean, prior.kappa.sqrt()), dim=1)
+        parts = (hidden, collapsed[:, _LOCAL], prior_features, posterior_features)
+        logit = self.confidence_head(torch.cat([part.detach() for part in parts], dim=1))
         return F.pixel_shuffle(logit, _CELL).float()[:, 0]

@@ -49,8 +49,8 @@ class ExportGraph(nn.Module):
         fused, scores = network.fuse(features, surface, coordinates)
         folded = (-1, planes)
         probability = scores[-1].unflatten(0, folded)[:, :, 0].softmax(dim=1)
-        evidence = collapse_at_once(padded.unflatten(0, folded), fused.unflatten(0, folded), probability, coordinates)
-        output = network.read_out(scores, evidence, coordinates, (height, width))
+        collapsed = collapse_at_once(padded.unflatten(0, folded), fused.unflatten(0, folded), probability, coordinates)
+        output = network.read_out(scores, collapsed, coordinates, (height, width))
         return output.coordinate, output.std, output.confidence, output.probability
 
 
@@ -63,12 +63,12 @@ def collapse_at_once(images: Tensor, features: Tensor, probability: Tensor, coor
     """:func:`dualfocus.models.context.collapse` without a loop over planes, whose number a graph does not know."""
     detail = modified_laplacian(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
     weight = ((detail + 1) / 64) ** DETAIL_POWER  # as exact, and not above what half precision holds
-    place = (weight * coordinates[:, :, None, None]).sum(dim=1) / weight.sum(dim=1)
-    gain = (detail.amax(dim=1).log1p() - detail.log1p().mean(dim=1)) / LOG_SCALE
-    seen = (F.interpolate(probability, scale_factor=4)[:, :, None] * images).sum(dim=1)
-    pixels = F.pixel_unshuffle(torch.cat((seen, torch.stack((place, gain), dim=1)), dim=1), 4)
-    shown = (probability[:, :, None] * features).sum(dim=1)
-    return torch.cat((pixels, certainty(probability, coordinates), shown), dim=1)
+    mean = (weight * coordinates[:, :, None, None]).sum(dim=1) / weight.sum(dim=1)
+    contrast_gain = (detail.amax(dim=1).log1p() - detail.log1p().mean(dim=1)) / LOG_SCALE
+    image_in_focus = (F.interpolate(probability, scale_factor=4)[:, :, None] * images).sum(dim=1)
+    pixels = F.pixel_unshuffle(torch.cat((image_in_focus, torch.stack((mean, contrast_gain), dim=1)), dim=1), 4)
+    features_in_focus = (probability[:, :, None] * features).sum(dim=1)
+    return torch.cat((pixels, certainty(probability, coordinates), features_in_focus), dim=1)
 
 
 def project(gradient: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dualfocus.models.context import SceneContext, collapse, combine
+from dualfocus.models.context import SceneContext, collapse, posterior_scores
 from dualfocus.models.encoder import PlaneEncoder
 from dualfocus.models.layers import ConvNorm, PlaneResidual, add_in_place_if_no_grad, pad_to_multiple, plane_features
 from dualfocus.models.level_entry import LevelEntry
@@ -102,8 +102,8 @@ class DualFocusSmall(nn.Module):
         features = self.encoder(padded)
         surface, gradient = self.surfaces(features[2], planes)
         fused, scores = self.fuse(features, surface, coordinates)
-        evidence = self.collapse(fused, scores[-1], padded, coordinates)
-        output = self.read_out(scores, evidence, coordinates, (height, width))
+        collapsed = self.collapse(fused, scores[-1], padded, coordinates)
+        output = self.read_out(scores, collapsed, coordinates, (height, width))
         if output.training is None:
             return output
         return output._replace(training=output.training._replace(gradients=_by_stride(gradient, planes)))
@@ -215,27 +215,27 @@ class DualFocusSmall(nn.Module):
         return collapse(images.unflatten(0, folded), fused.unflatten(0, folded), probability, coordinates.float())
 
     def read_out(
-        self, scores: list[Tensor], evidence: Tensor, coordinates: Tensor, size: tuple[int, int]
+        self, scores: list[Tensor], collapsed: Tensor, coordinates: Tensor, size: tuple[int, int]
     ) -> FocusOutput:
         """Context, probability, expectation over planes, upsampling and confidence, cropped to the image.
 
         Args:
             scores: see :meth:`fuse`.
-            evidence: what :meth:`collapse` returned.
+            collapsed: what :meth:`collapse` returned.
             coordinates: (B, N).
             size: H, W of the image.
         """
         planes = coordinates.shape[1]
         u = coordinates.float()
-        hidden = self.context(evidence, size)
+        hidden = self.context(collapsed, size)
         prior = self.context.prior(hidden)
-        probability = combine(_over_planes(scores[-1], planes), prior, u).softmax(dim=1)
+        probability = posterior_scores(_over_planes(scores[-1], planes), prior, u).softmax(dim=1)
         first, second = focus_moments(probability, u)
         weights = self.context.weights(hidden)
         up = convex_upsample(torch.stack((first, second), dim=1), weights, 4)[..., : size[0], : size[1]]
         coordinate = up[:, 0]
         std = (up[:, 1] - coordinate.square()).clamp(min=0).sqrt()
-        logit = self.context.confidence(hidden, evidence, prior, probability, u)[:, : size[0], : size[1]]
+        logit = self.context.confidence(hidden, collapsed, prior, probability, u)[:, : size[0], : size[1]]
         rows, columns = (size[0] + 3) // 4, (size[1] + 3) // 4  # graphs round divisions towards 0
         training = None
         if self.training:
