@@ -135,7 +135,7 @@ class Says(torch.nn.Module):
     def forward(self, images, coordinates):
         share = torch.linspace(0, 1, images.shape[-1]).expand(len(images), *images.shape[-2:])
         wrong = torch.where(share > 0.7, 0.9 / (coordinates.shape[1] - 1), 0.0)
-        return FocusOutput(None, 0.05 + wrong, None, torch.full_like(wrong, 0.3), {})
+        return FocusOutput(None, 0.05 + wrong, None, torch.full_like(wrong, 0.3))
 
 
 def test_a_range_of_longer_stacks_joins_a_confidence_map():

@@ -29,6 +29,8 @@ from dualfocus.models.surfaces import (
 from dualfocus.models.upsampling import convex_upsample
 from dualfocus.models.volume import differential_volume, focus_moments, side_coordinates
 
+_FINEST = 2  # level of the fusion at 1/4, whose scores are the answer
+
 
 @dataclass(frozen=True)
 class SmallConfig:
@@ -80,6 +82,7 @@ class DualFocusSmall(nn.Module):
         self.enter_coarse = LevelEntry(sixteenth, extra, coarse, enlarge=False)
         self.enter_middle = LevelEntry(eighth, coarse, middle, enlarge=True)
         self.enter_fine = LevelEntry(quarter, middle, fine, enlarge=True)
+        # embeds `plane_features`; the name is that of the weights files
         self.place = nn.ModuleList([nn.Linear(4, width) for width in (coarse, middle, fine)])
         self.fuse_coarse = nn.ModuleList([PlaneResidual(coarse) for _ in range(3)])
         self.fuse_middle = nn.ModuleList([PlaneResidual(middle), PlaneResidual(middle)])
@@ -103,10 +106,7 @@ class DualFocusSmall(nn.Module):
         surface, gradient = self.surfaces(features[2], planes)
         fused, scores = self.fuse(features, surface, coordinates)
         collapsed = self.collapse(fused, scores[-1], padded, coordinates)
-        output = self.read_out(scores, collapsed, coordinates, (height, width))
-        if output.training is None:
-            return output
-        return output._replace(training=output.training._replace(gradients=_by_stride(gradient, planes)))
+        return self.read_out(scores, collapsed, coordinates, (height, width), _by_stride(gradient, planes))
 
     def surface_gradients(self, images: Tensor) -> dict[int, Tensor]:
         """What theta_grad decodes from every surface, for whoever wants to look at the spatial constraint.
@@ -166,10 +166,12 @@ class DualFocusSmall(nn.Module):
             decoder features at 1/4, (B * N, C, h, w); scores at 1/16, 1/8 and 1/4, (B * N, 1, h, w), outside training
             at 1/4 alone.
         """
-        x, scores = surface, []
+        x: Tensor | None = surface
+        scores: list[Tensor] = []
         for level, volume in enumerate(reversed(features)):
             x, score = self.fuse_level(level, volume, x, coordinates)
-            scores += [] if score is None else [score]
+            if score is not None:
+                scores.append(score)
         assert x is not None
         return x, scores
 
@@ -196,7 +198,7 @@ class DualFocusSmall(nn.Module):
         x = add_in_place_if_no_grad(x, self.place[level](plane_features(coordinates).to(x.dtype))[:, :, None, None])
         for block in blocks:
             x = block(x, planes)
-        return x, self.scores[level](x) if self.training or level == 2 else None
+        return x, self.scores[level](x) if self.training or level == _FINEST else None
 
     def collapse(self, fused: Tensor, scores: Tensor, images: Tensor, coordinates: Tensor) -> Tensor:
         """What the planes show in focus, for :meth:`read_out`.
@@ -215,7 +217,12 @@ class DualFocusSmall(nn.Module):
         return collapse(images.unflatten(0, folded), fused.unflatten(0, folded), probability, coordinates.float())
 
     def read_out(
-        self, scores: list[Tensor], collapsed: Tensor, coordinates: Tensor, size: tuple[int, int]
+        self,
+        scores: list[Tensor],
+        collapsed: Tensor,
+        coordinates: Tensor,
+        size: tuple[int, int],
+        gradients: dict[int, Tensor] | None = None,
     ) -> FocusOutput:
         """Context, probability, expectation over planes, upsampling and confidence, cropped to the image.
 
@@ -224,6 +231,7 @@ class DualFocusSmall(nn.Module):
             collapsed: what :meth:`collapse` returned.
             coordinates: (B, N).
             size: H, W of the image.
+            gradients: theta_grad's output by stride, handed on to the losses in training; None for none.
         """
         planes = coordinates.shape[1]
         u = coordinates.float()
@@ -242,7 +250,7 @@ class DualFocusSmall(nn.Module):
             coarse = [_over_planes(score, planes).softmax(dim=1) for score in reversed(scores)]
             maps = [(prior.mean[:, 0], 4)]
             maps += [(focus_moments(p, u)[0], stride) for p, stride in zip(coarse, (4, 8, 16), strict=True)]
-            training = TrainingOutput({}, side_coordinates(maps, size), logit)
+            training = TrainingOutput(gradients or {}, side_coordinates(maps, size), logit)
         return FocusOutput(probability[..., :rows, :columns], coordinate, std, logit.sigmoid(), training)
 
 
