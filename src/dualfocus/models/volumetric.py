@@ -65,7 +65,7 @@ class Residual3d(nn.Module):
 
 
 class Decoder(nn.Module):
-    """One level: two residual blocks, optional pyramid pooling, a classifier, an optional upsampler."""
+    """One level: two residual blocks, optional pyramid pooling, a classifier; all but the finest hand features up."""
 
     def __init__(self, inputs: int, outputs: int, pool: bool, upsample: bool) -> None:
         super().__init__()
@@ -75,13 +75,23 @@ class Decoder(nn.Module):
         self.classifier = nn.Sequential(hidden, nn.ReLU(), nn.Conv3d(outputs, 1, 3, padding=1))
         self.widen = nn.Conv3d(outputs, outputs // 2, 3, padding=1) if upsample else None
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(B, inputs, N, h, w) -> features, and their half-width version at twice the size or None."""
+    def forward(self, x: Tensor, scored: bool) -> tuple[Tensor | None, Tensor | None]:
+        """Decode a level.
+
+        Args:
+            x: (B, inputs, N, h, w).
+            scored: whether anybody reads the scores of this level.
+
+        Returns:
+            scores, (B, 1, N, h, w), if ``scored``; what is handed up to the next level, (B, outputs / 2, N, 2h, 2w),
+            if there is one.
+        """
         x = self.pool(self.blocks(x))
+        scores = self.classifier(x) if scored else None
         if self.widen is None:
-            return x, None
+            return scores, None
         up = F.interpolate(x, scale_factor=(1, 2, 2), mode="trilinear", align_corners=False)
-        return x, F.relu(self.widen(up))
+        return scores, F.relu(self.widen(up))
 
 
 class VolumetricNetwork(nn.Module):
@@ -101,10 +111,10 @@ class VolumetricNetwork(nn.Module):
             self.gradient_heads = nn.ModuleList([_gradient_head(w, h, config.surfaces) for w, h in heads])
             self.gradient_decoders = nn.ModuleList([nn.Conv2d(extra, 2, 3, padding=1) for _ in volume_widths])
         outputs = scaled((32, 32, 64, 128), config.width)
-        below = (*(width // 2 for width in outputs[1:]), 0)  # what the coarser level hands up
+        handed_up = (*(width // 2 for width in outputs[1:]), 0)  # channels from the coarser level
         decoders = []
         for level in range(4):
-            inputs = volume_widths[level] + extra + below[level]
+            inputs = volume_widths[level] + extra + handed_up[level]
             decoders.append(Decoder(inputs, outputs[level], pool=level >= 2, upsample=level > 0))
         self.decoders = nn.ModuleList(decoders)
 
@@ -174,9 +184,9 @@ class VolumetricNetwork(nn.Module):
                 gradients[stride] = gradient[..., : inside[0], : inside[1]]
             stacked = torch.cat(parts, dim=2).transpose(1, 2)
             inputs = stacked if handed_up is None else torch.cat((stacked, handed_up), dim=1)
-            features, handed_up = self.decoders[level](inputs)
-            if self.training or level == 0:
-                scores.insert(0, self.decoders[level].get_submodule("classifier")(features))
+            score, handed_up = self.decoders[level](inputs, scored=self.training or level == 0)
+            if score is not None:
+                scores.insert(0, score)
         return scores, gradients
 
     def surfaces(self, level: int, volume: Tensor, inside: tuple[int, int]) -> tuple[Tensor, Tensor]:
