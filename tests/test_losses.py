@@ -197,7 +197,9 @@ def test_means_of_half_precision_do_not_overflow():
 
 def test_total():
     one = torch.tensor(1.0)
-    assert total_loss(one, 2 * one, 3 * one, 4 * one, 0.5, 0.1).total == pytest.approx(1 + 1 + 0.3 + 4)
+    losses = total_loss(one, 2 * one, 3 * one, 4 * one, 0.5, 0.1, 0.2)
+    assert losses.total == pytest.approx(1 + 1 + 0.3 + 0.8)
+    assert losses[1:] == (1, 2, 3, 4)
 
 
 def losses(prediction, gradient, score, logit, depth, valid):

@@ -164,7 +164,7 @@ def distillation_loss(student: FocusOutput, teacher: FocusOutput, beta: float) -
 
 
 class TotalLoss(NamedTuple):
-    """The terms of the objective, each a scalar; ``total`` is what is minimised."""
+    """The terms of the objective, each a scalar and unweighted; ``total``, their weighted sum, is what is minimised."""
 
     total: Tensor
     depth: Tensor
@@ -174,11 +174,17 @@ class TotalLoss(NamedTuple):
 
 
 def total_loss(
-    depth: Tensor, spatial: Tensor, focal: Tensor, confidence: Tensor, lambda_sv: float, lambda_fv: float
+    depth: Tensor,
+    spatial: Tensor,
+    focal: Tensor,
+    confidence: Tensor,
+    lambda_sv: float,
+    lambda_fv: float,
+    lambda_confidence: float,
 ) -> TotalLoss:
-    """``L = L_depth + lambda_sv L_sv + lambda_fv L_fv`` (paper), plus the separate confidence head's own term.
+    """``L = L_depth + lambda_sv L_sv + lambda_fv L_fv`` (paper), plus the confidence head's own term, weighted.
 
     The terms come back as they were given; only ``total`` is weighted.
     """
-    total = depth + lambda_sv * spatial + lambda_fv * focal + confidence
+    total = depth + lambda_sv * spatial + lambda_fv * focal + lambda_confidence * confidence
     return TotalLoss(total, depth, spatial, focal, confidence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -48,6 +48,46 @@ def network_input(batch: Batch) -> Tensor:
     return batch["images"].permute(0, 1, 4, 2, 3).float() / 255
 
 
+class Target(NamedTuple):
+    """The truth of a batch as the losses compare it, in mean plane spacings.
+
+    Attributes:
+        depth: D* in the network's coordinate, (B, H, W): 0 at the first plane, N - 1 at the last.
+        mapped: D* in the space whose gradients L_sv compares, (B, H, W), likewise 0 to N - 1.
+        planes: focus coordinates f_n, (B, N).
+        known: bool, (B, H, W), where there is a truth.
+        valid: bool, (B, H, W), where it also lies inside the focus range.
+    """
+
+    depth: Tensor
+    mapped: Tensor
+    planes: Tensor
+    known: Tensor
+    valid: Tensor
+
+    def cells(self, stride: int) -> Target:
+        """The target at 1 / ``stride`` of the size, see :func:`sample_cells`."""
+        maps = {name: sample_cells(getattr(self, name), stride) for name in ("depth", "mapped", "known", "valid")}
+        return self._replace(**maps)
+
+
+def target_of(batch: Batch, space: str) -> Target:
+    """The target of a batch, its gradients in the given space (:func:`dualfocus.training.space.in_space`)."""
+    spacings = batch["coordinates"].shape[1] - 1
+    return Target(
+        depth=batch["truth"] * spacings,
+        mapped=in_space(batch["truth"], batch["ratio"], space) * spacings,
+        planes=batch["coordinates"] * spacings,
+        known=batch["known"],
+        valid=_inside_range(batch),
+    )
+
+
+def _inside_range(batch: Batch) -> Tensor:
+    """(B, H, W) bool: the truth is known and inside the focus range."""
+    return batch["known"] & (batch["truth"] >= 0) & (batch["truth"] <= 1)
+
+
 def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLoss:
     """The paper's total loss on every scale the network offers, the unit being the mean plane spacing.
 
@@ -66,30 +106,23 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
     extra = output.training
     if extra is None:
         raise ValueError("the objective needs the output of a network in training mode")
-    planes = batch["coordinates"].shape[1]
-    spacings = planes - 1
-    truth, known = batch["truth"] * spacings, batch["known"]
-    valid = known & (batch["truth"] >= 0) & (batch["truth"] <= 1)
-
-    beta = depth_beta(config, planes)
-    depth = depth_loss(output.coordinate * spacings, truth, valid, beta)
+    target, planes = target_of(batch, config.space), batch["coordinates"].shape[1]
+    spacings, beta = planes - 1, depth_beta(config, planes)
+    depth = depth_loss(output.coordinate * spacings, target.depth, target.valid, beta)
     for weight, side in _weighted_sides(config.side, extra.sides):
-        depth = depth + weight * depth_loss(side * spacings, truth, valid, beta)
+        depth = depth + weight * depth_loss(side * spacings, target.depth, target.valid, beta)
 
-    zero = depth.new_zeros(())
-    focal = zero
+    focal = spatial = confidence = depth.new_zeros(())
     if config.focal > 0:
-        inside = sample_cells(valid, truth.shape[-1] // output.probability.shape[-1])
-        focal = focal_variational_loss(output.probability.float(), inside)
-    spatial = zero
+        valid = sample_cells(target.valid, target.valid.shape[-1] // output.probability.shape[-1])
+        focal = focal_variational_loss(output.probability.float(), valid)
     if config.spatial > 0:
         for stride, gradient in extra.gradients.items():
-            spatial = spatial + _spatial(gradient, truth, valid, batch, stride, config)
-    confidence = zero
+            spatial = spatial + _spatial(gradient, target.cells(stride), config)
     if config.confidence > 0 and extra.confidence_logit is not None:
-        error = (output.coordinate * spacings - truth).abs()
-        confidence = config.confidence * confidence_loss(extra.confidence_logit, error, 0.5, known)
-    return total_loss(depth, spatial, focal, confidence, config.spatial, config.focal)
+        error = (output.coordinate * spacings - target.depth).abs()
+        confidence = confidence_loss(extra.confidence_logit, error, 0.5, target.known)
+    return total_loss(depth, spatial, focal, confidence, config.spatial, config.focal, config.confidence)
 
 
 def _weighted_sides(weights: tuple[float, ...], sides: Tensor) -> list[tuple[float, Tensor]]:
@@ -106,14 +139,10 @@ def depth_beta(config: LossConfig, planes: int) -> float:
     return config.beta * (planes - 1) if config.beta_unit == "range" else config.beta
 
 
-def _spatial(gradient: Tensor, truth: Tensor, valid: Tensor, batch: Batch, stride: int, config: LossConfig) -> Tensor:
-    """L_sv of the surfaces at 1 / ``stride`` of the image; ``truth`` in plane spacings."""
-    depth, spacings = sample_cells(truth, stride), batch["coordinates"].shape[1] - 1
-    coordinates = batch["coordinates"] * spacings
-    q = sharpness_weights(depth, coordinates, config.temperature)
-    inside = sample_cells(valid, stride)
-    target = spacings * in_space(sample_cells(batch["truth"], stride), batch["ratio"], config.space)
-    terms = [spatial_variational_loss(gradient, target, q, inside, baseline) for baseline in config.baselines]
+def _spatial(gradient: Tensor, cells: Target, config: LossConfig) -> Tensor:
+    """L_sv of the surfaces of one size, mean over the baselines; the target at their size."""
+    q = sharpness_weights(cells.depth, cells.planes, config.temperature)
+    terms = [spatial_variational_loss(gradient, cells.mapped, q, cells.valid, d) for d in config.baselines]
     return torch.stack(terms).mean()
 
 
@@ -130,7 +159,7 @@ def validation_errors(output: FocusOutput, batch: Batch) -> dict[str, Tensor]:
     Pixels count where the truth is known and inside the focus range; 0 when there are none.
     """
     spacings = batch["coordinates"].shape[1] - 1
-    valid = batch["known"] & (batch["truth"] >= 0) & (batch["truth"] <= 1)
+    valid = _inside_range(batch)
     error = torch.where(valid, (output.coordinate - batch["truth"]).abs(), 0.0)
     count = valid.sum(dim=(1, 2)).clamp(min=1)
     return {
