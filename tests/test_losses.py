@@ -49,12 +49,15 @@ class TestSharpnessWeights:
                 e = np.exp(-np.abs(f - float(depth[b, y, x])) / tau)
                 np.testing.assert_allclose(q[b, :, y, x], e / e.sum(), rtol=1e-12)
 
-    @pytest.mark.parametrize("planes", [5, 10, 40, 200])
+    @pytest.mark.parametrize(
+        ("planes", "sharp", "weight"),
+        [(2, 0, 0.731), (3, 0, 0.665), (3, 1, 0.576), (5, 2, 0.498), (10, 0, 0.632), (10, 5, 0.465), (200, 100, 0.462)],
+    )
     @pytest.mark.parametrize("unit", [1.0, 1e-3, 250.0])
-    def test_peak_is_near_046_at_any_number_of_planes_and_unit(self, planes, unit):
+    def test_the_plane_in_focus_has_the_same_weight_in_any_unit(self, planes, sharp, weight, unit):
         coordinates = unit * torch.linspace(0.3, 4.0, planes, dtype=torch.float64)[None]
-        peak = sharpness_weights(coordinates[:, planes // 2][:, None, None], coordinates).max()
-        assert abs(float(peak) - 0.46) < 0.05
+        q = sharpness_weights(coordinates[:, sharp][:, None, None], coordinates)
+        assert int(q.argmax()) == sharp and float(q.max()) == pytest.approx(weight, abs=1e-3)
 
     def test_order_and_sign_of_the_coordinate_do_not_matter(self):
         depth, planes = random(1, 3, 4), torch.linspace(-1, 2, 4, dtype=torch.float64)[None]

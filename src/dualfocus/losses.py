@@ -32,8 +32,9 @@ def sharpness_weights(depth: Tensor, coordinates: Tensor, temperature: Tensor | 
     Args:
         depth: D*, (B, H, W), in the unit of ``coordinates``.
         coordinates: f, (B, N), monotone.
-        temperature: tau; default the mean plane spacing ``|f_N - f_1| / (N - 1)``, which gives a peak near
-            0.46 at any number of planes and in any unit. The paper's own value is 1 in the protocol's unit.
+        temperature: tau; default the mean plane spacing ``|f_N - f_1| / (N - 1)``: then q does not depend on the unit,
+            and an inner plane of many has 0.46 where it is in focus, the first and the last 0.63 (docs/method.md for
+            fewer planes). The paper's own value is 1 in the protocol's unit.
 
     Returns:
         (B, N, H, W), sums to 1 over N.
