@@ -57,7 +57,8 @@ def spatial_variational_loss(
     A longer ``baseline`` d is not in the paper: it compares the mean gradient of d pixels in a row with
     ``(D*(x + d) - D*(x)) / d``. From one pixel to the next depth hardly changes but at edges, which no
     prediction places to the pixel, so that a surface that is flat everywhere is next to the best under an L1
-    norm; over a longer way slopes add up and the place of an edge matters less.
+    norm. The difference over a longer baseline grows with its length on a slope, and the exact position of an edge
+    matters less for it.
 
     Args:
         predicted_gradient: theta_grad(z*_n), (B, N, 2, H, W), components x then y.
@@ -118,7 +119,7 @@ def depth_loss(prediction: Tensor, depth: Tensor, valid: Tensor, beta: float = 1
 
     Args:
         prediction: estimated depth or focus coordinate, (B, H, W).
-        depth: the truth, likewise.
+        depth: the truth, (B, H, W), in the same unit.
         valid: bool, (B, H, W).
         beta: error at which the loss turns from quadratic to linear, in the unit of ``depth``.
     """
@@ -135,7 +136,7 @@ def confidence_loss(logit: Tensor, error: Tensor, threshold: Tensor | float, kno
         logit: (B, H, W).
         error: absolute error, (B, H, W).
         threshold: half a plane spacing, broadcastable to (B, H, W).
-        known: bool, where the truth is known, also outside the focus range.
+        known: bool, (B, H, W), where the truth is known, also outside the focus range.
     """
     logit = torch.where(known, logit, 0.0)  # before what is not linear: 0 times NaN is NaN
     target = (error.detach() < threshold).to(logit.dtype)
@@ -143,13 +144,13 @@ def confidence_loss(logit: Tensor, error: Tensor, threshold: Tensor | float, kno
 
 
 def distillation_loss(student: FocusOutput, teacher: FocusOutput, beta: float) -> Tensor:
-    """How far a student is from its teacher, on all pixels: of the coordinate, and of the focus probability.
+    """Distance of a student's coordinate and focus probability from its teacher's, mean over all pixels.
 
     Not part of the paper.
 
     Args:
-        student: N planes, any output scale.
-        teacher: of the same batch.
+        student: output of the network in training, N planes, any output scale.
+        teacher: output of the teacher for the same batch.
         beta: plane spacings at which the smooth-L1 loss of the coordinate turns from quadratic to linear.
 
     Returns:

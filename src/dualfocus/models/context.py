@@ -88,7 +88,7 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
 
 
 def _by_cell(maps: Tensor) -> Tensor:
-    """``F.pixel_unshuffle`` by 4; on a CPU the pixels of a row of a cell, 16 bytes, are moved as one number."""
+    """``F.pixel_unshuffle`` by 4. Faster on CPUs: four neighbours in a row are copied as one number of 16 bytes."""
     if maps.device.type != "cpu" or maps.dtype != torch.float32 or torch.compiler.is_compiling():
         return F.pixel_unshuffle(maps, _CELL)
     rows = maps.view(torch.complex128).unflatten(2, (-1, _CELL))  # (B, C, h, 4, w)
@@ -134,7 +134,7 @@ class PixelSharpness:
 
 
 class SceneContext(nn.Module):
-    """A small U-Net over the collapsed planes, from 1/4 to 1/32 with dilations; heads for what it is asked."""
+    """A small dilated U-Net over the collapsed planes, 1/4 to 1/32; heads: prior, upsampling weights, confidence."""
 
     def __init__(self, features: int, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class SceneContext(nn.Module):
         self.confidence_head = nn.Sequential(ConvNorm(quarter + 10, _CONFIDENCE_WIDTH), last)
 
     def forward(self, collapsed: Tensor, size: tuple[int, int]) -> Tensor:
-        """What the heads read.
+        """Features of the picture in focus, which the heads read.
 
         Args:
             collapsed: what :func:`collapse` returned, (B, C', h, w).
@@ -186,7 +186,7 @@ class SceneContext(nn.Module):
         logits = self.weight_head(hidden).float()
         if torch.jit.is_tracing():
             return logits.unflatten(1, (9, -1)).softmax(dim=1)
-        cells = logits.permute(0, 2, 3, 1).unflatten(3, (9, -1))  # as it lies with channels last: nothing is moved
+        cells = logits.permute(0, 2, 3, 1).unflatten(3, (9, -1))  # a view, with channels last: nothing is copied
         return cells.softmax(dim=3).permute(0, 3, 4, 1, 2)
 
     def confidence(

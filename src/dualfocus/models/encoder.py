@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from dualfocus.models.layers import ConvNorm, Residual
 
-_NOISE_FLOOR = 1.5 / 255  # of the modified Laplacian, whose logarithm is flat below: about the noise of 8-bit photos
-LOG_SCALE = 3  # of that logarithm, which then is about 2 from flat to the sharpest edge
+_NOISE_FLOOR = 1.5 / 255  # noise of the modified Laplacian of 8-bit photos, about; its logarithm is flat below
+LOG_SCALE = 3  # divisor of that logarithm: from flat to the sharpest edge it then grows by about 2
 
 
 def modified_laplacian(images: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def modified_laplacian(images: Tensor) -> Tensor:
 
 
 def log_modified_laplacian(images: Tensor) -> Tensor:
-    """Its logarithm, about -1 (flat) to 1 (sharpest edge): (M, 3, H, W) -> (M, 1, H, W)."""
+    """Logarithm of the modified Laplacian, about -1 (flat) to 1 (sharpest edge): (M, 3, H, W) -> (M, 1, H, W)."""
     return modified_laplacian(images).log1p_().div_(LOG_SCALE).sub_(1)
 
 

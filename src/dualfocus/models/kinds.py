@@ -20,13 +20,14 @@ class Kind:
     """What is known of a model before it is built.
 
     Attributes:
-        build: its name and options -> the model, with fresh weights.
-        options: its own defaults, where they differ from those of its class.
-        learned: it has weights; without any it answers for single pixels, where networks answer on a grid of cells,
-            and needs float32.
-        looks: at large photographs, unless the record of its weights says otherwise.
-        constrained: it has the two constraints.
-        scene_stride: pixels a side of its coarsest cells, if these are of a part that sees no planes.
+        build: name and options of a model -> the model, with fresh weights.
+        options: defaults of this model, where they differ from those of its class.
+        learned: whether it has weights; a model without any answers for single pixels, where networks answer on a grid
+            of cells, and needs float32.
+        looks: number of looks at a large photograph, unless the record of the weights says otherwise.
+        constrained: whether it has the two constraints.
+        scene_stride: pixels a side of the coarsest cells of the part that sees the scene without planes; None without
+            such a part.
     """
 
     build: Callable[[str, dict[str, Any]], nn.Module]

@@ -24,8 +24,8 @@ def configure(kind: type[Config], name: str, options: dict[str, Any]) -> Config:
     """A configuration from some of its values; the others are its defaults.
 
     Args:
-        kind: its dataclass.
-        name: of the network, for messages.
+        kind: dataclass of the configuration.
+        name: the network's name, for messages.
         options: plain values by name.
 
     Raises:

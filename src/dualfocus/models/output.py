@@ -14,7 +14,7 @@ class TrainingOutput(NamedTuple):
         gradients: theta_grad's output by the stride of its surfaces, (B, N, 2, H / stride, W / stride) each; empty
             without surfaces.
         sides: (B, S, H, W), coordinates estimated at coarser sizes, enlarged; fine to coarse.
-        confidence_logit: (B, H, W), the confidence before its sigmoid; None of a network without a head for it.
+        confidence_logit: (B, H, W), the confidence before its sigmoid; None if the network has no head for it.
     """
 
     gradients: dict[int, Tensor]
@@ -30,7 +30,7 @@ class FocusOutput(NamedTuple):
         coordinate: (B, H, W), expectation of the normalised focus coordinate (0 = first plane, 1 = last).
         std: (B, H, W), standard deviation of the coordinate under p, same unit.
         confidence: (B, H, W) in [0, 1], estimated probability that the error is below half a plane spacing.
-        training: of a network in training mode alone.
+        training: what the losses read beside; None unless the network is in training mode.
     """
 
     probability: Tensor

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from dualfocus.models.precision import full_precision
 
-_FFT_PIXELS = 20_000  # of a map: above, FFTs are faster than products on a CPU (docs/projection.md)
-_CACHED_PIXELS = 100_000  # transformed at once, so that passes over them stay in the cache of a CPU
+_FFT_PIXELS = 20_000  # pixels of a map above which FFTs are faster than products on a CPU (docs/projection.md)
+_CACHED_PIXELS = 100_000  # pixels transformed at once, which stay in the cache of a CPU from pass to pass
 
 
 def forward_differences(surface: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def _inverse_eigenvalues(height: int, width: int, dtype: torch.dtype, device: to
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _twiddles(length: int, dtype: torch.dtype) -> Tensor:
-    """(length // 2 + 1,) complex: the turn from the FFT of a folded signal to its orthonormal DCT-II."""
+    """(length // 2 + 1,) complex factors that turn the FFT of a folded signal into its orthonormal DCT-II."""
     k = torch.arange(length // 2 + 1, dtype=torch.float64)
     turns = torch.polar(torch.where(k > 0, 2.0, 1.0).double().sqrt(), -math.pi * k / (2 * length))
     return turns.to(dtype.to_complex())
@@ -138,7 +138,7 @@ def _dct(x: Tensor) -> Tensor:
 
 
 def _inverse_dct(x: Tensor) -> Tensor:
-    """What :func:`_dct` undoes: the orthonormal DCT-III."""
+    """Inverse of :func:`_dct`: the orthonormal DCT-III."""
     length = x.shape[-1]
     mirrored = F.pad(x[..., length - length // 2 :].flip(-1), (1, 0))
     turned = torch.complex(x[..., : length // 2 + 1], -mirrored) / _twiddles(length, x.dtype)
@@ -154,7 +154,7 @@ def project_inside(gradient: Tensor, height: int, width: int) -> Tensor:
     Args:
         gradient: (..., 2, H', W') with H' >= height and W' >= width; the image fills the top left.
         height: rows of the true image region.
-        width: its columns.
+        width: columns of it.
 
     Returns:
         (..., H', W'); inside the image identical to :func:`integrable_projection` of the cropped field.

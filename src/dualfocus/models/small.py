@@ -109,13 +109,13 @@ class DualFocusSmall(nn.Module):
         return self.read_out(scores, collapsed, coordinates, (height, width), _by_stride(gradient, planes))
 
     def surface_gradients(self, images: Tensor) -> dict[int, Tensor]:
-        """What theta_grad decodes from every surface, for whoever wants to look at the spatial constraint.
+        """What theta_grad decodes from every surface, for measurements of the spatial constraint.
 
         Args:
             images: (B, N, 3, H, W), sides multiples of ``stride``: nothing is padded here.
 
         Returns:
-            by stride, 16 alone: (B, N, 2, H / 16, W / 16); empty where there are no surfaces.
+            the gradients by stride, 16 alone: (B, N, 2, H / 16, W / 16); empty where there are no surfaces.
         """
         planes = images.shape[1]
         _, gradient = self.surfaces(self.encoder(images.flatten(0, 1))[2], planes)
@@ -188,7 +188,7 @@ class DualFocusSmall(nn.Module):
             coordinates: (B, N).
 
         Returns:
-            features and scores, (B * N, C'', h, w) and (B * N, 1, h, w); no scores where nobody reads them.
+            features, (B * N, C'', h, w), and scores, (B * N, 1, h, w), None where nobody reads them.
         """
         planes = coordinates.shape[1]
         enter = (self.enter_coarse, self.enter_middle, self.enter_fine)[level]
@@ -205,8 +205,8 @@ class DualFocusSmall(nn.Module):
 
         Args:
             fused: decoder features, (B * N, C, h, w).
-            scores: at 1/4, (B * N, 1, h, w).
-            images: padded, (B * N, 3, 4 h, 4 w), in [0, 1] or 8 bits.
+            scores: local scores at 1/4, (B * N, 1, h, w).
+            images: the padded images, (B * N, 3, 4 h, 4 w), in [0, 1] or 8 bits.
             coordinates: (B, N).
 
         Returns:

@@ -153,7 +153,7 @@ class VolumetricNetwork(nn.Module):
             images: (B, N, 3, H, W), sides multiples of ``stride``: nothing is padded here.
 
         Returns:
-            by stride, 4 to 32: (B, N, 2, H / stride, W / stride); empty where there are no surfaces.
+            the gradients by stride, 4 to 32: (B, N, 2, H / stride, W / stride); empty where there are no surfaces.
         """
         size = (images.shape[-2], images.shape[-1])
         levels = [level.unflatten(0, images.shape[:2]) for level in self.encoder(images.flatten(0, 1))]

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from dualfocus.models.precision import full_precision
 from dualfocus.models.projection import adjoint_differences, forward_differences, solve_laplacian
 
-TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}  # of the residual, relative to the right-hand side
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}  # norm of the residual, relative to the right-hand side
 MOST_ITERATIONS = 2000
 
 
@@ -75,7 +75,8 @@ class _WeightedProjection(torch.autograd.Function):
 def conjugate_gradients(squared: Tensor, right: Tensor) -> tuple[Tensor, int]:
     """Solve ``P^T S P z = b`` for the z of zero mean.
 
-    A system that is solved is left alone while others of its batch go on, so the answer does not depend on company.
+    A system that has reached the tolerance is not updated while others of the batch go on, so its solution is the same
+    in any batch.
 
     Args:
         squared: diagonal of S = W^2, (..., 2, H, W), above 0.

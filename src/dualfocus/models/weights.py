@@ -17,7 +17,8 @@ from dualfocus.models import build_network, network_options
 from dualfocus.models.record import WeightsRecord
 
 FORMAT = 1
-_STATISTICS = (".running_mean", ".running_var")  # buffers of batch norms: few, and their range is not fp16's
+# statistics of batch norms stay float32: they are few, and may lie beyond the range of fp16
+_STATISTICS = (".running_mean", ".running_var")
 
 
 def save_weights(path: Path, name: str, network: nn.Module, record: Mapping[str, Any]) -> None:
@@ -28,7 +29,7 @@ def save_weights(path: Path, name: str, network: nn.Module, record: Mapping[str,
     Args:
         path: ends in ``.safetensors``.
         name: the network's name, see ``dualfocus.models.NETWORKS``.
-        network: its weights and configuration.
+        network: the network; its weights and configuration are written.
         record: whatever a reader must know, see :class:`dualfocus.models.record.TrainingRecord`.
 
     Raises:
@@ -78,8 +79,8 @@ def load_weights(
     """Build the network a weights file was made for and load it (float32, evaluation mode).
 
     Args:
-        path: the file.
-        build: makes the network of a name and its options.
+        path: the weights file.
+        build: name and options -> network.
 
     Returns:
         the network and its record.

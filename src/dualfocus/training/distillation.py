@@ -1,4 +1,4 @@
-"""Distillation: a small network learns from a larger one, too, which says of every pixel what can be known of it.
+"""Distillation: beside the truth, a small network learns the answer of a larger one, which every pixel has.
 
 The truth of a bare surface cannot be seen in the stack, and teaches a network noise; the answer of a network that was
 trained for long is nearer to the mean of what could be true, and its focus probability shows how sure it is.
@@ -23,9 +23,9 @@ class Teacher:
     """A trained network that answers the same batches.
 
     Args:
-        config: weights file, and weight of the :func:`dualfocus.losses.distillation_loss`.
+        config: the weights file, and the weight of the :func:`dualfocus.losses.distillation_loss`.
         axis: what the student's planes and truth are affine in; the teacher must agree.
-        device: device of the training.
+        device: where the student is trained.
 
     Raises:
         ValueError: a bad weights file, or a teacher on another axis.

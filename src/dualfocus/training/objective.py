@@ -95,7 +95,7 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
     from pixels that are never in focus.
 
     Args:
-        output: of a network in training mode, for ``batch``.
+        output: what a network in training mode answered for ``batch``.
         batch: crops whose sides are multiples of the coarsest stride.
         config: weights of the terms; a weight of 0 leaves a term out. Of ``side`` there may be fewer than the network
             has side outputs: the last ones, the coarsest, are then not supervised.

@@ -9,17 +9,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_MOST = 20.0  # times as far as the first plane: where the last one, perhaps at infinity, is put at most
-_LINEAR = 1e-3  # planes as near to one another as this share their gradients in all spaces
+_MOST = 20.0  # largest ratio between the first and the last plane that is counted: one may be at infinity
+_LINEAR = 1e-3  # least change from the first plane to the last for which spaces differ; below, the map is linear
 
 
 def in_space(coordinate: Tensor, ratio: Tensor, space: str) -> Tensor:
     """A normalised coordinate in another space, again 0 at the first plane and 1 at the last.
 
     Args:
-        coordinate: (B, H, W), affine in what ``space`` is taken of.
-        ratio: (B,), that of the last plane over that of the first; 1 where it has no zero, as stage positions, and
-            nothing is changed.
+        coordinate: (B, H, W), normalised: an affine map of the quantity c whose inverse or logarithm is taken.
+        ratio: (B,), c of the last plane over c of the first; 1 where c has no zero, as stage positions have none, and
+            the coordinate is then returned as it is.
         space: ``coordinate``, ``inverse`` or ``log``.
 
     Returns:
@@ -29,7 +29,7 @@ def in_space(coordinate: Tensor, ratio: Tensor, space: str) -> Tensor:
         return coordinate
     end = ratio.clamp(1 / _MOST, _MOST)[:, None, None]
     bent = (end - 1).abs() > _LINEAR
-    end = torch.where(bent, end, torch.full_like(end, 2.0))  # where it is not used: nothing is divided by 0
+    end = torch.where(bent, end, torch.full_like(end, 2.0))  # any value other than 1, never used: no division by 0
     value = (1 + coordinate * (end - 1)).clamp(min=1 / _MOST**2)  # outside the focus range it may have no inverse
     mapped = value.log() / end.log() if space == "log" else (1 / value - 1) / (1 / end - 1)
     return torch.where(bent, mapped, coordinate)

@@ -42,7 +42,7 @@ def peak_evidence(raw_peak: Tensor, raw_height: Tensor, pooled: Tensor, peak: Pe
         raw_peak: (H, W) plane where the pixel's own score is largest, in plane spacings of the focus coordinate.
         raw_height: (H, W) that score, less its mean over the planes.
         pooled: (N, H, W) the pooled score.
-        peak: of the pooled score.
+        peak: peak of the pooled score.
 
     Returns:
         (5, H, W).
@@ -84,8 +84,8 @@ def confidence_from(evidence: Tensor, height: Tensor, coefficients: ConfidenceCo
 
     Args:
         evidence: (7, H, W), in the order of the coefficients without the bias.
-        height: (H, W) of the peak; where it is 0, no plane is sharper than another, and so is the confidence.
-        coefficients: of the logistic map.
+        height: (H, W) height of the peak; where it is 0, no plane is sharper than another and the confidence is 0.
+        coefficients: coefficients of the logistic map.
     """
     weights = evidence.new_tensor(coefficients[1:])
     logit = coefficients.bias + torch.einsum("k,khw->hw", weights, evidence)

@@ -122,8 +122,8 @@ def plane_score(energies: list[Tensor], gain: float, floors: list[float], soften
     hence silent, where a scale sees only noise, so fine scales rule where they can and coarse ones elsewhere.
 
     Args:
-        energies: of :func:`plane_energies`.
-        gain: of the plane, see :class:`NoiseScale`.
+        energies: what :func:`plane_energies` returned.
+        gain: gain of the plane, see :class:`NoiseScale`.
         floors: energy of the noise at every level.
         softening: noise floors added to the measure; larger trusts weak texture less.
 

@@ -10,16 +10,16 @@ from torch import Tensor
 
 from dualfocus.models.classical.focus_measure import NoiseScale, luma, plane_energies, plane_score
 
-PART = 16_000_000  # planes x pixels of the volume worked on at once
-READS = 2  # of every plane
+PART = 16_000_000  # planes x pixels of the volume that are worked on at once
+READS = 2  # readings of every plane
 
 
 class Sharpest(NamedTuple):
-    """Of every pixel's own score, before pooling.
+    """The maximum of every pixel's own score, before pooling.
 
     Attributes:
-        height: (H, W) its maximum over the planes, less its mean.
-        plane: (H, W) where that is.
+        height: (H, W) maximum of the score over the planes, less its mean.
+        plane: (H, W) plane of the maximum.
         image: (3, H, W) the provisional all-in-focus image.
         contrast: standard deviation of the stack's luma.
     """
