@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from dualfocus.models.context import FocusPrior, PixelSharpness, SceneContext, collapse, posterior_scores
-from dualfocus.models.graph import collapse_at_once
+from dualfocus.models.export_graph import collapse_at_once
 
 
 def prior(score_weight, mean, kappa, size=(1, 1)):

@@ -17,7 +17,7 @@ from dualfocus.inference.export import export_onnx
 from dualfocus.inference.resizing import shrink
 from dualfocus.inference.runners import to_tensor
 from dualfocus.inference.torch_model import load_torch_model
-from dualfocus.models.graph import _basis, project
+from dualfocus.models.export_graph import _basis, project
 from dualfocus.models.projection import integrable_projection
 
 DESK = Path(dualfocus.__file__).parent / "samples" / "desk"

@@ -23,7 +23,7 @@ from dualfocus.atomic import replacing
 from dualfocus.inference.onnx_model import METADATA
 from dualfocus.inference.runners import to_tensor
 from dualfocus.inference.torch_model import DepthModel, load_torch_model
-from dualfocus.models.graph import OUTPUTS, ExportGraph
+from dualfocus.models.export_graph import OUTPUTS, ExportGraph
 from dualfocus.models.small import DualFocusSmall
 
 PRECISIONS = ("fp32", "fp16", "int8")

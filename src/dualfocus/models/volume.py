@@ -20,13 +20,8 @@ def differential_volume(volume: Tensor) -> Tensor:
     Returns:
         (B, N, 2C, H, W).
     """
-    return torch.cat((volume, plane_steps(volume)), dim=2)
-
-
-def plane_steps(volume: Tensor) -> Tensor:
-    """What V* adds to V: the step to the next plane, for the last plane the step to it; (B, N, C, H, W), as given."""
     step = volume[:, 1:] - volume[:, :-1]
-    return torch.cat((step, step[:, -1:]), dim=1)
+    return torch.cat((volume, torch.cat((step, step[:, -1:]), dim=1)), dim=2)  # the last step counts twice
 
 
 def focus_moments(probability: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
