@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dualfocus.losses import focal_variational_loss
 from dualfocus.models import KINDS, NETWORKS, build_network, network_options
 from dualfocus.models.encoder import Stem
-from dualfocus.models.layers import fold_norms, plane_features, shift_planes, upsample_2x
+from dualfocus.models.layers import add_in_place_if_no_grad, fold_norms, plane_features, shift_planes, upsample_2x
 from dualfocus.models.level_entry import LevelEntry
 from dualfocus.models.projection import integrable_projection
 from dualfocus.models.surfaces import SPATIAL_MODES, integrate, normalise_surfaces, surfaces_for_fusion
@@ -223,6 +223,17 @@ def test_plane_shift_stays_inside_its_stack():
     assert shifted[:, 0].tolist() == [0, 1, 2, 0, 4, 5]
     assert shifted[:, 1].tolist() == [2, 3, 0, 5, 6, 0]
     assert shifted[:, 2:].tolist() == x[:, 2:, 0, 0].tolist()
+
+
+def test_addition_is_in_place_only_without_gradients():
+    x, other = torch.rand(2, 3), torch.rand(2, 1)
+    expected = x + other
+    for context in (torch.enable_grad, torch.no_grad):
+        with context():
+            own = x.clone()
+            found = add_in_place_if_no_grad(own, other)
+        assert torch.equal(found, expected)
+        assert torch.equal(own, x if context is torch.enable_grad else expected)
 
 
 def test_plane_features_are_in_plane_spacings():
