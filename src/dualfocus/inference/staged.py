@@ -71,8 +71,8 @@ class EncodedPlanes:
         u = self.u[chosen].to(self.images[chosen[0]].device)
         u = ((u - u[0]) / (u[-1] - u[0]))[None]
         surface = self.surfaces(chosen)
-        shown = None if surface is None else _cut(surface, box, 16)
-        coarse, _ = self.network.fuse_level(0, self._features(chosen, 2, box), shown, u)
+        surface = None if surface is None else _cut(surface, box, 16)
+        coarse, _ = self.network.fuse_level(0, self._features(chosen, 2, box), surface, u)
         (middle,) = self._in_tiles(chosen, 8, box, lambda outer: self._middle(chosen, coarse, u, outer, box))
         score, collapsed = self._in_tiles(chosen, 4, box, lambda outer: self._fine(chosen, middle, u, outer, box))
         return self.network.read_out([score], collapsed, u, (box[1] - box[0], box[3] - box[2]))

@@ -36,8 +36,12 @@ _FINEST = 2  # level of the fusion at 1/4, whose scores are the answer
 class SmallConfig:
     """Shape of ``dualfocus-s``; ``dualfocus-xs`` is narrower (:mod:`dualfocus.models.kinds`).
 
-    ``spatial`` is the ablation switch of the spatial constraint: ``full``; ``no_loss`` (network unchanged, the
-    trainer leaves L_sv out); ``no_projection`` (the gradient field is fused unprojected); ``off`` (V* alone).
+    Attributes:
+        encoder: channels at 1/2, 1/4, 1/8 and 1/16.
+        decoder: channels of the fusion at 1/4, 1/8 and 1/16.
+        context: channels of the context at 1/4, 1/8, 1/16 and 1/32.
+        surfaces: C2.
+        spatial: ablation switch of the spatial constraint, see :mod:`dualfocus.models.surfaces`.
     """
 
     encoder: tuple[int, int, int, int] = (20, 40, 64, 112)

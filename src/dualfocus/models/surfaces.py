@@ -7,6 +7,8 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+# The ablation switch of the spatial constraint. no_loss: the network is unchanged, the trainer leaves L_sv out;
+# no_projection: the gradient field is fused as it is; off: no gradient field and no surfaces, V* alone.
 SpatialMode = Literal["full", "no_loss", "no_projection", "off"]
 SPATIAL_MODES: tuple[str, ...] = get_args(SpatialMode)
 Projection = Callable[[Tensor], Tensor]  # gradient fields, (M, C2, 2, h, w), to surfaces, (M, C2, h, w)

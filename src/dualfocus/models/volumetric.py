@@ -27,8 +27,11 @@ _GRADIENT_WIDTHS = (64, 256, 384, 576)  # hidden channels of the gradient heads 
 class VolumetricConfig:
     """What is switched on.
 
-    ``volume``: ``difference`` (DFV) or ``both`` (DualFocus's V*); ``spatial`` as in ``dualfocus-s``; ``surfaces``: C2
-    at every level; ``width`` scales all other channel counts, for comparisons that must fit a small machine.
+    Attributes:
+        volume: ``difference`` (DFV) or ``both`` (DualFocus's V*).
+        spatial: ablation switch of the spatial constraint, see :mod:`dualfocus.models.surfaces`.
+        surfaces: C2 at every level.
+        width: factor of all other channel counts, for comparisons that must fit a small machine.
     """
 
     volume: str = "both"
