@@ -45,5 +45,8 @@ def test_what_is_as_good_as_infinite_is_infinite():
     near_the_end = np.array([0.5, 0.98, 0.995, 1.0])  # 0.01 of 2 dioptres is a fiftieth of the spacing
     np.testing.assert_allclose(axis.depth(near_the_end), [1, 25, np.inf, np.inf])
     assert np.isinf(axis.depth_std(near_the_end, 0.1)).tolist() == [False, False, True, True]
+    for distances, unit in (([0.5, 1, 9999.0], "m"), ([500, 1000, 9.999e6], "mm")):  # how some programs write infinity
+        far = FocusAxis(FocalStack(IMAGES, distances, unit))
+        assert np.isinf(far.depth([0.5, 0.98, 0.995, 1.0])).tolist() == [False, False, True, True]
     finite = FocusAxis(FocalStack(IMAGES, [2, 1, 0.001], "dioptre"))
     np.testing.assert_allclose(finite.depth([0.999, 1.0]), [1 / (2 - 0.999 * 1.999), 1000], rtol=1e-6)

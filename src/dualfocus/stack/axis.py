@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dualfocus.stack.distances import AT_INFINITY
+from dualfocus.stack.distances import AT_INFINITY, FARTHEST_M
 from dualfocus.stack.focal_stack import FocalStack
 
 AxisName = Literal["focus", "depth"]  # as `data.coordinate` and the records of weights have it
@@ -37,7 +37,7 @@ class FocusAxis:
             if not np.isfinite(planes).all():
                 raise ValueError("a model that works in depth cannot take a plane focused at infinity; leave it out")
         self._first, self._extent = planes[0], planes[-1] - planes[0]
-        to_infinity = stack.is_camera and not self.linear and planes[-1] == 0
+        to_infinity = stack.is_camera and not self.linear and planes[-1] < _farthest(stack)
         self._least = AT_INFINITY * planes[0] / (len(planes) - 1) if to_infinity else -np.inf
         self.planes: NDArray[np.float64] = (planes - self._first) / self._extent  # (N,) increasing, near to far
 
@@ -68,3 +68,8 @@ class FocusAxis:
         """Focus coordinate, or depth where the axis is linear in it, at normalised coordinates."""
         where = self._first + np.asarray(coordinate, np.float64) * self._extent
         return np.where(where < self._least, 0.0, where)
+
+
+def _farthest(stack: FocalStack) -> float:
+    """Focus coordinate below which a plane counts as focused at infinity."""
+    return 1 / (FARTHEST_M * (1000 if stack.result_unit == "mm" else 1))

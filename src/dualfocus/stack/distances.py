@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 UNITS = ("m", "mm", "um", "dioptre", "index")
 ORDERS = ("near_to_far", "far_to_near")
 INVERSE_UNITS = ("m", "mm", "dioptre")  # blur is linear in inverse depth for a camera, in depth for a microscope
+FARTHEST_M = 1000.0  # no lens tells it from infinity: a plane said to be farther away is one at infinity
 AT_INFINITY = 0.02  # in plane spacings: what is nearer to a plane at infinity is infinite; kilometres hide all else
 LARGEST = 1e12  # distance or inverse distance: their products then fit into the float32 of a result
 
