@@ -14,8 +14,8 @@ import torch
 
 import dualfocus
 from dualfocus.inference.export import export_onnx
+from dualfocus.inference.frames import in_unit, to_frame
 from dualfocus.inference.resizing import shrink
-from dualfocus.inference.runners import to_tensor
 from dualfocus.inference.torch_model import load_torch_model
 from dualfocus.models.export_graph import _basis, project
 from dualfocus.models.projection import integrable_projection
@@ -36,7 +36,7 @@ def files(tmp_path_factory):
 
 def planes_of(stack, count: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
     order = stack.near_to_far[np.linspace(0, len(stack) - 1, count).round().astype(int)]
-    images = torch.stack([to_tensor(shrink(stack[int(n)], size)) for n in order])
+    images = torch.stack([in_unit(to_frame(shrink(stack[int(n)], size))) for n in order])
     u = stack.coordinates[order]
     return images[None], torch.tensor((u - u[0]) / (u[-1] - u[0]), dtype=torch.float32)[None]
 

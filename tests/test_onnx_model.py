@@ -55,6 +55,17 @@ def test_the_packaged_stack_gives_the_same_result(models):
     assert_same(*(model.predict(stack) for model in models), stack)
 
 
+@pytest.mark.parametrize("brightness", [1.0, 1 / 16])
+def test_sixteen_bits_are_seen_by_both(models, brightness):
+    """Dark frames of a microscope have their detail in the bits that eight do not hold."""
+    desk = dualfocus.load_stack(DESK)
+    planes = np.stack([plane[::2, ::2].mean(axis=2) * 257 * brightness for plane in desk]).round().astype(np.uint16)
+    stack = dualfocus.FocalStack(planes, desk.focus_distances)
+    ours, theirs = (model.predict(stack) for model in models)
+    assert np.abs(1 / ours.depth - 1 / theirs.depth).max() < 1e-3 * np.ptp(1 / stack.focus_distances)
+    np.testing.assert_allclose(ours.confidence, theirs.confidence, atol=5e-3)
+
+
 def test_a_long_stack_gives_the_same_result(models):
     stack = rendered(windows.LONGEST + 3, 96)
     assert_same(*(model.predict(stack) for model in models), stack)

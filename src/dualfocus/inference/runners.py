@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dualfocus.inference.focus_maps import FocusMaps, Size, from_output, to_maps
+from dualfocus.inference.frames import Frames, in_unit
 from dualfocus.inference.long_stack import estimate_long
-from dualfocus.inference.prediction import to_array
 from dualfocus.inference.resizing import WORKING_PIXELS
 from dualfocus.inference.staged import EncodedPlanes
 from dualfocus.inference.windows import LONGEST
@@ -21,8 +21,6 @@ from dualfocus.models.small import DualFocusSmall
 CLASSICAL_PIXELS = 2_100_000  # most pixels of a plane for ``classical``, for its time: three to four seconds a plane
 SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels of the scores that ``classical`` holds: at most 1.7 GB
 WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once, for its memory
-
-Frames = Callable[[int, Size], Tensor]  # n, (h, w) -> (3, h, w) in [0, 1], planes near to far
 
 
 class Runner(Protocol):
@@ -68,7 +66,7 @@ class WholeStack:
 
     def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
         """See :meth:`Runner.estimate`."""
-        images = torch.stack([frames(n, size) for n in range(len(coordinates))])
+        images = torch.stack([in_unit(frames(n, size)) for n in range(len(coordinates))])
         return from_output(self.network(images[None], _single(coordinates)[None].to(images.device)))
 
 
@@ -113,15 +111,10 @@ class PlaneByPlane:
 
     def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
         """See :meth:`Runner.estimate`."""
-        return to_maps(*self.network.estimate(lambda n: frames(n, size), _single(coordinates)))
+        return to_maps(*self.network.estimate(lambda n: in_unit(frames(n, size)), _single(coordinates)))
 
 
 _RUNNERS: dict[type[nn.Module], Callable[[Any], Runner]] = {DualFocusSmall: TiledFusion, Classical: PlaneByPlane}
-
-
-def to_tensor(image: NDArray) -> Tensor:
-    """A plane of a stack as one of `Frames`, see :func:`dualfocus.inference.prediction.to_array`."""
-    return torch.from_numpy(to_array(image))
 
 
 def _single(coordinates: NDArray) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dualfocus.inference.focus_maps import Box, FocusMaps, Size, from_output
+from dualfocus.inference.frames import in_unit
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
 from dualfocus.models.small import DualFocusSmall
@@ -39,9 +40,10 @@ class EncodedPlanes:
         self.features: tuple[dict[int, Tensor], ...] = ({}, {}, {})  # at 1/4, 1/8 and 1/16
 
     def add(self, n: int, image: Tensor) -> None:
-        """Encode plane n, (3, h, w)."""
-        padded = pad_to_multiple(image[None], self.network.stride)
-        self.images[n] = padded.mul(255).round_().byte()  # for the context alone: 8 bits save memory
+        """Encode plane n, a frame of (3, h, w)."""
+        padded = pad_to_multiple(in_unit(image)[None], self.network.stride)
+        # for the context alone: as few bits as lose nothing that it would see
+        self.images[n] = padded.mul(255).round_().byte() if image.dtype == torch.uint8 else padded.half()
         for level, features in zip(self.features, self.network.encoder(padded), strict=True):
             level[n] = features
 

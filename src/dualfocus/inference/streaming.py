@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from torch import Tensor
 
 from dualfocus.inference.arithmetic import computing
 from dualfocus.inference.focus_maps import from_output
+from dualfocus.inference.frames import to_frame
 from dualfocus.inference.prediction import FocusModel
 from dualfocus.inference.resizing import shrink
-from dualfocus.inference.runners import to_tensor
 from dualfocus.inference.staged import EncodedPlanes
 from dualfocus.inference.windows import LONGEST
 from dualfocus.models.record import axis_of
@@ -59,8 +60,8 @@ class FocusStream:
         unit: str | None = None,
         camera: Camera | Mapping[str, Any] | None = None,
     ) -> None:
-        if not 2 <= window <= LONGEST:
-            raise ValueError(f"window must be 2 to {LONGEST} planes, not {window}")
+        if isinstance(window, bool) or not isinstance(window, Integral) or not 2 <= window <= LONGEST:
+            raise ValueError(f"window must be 2 to {LONGEST} planes, not {window!r}")
         self.model, self.network, self.device = model, network, device
         self.window, self.unit, self.camera = window, unit, camera
         self._planes: list[_Plane] = []  # in the order of arrival
@@ -98,7 +99,7 @@ class FocusStream:
             working = stack[len(planes) - 1 if len(planes) > 1 else 0]
             for encoded in self._encoded:
                 working = shrink(working, encoded.size)
-                encoded.add(slot, to_tensor(working).to(self.device))
+                encoded.add(slot, to_frame(working).to(self.device))
         return None if len(planes) < 2 else self._fuse(stack, started)
 
     def _fuse(self, stack: FocalStack, started: float) -> DepthResult:

@@ -15,8 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from dualfocus.inference.arithmetic import choose_precision, computing
 from dualfocus.inference.choices import check_device
 from dualfocus.inference.focus_maps import FocusMaps, Size
+from dualfocus.inference.frames import to_frame
 from dualfocus.inference.prediction import FocusModel, Planes
-from dualfocus.inference.runners import runner_of, to_tensor
+from dualfocus.inference.runners import runner_of
 from dualfocus.inference.shipped import shipped_weights
 from dualfocus.inference.streaming import FocusStream
 from dualfocus.models import KINDS, MODELS, build_model
@@ -59,7 +60,7 @@ class DepthModel(FocusModel):
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> FocusMaps:
         """See :meth:`FocusModel.estimate`."""
         with computing(self.precision, self.device):
-            return self.runner.estimate(lambda n, wanted: to_tensor(planes(n, wanted)).to(self.device), u, size)
+            return self.runner.estimate(lambda n, wanted: to_frame(planes(n, wanted)).to(self.device), u, size)
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
         """See :meth:`Predictor.stream`."""

@@ -62,7 +62,7 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
     Planes are added one by one, because the images are large.
 
     Args:
-        images: (B, N, 3, H, W) in [0, 1] or 8 bits, H and W multiples of 4.
+        images: (B, N, 3, H, W) in [0, 1], or 8 bits, H and W multiples of 4.
         features: decoder features, (B, N, C, H / 4, W / 4).
         probability: focus probability, (B, N, H / 4, W / 4); taken as given, no gradient.
         coordinates: (B, N).
@@ -78,7 +78,7 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
     for n, (image, feature) in enumerate(zip(images.unbind(1), features.unbind(1), strict=True)):
         share = p[:, n : n + 1]
         features_in_focus.addcmul_(feature.to(p.dtype), share)
-        plane = image.to(p.dtype).div_(255) if image.dtype == torch.uint8 else image
+        plane = image.to(p.dtype).div_(255) if image.dtype == torch.uint8 else image.to(p.dtype)
         # one probability for all pixels of a cell
         image_in_focus.addcmul_(plane, F.interpolate(share, scale_factor=_CELL))
         sharpness.add(plane, coordinates[:, n])
