@@ -1,7 +1,7 @@
-"""A point cloud of what is surely right: ``python examples/confident_points.py [STACK] [-o OUT] [--least 0.8]``.
+"""A point cloud of what is surely right: `python examples/confident_points.py [STACK] [-o OUT] [--least 0.8]`.
 
-Keeps the pixels whose confidence, the probability that depth is right to half a plane spacing, is at least ``--least``,
-and writes them as ``points.ply`` among the files of the result. Without STACK it is the one that comes with the
+Keeps the pixels whose confidence, the probability that depth is right to half a plane spacing, is at least `--least`,
+and writes them as `points.ply` among the files of the result. Without STACK it is the one that comes with the
 package.
 """
 

@@ -1,6 +1,6 @@
-"""Depth at one pixel: ``python examples/depth_at_pixel.py [STACK] [--row 144 --column 192]``.
+"""Depth at one pixel: `python examples/depth_at_pixel.py [STACK] [--row 144 --column 192]`.
 
-STACK is a folder of photographs, a multi-page TIFF or a ``stack.json``; without it, the stack that comes with the
+STACK is a folder of photographs, a multi-page TIFF or a `stack.json`; without it, the stack that comes with the
 package. Without a pixel, the middle one.
 """
 

@@ -1,4 +1,4 @@
-"""Depth while the lens still sweeps: ``python examples/stream_planes.py [STACK]``.
+"""Depth while the lens still sweeps: `python examples/stream_planes.py [STACK]`.
 
 Pushes the planes of a stack one by one, as a camera would give them, and prints the depth in the middle of the picture
 after each. Without STACK it is the one that comes with the package.

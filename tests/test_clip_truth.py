@@ -1,4 +1,4 @@
-"""``clip_truth``: every pixel with truth is trained on, whatever part of a stack is used and whoever blurs it."""
+"""`clip_truth`: every pixel with truth is trained on, whatever part of a stack is used and whoever blurs it."""
 
 import numpy as np
 import pytest

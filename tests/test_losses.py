@@ -206,7 +206,7 @@ def test_total():
 
 
 def losses(prediction, gradient, score, logit, depth, valid):
-    """Every loss of one small scene, as one tuple; ``score`` becomes the focus probability."""
+    """Every loss of one small scene, as one tuple; `score` becomes the focus probability."""
     coordinates = torch.linspace(0, 3, 4, dtype=torch.float64)[None]
     return (
         depth_loss(prediction, depth, valid, 0.5),

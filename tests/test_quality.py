@@ -1,6 +1,6 @@
 """How good the models are on the path-traced samples of this repository, which no weights were trained on.
 
-Root mean square error of the focus coordinate in focus ranges (``range_rmse`` of the protocol ``pathtraced``). The
+Root mean square error of the focus coordinate in focus ranges (`range_rmse` of the protocol `pathtraced`). The
 limits are about an eighth above what the code and weights measure today, which stands beside them.
 """
 

@@ -20,7 +20,7 @@ def slope(planes: int = 5, size: int = 64):
 
 
 class Known:
-    """Says the true gradient where ``wrong`` is 0."""
+    """Says the true gradient where `wrong` is 0."""
 
     def __init__(self, batch, wrong: float) -> None:
         self.batch, self.wrong = batch, wrong

@@ -1,11 +1,11 @@
 """Measures alignment on rendered stacks with known motion: where frames are put, and what that does to depth.
 
-``python tools/alignment_benchmark.py [--pathtraced FOLDER] [--textures FOLDER] [--scenes 8] [--model dualfocus-s]``
+`python tools/alignment_benchmark.py [--pathtraced FOLDER] [--textures FOLDER] [--scenes 8] [--model dualfocus-s]`
 
-Prints one line a kind of motion. ``residual`` is the distance in pixels between estimated and true place over the
-common region, every plane to the reference plane, pooled over all planes and scenes; ``worst`` the largest 95th
+Prints one line a kind of motion. `residual` is the distance in pixels between estimated and true place over the
+common region, every plane to the reference plane, pooled over all planes and scenes; `worst` the largest 95th
 percentile of one scene. Depth errors are means of |error| in plane spacings over the true focus range inside the common
-region: of the frames as they are, aligned by ``auto``, aligned by the true motion, and of frames that never moved, that
+region: of the frames as they are, aligned by `auto`, aligned by the true motion, and of frames that never moved, that
 no interpolation has touched.
 """
 
@@ -56,7 +56,7 @@ def by_true_motion(moving: MovingStack, reference: int) -> AlignedStack:
 
 
 def carry(values: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """A map (H, W) seen from a frame whose pixels ``motion`` carries to those of the map."""
+    """A map (H, W) seen from a frame whose pixels `motion` carries to those of the map."""
     size, kind = values.shape, values.dtype
     values = values.astype(np.float32)
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -64,7 +64,7 @@ def carry(values: np.ndarray, motion: np.ndarray) -> np.ndarray:
 
 
 def depth_error(result, moving: MovingStack, truth: np.ndarray, where: np.ndarray) -> float:
-    """Mean |error| in plane spacings inside ``where``."""
+    """Mean |error| in plane spacings inside `where`."""
     mask = where & np.isfinite(result.depth)
     ours, theirs = (moving.stack.normalised_coordinate(d[mask]) for d in (result.depth, truth))
     return float(np.abs(ours - theirs).mean() * (len(moving.stack) - 1))

@@ -1,6 +1,6 @@
 """Compares ways to register two neighbouring planes of a focal stack, on path-traced stacks with known motion.
 
-``python tools/alignment_methods.py FOLDER_OF_PATHTRACED_STACKS [--scenes 10]``
+`python tools/alignment_methods.py FOLDER_OF_PATHTRACED_STACKS [--scenes 10]`
 
 Prints for OpenCV's SIFT with RANSAC, OpenCV's ECC (affine, started at the best shift, coarse to fine) and the
 registration of this package the distance in pixels between estimated and true place over the picture: the median of all

@@ -1,10 +1,10 @@
-"""Make the pool of surface pictures, ``data/textures``, from Debian packages.
+"""Make the pool of surface pictures, `data/textures`, from Debian packages.
 
 Usage: python tools/collect_textures.py PACKAGES -o data/textures
 
-PACKAGES is a folder into which the packages of ``textures.tsv`` were unpacked (``apt-get download NAME`` and ``dpkg -x
-NAME.deb PACKAGES`` for each). Every picture is brought to 512 pixels along its shorter side, cut to a square where
-``textures.tsv`` says, and written as JPEG: the pictures that the shipped weights were trained with, most of them to the
+PACKAGES is a folder into which the packages of `textures.tsv` were unpacked (`apt-get download NAME` and `dpkg -x
+NAME.deb PACKAGES` for each). Every picture is brought to 512 pixels along its shorter side, cut to a square where
+`textures.tsv` says, and written as JPEG: the pictures that the shipped weights were trained with, most of them to the
 bit.
 """
 

@@ -1,6 +1,6 @@
-"""Fits the confidence of ``classical``; prints its calibration on scenes the fit has not seen and the depth's accuracy.
+"""Fits the confidence of `classical`; prints its calibration on scenes the fit has not seen and the depth's accuracy.
 
-Run from the repository: ``python tools/fit_classical_confidence.py``. Needs the data folder that ``DUALFOCUS_DATA``
+Run from the repository: `python tools/fit_classical_confidence.py`. Needs the data folder that `DUALFOCUS_DATA`
 names. Two thirds of the path-traced scenes and one relief fit; the others check. Every stack is used whole and thinned
 to fewer planes.
 """

@@ -1,6 +1,6 @@
 """Measures how flat the flat faces of a real scene come out: 1/z = a x + b y + c is fitted in hand-marked polygons.
 
-``python tools/flat_faces.py FOLDER_OF_STACKS [--faces tests/data/samsung_faces.json] [--align auto] [--every 1]``
+`python tools/flat_faces.py FOLDER_OF_STACKS [--faces tests/data/samsung_faces.json] [--align auto] [--every 1]`
 
 Prints, for each face, the root mean square residual over the median of 1/z, of all valid pixels; then which share of
 them lies within half a plane spacing of the plane, and which the confidence promises.
@@ -21,7 +21,7 @@ FACES = Path(__file__).resolve().parents[1] / "tests" / "data" / "samsung_faces.
 
 
 def residual(inverse: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Distance (M,) of the M pixels of ``inverse`` (H, W) in ``where`` from the least-squares plane through them."""
+    """Distance (M,) of the M pixels of `inverse` (H, W) in `where` from the least-squares plane through them."""
     y, x = np.nonzero(where)
     values = inverse[where].astype(np.float64)
     design = np.stack([x, y, np.ones(len(x))], axis=1)

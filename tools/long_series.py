@@ -1,4 +1,4 @@
-"""Error of models on rendered series of many planes: ``python tools/long_series.py --textures FOLDER``.
+"""Error of models on rendered series of many planes: `python tools/long_series.py --textures FOLDER`.
 
 Scenes with the held-out textures of the folder, 13 to 48 planes a fraction of a pixel of blur apart, up to 25 px over
 the range. Prints the mean over series of RMSE and mean absolute error inside the focus range, in focus ranges, and the

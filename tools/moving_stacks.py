@@ -32,8 +32,8 @@ class MovingStack:
     Attributes:
         stack: the photographs as the moving camera took them.
         still: the same as a camera that does not move would have taken them.
-        motions: N normalised 3 x 3 matrices; m carries a point of the scene in ``still`` to its place in the frame.
-        truth: (H, W) depth in the stack's result unit, in the frame of ``still``.
+        motions: N normalised 3 x 3 matrices; m carries a point of the scene in `still` to its place in the frame.
+        truth: (H, W) depth in the stack's result unit, in the frame of `still`.
         valid: (H, W) where the truth is inside the focus range.
     """
 
@@ -163,7 +163,7 @@ def _edge(size: tuple[int, int]) -> int:
 
 
 def _cut_out(light: NDArray, motions: list[Matrix], size: tuple[int, int], larger: tuple[int, int]) -> NDArray:
-    """(N, 3, *larger) pictures of the canvas ``light`` (N, 3, h, w), each moved about the centre of the picture."""
+    """(N, 3, *larger) pictures of the canvas `light` (N, 3, h, w), each moved about the centre of the picture."""
     edge = [(canvas - side) / 2 for canvas, side in zip(light.shape[2:], larger, strict=True)]
     border = (larger[0] - size[0]) / 2
     result = np.empty((*light.shape[:2], *larger), np.float32)

@@ -1,8 +1,8 @@
-"""Makes docs/images/overview.png: the packaged stack and what ``dualfocus demo`` computes from it.
+"""Makes docs/images/overview.png: the packaged stack and what `dualfocus demo` computes from it.
 
 Prints how much of the depth is right and how much the confidence says is.
 
-Run from the repository's root: ``python tools/overview_picture.py``.
+Run from the repository's root: `python tools/overview_picture.py`.
 """
 
 import argparse

@@ -32,7 +32,7 @@ def coordinate(model: FocusModel, stack: dualfocus.FocalStack) -> np.ndarray:
 
 
 def load(precision: str, folder: Path) -> FocusModel:
-    """``dualfocus-s`` in a precision; an exported one is written into ``folder``."""
+    """`dualfocus-s` in a precision; an exported one is written into `folder`."""
     if precision == "bf16":
         return dualfocus.load_model("dualfocus-s", device="cpu", precision="bf16")
     return dualfocus.load_model(export.export_onnx("dualfocus-s", folder / f"{precision}.onnx", precision))

@@ -1,6 +1,6 @@
 """Compares the depth of one scene from two stacks, such as hand-held frames and the same frames registered by others.
 
-``python tools/same_depth.py balls_raw balls_aligned`` (folders of ``suwajanakorn_mobile``)
+`python tools/same_depth.py balls_raw balls_aligned` (folders of `suwajanakorn_mobile`)
 
 Both are predicted as `dualfocus predict` does. The all-in-focus images are registered, and the second depth is carried
 to the first. Prints how far apart the images are then and, over the pixels valid in both, the rank correlation of depth

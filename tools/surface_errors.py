@@ -26,7 +26,7 @@ class HasSurfaces(Protocol):
 class SurfaceError(NamedTuple):
     """Errors of theta_grad(z*_n) at one level and baseline, in plane spacings a cell, means over stacks.
 
-    ``flat`` is what a decoder that always says 0 would have: a constraint that does anything is well below it.
+    `flat` is what a decoder that always says 0 would have: a constraint that does anything is well below it.
     """
 
     stride: int
@@ -46,7 +46,7 @@ def surface_errors(
     Args:
         network: a DualFocus network.
         batches: of the training's validation, sides multiples of 32.
-        baselines: in cells, see :func:`dualfocus.losses.spatial_variational_loss`.
+        baselines: in cells, see `dualfocus.losses.spatial_variational_loss`.
 
     Returns:
         a row for every level and baseline, fine to coarse; none for a network without surfaces.

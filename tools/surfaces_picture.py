@@ -5,7 +5,7 @@ of the image; the sharpness weight q_n of the true depth. The paper's idea is th
 is in focus. The table says how wrong the decoded gradients are, in and out of focus, beside a decoder that always says
 "flat", at every level of the network and over several baselines.
 
-Run from the repository's root: ``python tools/surfaces_picture.py [weights.safetensors] [--stacks config.yaml]``.
+Run from the repository's root: `python tools/surfaces_picture.py [weights.safetensors] [--stacks config.yaml]`.
 Without a training configuration, whose validation stacks are measured, it is the packaged stack.
 """
 
@@ -41,13 +41,13 @@ def stacks(config: Path | None) -> list[Batch]:
 
 
 def grey(values: Tensor, low: float, high: float) -> np.ndarray:
-    """A map (h, w) at 1 / ``LEVEL`` as a picture of full size, (H, W, 3)."""
+    """A map (h, w) at 1 / `LEVEL` as a picture of full size, (H, W, 3)."""
     level = ((values - low) / (high - low)).clamp(0, 1).mul(255).round().byte().numpy()
     return np.repeat(np.kron(level, np.ones((LEVEL, LEVEL), np.uint8))[..., None], 3, axis=-1)
 
 
 def picture(gradient: Tensor, batch: Batch) -> Image.Image:
-    """The sheet: photographs, surfaces, sharpness weights; ``gradient`` is theta_grad's at 1 / ``LEVEL``."""
+    """The sheet: photographs, surfaces, sharpness weights; `gradient` is theta_grad's at 1 / `LEVEL`."""
     spacings = batch["coordinates"].shape[1] - 1
     truth = sample_cells(batch["truth"], LEVEL) * spacings
     weights = sharpness_weights(truth, batch["coordinates"].float() * spacings)[0]

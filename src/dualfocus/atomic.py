@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
         path: of the file or folder; the folders above are made.
 
     Raises:
-        OSError: naming ``path``, not the temporary place.
+        OSError: naming `path`, not the temporary place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(temporary_name(path))

@@ -1,4 +1,4 @@
-"""``load_model``: which backend a model runs on; torch is imported only where it is the one."""
+"""`load_model`: which backend a model runs on; torch is imported only where it is the one."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def load_model(
     """Load a model.
 
     Args:
-        name: ``dualfocus-s``, ``dualfocus-xs``, ``classical``, ``dualfocus-paper``, ``dfv``, the path of a .safetensors
+        name: `dualfocus-s`, `dualfocus-xs`, `classical`, `dualfocus-paper`, `dfv`, the path of a .safetensors
             or .onnx file, or a system of others by its kind, a colon and what it needs, such as
-            ``depth-anything:FOLDER``, see :func:`dualfocus.baselines.find_baseline`.
+            `depth-anything:FOLDER`, see `dualfocus.baselines.find_baseline`.
         device: auto, cpu, cuda or mps.
-        weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
-        backend: ``torch``, ``onnx`` (ONNX Runtime, without torch in this process), or ``auto``: onnx for an .onnx file,
-            else torch. A shipped model is exported once, into the user's cache, when it is asked for with ``onnx``.
-        precision: of torch. ``fp32``: the same on every machine, but for rounding. ``bf16``: convolutions in bfloat16,
+        weights: None builds a network untrained, for speed and size; it changes nothing for `classical` and files.
+        backend: `torch`, `onnx` (ONNX Runtime, without torch in this process), or `auto`: onnx for an .onnx file,
+            else torch. A shipped model is exported once, into the user's cache, when it is asked for with `onnx`.
+        precision: of torch. `fp32`: the same on every machine, but for rounding. `bf16`: convolutions in bfloat16,
             faster on processors and GPUs that have instructions for it, and slower on others; depth differs by 0.02 %
-            to 0.22 % of the focus range in the mean (docs/deploy.md). ``auto``, what `dualfocus predict` uses: bf16
+            to 0.22 % of the focus range in the mean (docs/deploy.md). `auto`, what `dualfocus predict` uses: bf16
             where the device has the instructions.
 
     Returns:
-        The model: its ``predict`` takes a focal stack; on torch ``dualfocus-s`` and ``-xs`` also ``stream``.
+        The model: its `predict` takes a focal stack; on torch `dualfocus-s` and `-xs` also `stream`.
 
     Raises:
         ValueError: an unknown name, device, backend, precision or kind of weights, a bad file, or a network for which

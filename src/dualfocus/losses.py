@@ -17,7 +17,7 @@ from dualfocus.models.output import FocusOutput
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of ``values`` where ``valid``; 0 (with a gradient of 0) when nothing is valid.
+    """Mean of `values` where `valid`; 0 (with a gradient of 0) when nothing is valid.
 
     Invalid entries may hold anything, NaN included.
     """
@@ -27,12 +27,12 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def sharpness_weights(depth: Tensor, coordinates: Tensor, temperature: Tensor | float | None = None) -> Tensor:
-    """How sharp the truth says each plane is (paper: q_n), ``softmax_n(-|f_n - D*| / tau)``, detached.
+    """How sharp the truth says each plane is (paper: q_n), `softmax_n(-|f_n - D*| / tau)`, detached.
 
     Args:
-        depth: D*, (B, H, W), in the unit of ``coordinates``.
+        depth: D*, (B, H, W), in the unit of `coordinates`.
         coordinates: f, (B, N), monotone.
-        temperature: tau; default the mean plane spacing ``|f_N - f_1| / (N - 1)``: then q does not depend on the unit,
+        temperature: tau; default the mean plane spacing `|f_N - f_1| / (N - 1)`: then q does not depend on the unit,
             and an inner plane of many has 0.46 where it is in focus, the first and the last 0.63 (docs/method.md for
             fewer planes). The paper's own value is 1 in the protocol's unit.
 
@@ -51,11 +51,11 @@ def spatial_variational_loss(
 ) -> Tensor:
     """L_sv: the decoded gradient of every surface follows the true depth gradient where its plane is sharp.
 
-    ``mean_x sum_n q_n(x) ||grad D*(x) - theta_grad(z*_n)(x)||_1``. A difference counts only where its two ends
+    `mean_x sum_n q_n(x) ||grad D*(x) - theta_grad(z*_n)(x)||_1`. A difference counts only where its two ends
     and all pixels between them are valid and inside the image.
 
-    A longer ``baseline`` d is not in the paper: it compares the mean gradient of d pixels in a row with
-    ``(D*(x + d) - D*(x)) / d``. From one pixel to the next depth hardly changes but at edges, which no
+    A longer `baseline` d is not in the paper: it compares the mean gradient of d pixels in a row with
+    `(D*(x + d) - D*(x)) / d`. From one pixel to the next depth hardly changes but at edges, which no
     prediction places to the pixel, so that a surface that is flat everywhere is next to the best under an L1
     norm. The difference over a longer baseline grows with its length on a slope, and the exact position of an edge
     matters less for it.
@@ -68,7 +68,7 @@ def spatial_variational_loss(
         baseline: pixels between the two ends of a difference.
 
     Returns:
-        a scalar, in the unit of ``depth`` per pixel; 0 along a side that is not longer than the baseline.
+        a scalar, in the unit of `depth` per pixel; 0 along a side that is not longer than the baseline.
     """
     known = torch.where(valid, depth, torch.zeros_like(depth))
     per_pixel = torch.zeros_like(known, dtype=predicted_gradient.dtype)
@@ -87,15 +87,15 @@ def spatial_variational_loss(
 
 
 def _window_sum(values: Tensor, axis: int, length: int) -> Tensor:
-    """Sum of ``length`` values in a row, from every position on: shorter by ``length - 1`` along ``axis``."""
+    """Sum of `length` values in a row, from every position on: shorter by `length - 1` along `axis`."""
     return values if length == 1 else values.unfold(axis, length, 1).sum(dim=-1)
 
 
 def focal_variational_loss(probability: Tensor, valid: Tensor | None = None) -> Tensor:
     """L_fv: the focus probability rises to its maximum and falls after it.
 
-    ``k = argmax_n p_n`` (the first maximum, no gradient through k);
-    ``mean_x sum_{i<k} max(0, p_i - p_{i+1})^2 + sum_{i>=k} max(0, p_{i+1} - p_i)^2``: 0 for every unimodal p.
+    `k = argmax_n p_n` (the first maximum, no gradient through k);
+    `mean_x sum_{i<k} max(0, p_i - p_{i+1})^2 + sum_{i>=k} max(0, p_{i+1} - p_i)^2`: 0 for every unimodal p.
 
     Args:
         probability: p, (B, N, H, W).
@@ -121,7 +121,7 @@ def depth_loss(prediction: Tensor, depth: Tensor, valid: Tensor, beta: float = 1
         prediction: estimated depth or focus coordinate, (B, H, W).
         depth: the truth, (B, H, W), in the same unit.
         valid: bool, (B, H, W).
-        beta: error at which the loss turns from quadratic to linear, in the unit of ``depth``.
+        beta: error at which the loss turns from quadratic to linear, in the unit of `depth`.
     """
     error = torch.where(valid, prediction - depth, torch.zeros_like(prediction))
     return masked_mean(F.smooth_l1_loss(error, torch.zeros_like(error), beta=beta, reduction="none"), valid)
@@ -130,7 +130,7 @@ def depth_loss(prediction: Tensor, depth: Tensor, valid: Tensor, beta: float = 1
 def confidence_loss(logit: Tensor, error: Tensor, threshold: Tensor | float, known: Tensor) -> Tensor:
     """Cross-entropy of the confidence against "the error is below half a plane spacing".
 
-    Not part of the paper. It trains the confidence head alone: ``logit`` must come from detached features.
+    Not part of the paper. It trains the confidence head alone: `logit` must come from detached features.
 
     Args:
         logit: (B, H, W).
@@ -166,7 +166,7 @@ def distillation_loss(student: FocusOutput, teacher: FocusOutput, beta: float) -
 
 
 class TotalLoss(NamedTuple):
-    """The terms of the objective, each a scalar and unweighted; ``total``, their weighted sum, is what is minimised."""
+    """The terms of the objective, each a scalar and unweighted; `total`, their weighted sum, is what is minimised."""
 
     total: Tensor
     depth: Tensor
@@ -184,9 +184,9 @@ def total_loss(
     lambda_fv: float,
     lambda_confidence: float,
 ) -> TotalLoss:
-    """``L = L_depth + lambda_sv L_sv + lambda_fv L_fv`` (paper), plus the confidence head's own term, weighted.
+    """`L = L_depth + lambda_sv L_sv + lambda_fv L_fv` (paper), plus the confidence head's own term, weighted.
 
-    The terms come back as they were given; only ``total`` is weighted.
+    The terms come back as they were given; only `total` is weighted.
     """
     total = depth + lambda_sv * spatial + lambda_fv * focal + lambda_confidence * confidence
     return TotalLoss(total, depth, spatial, focal, confidence)

@@ -32,7 +32,7 @@ class Plan:
         spacing_px: CoC diameter in px, at the first plane, of a point that is sharp at its neighbour; for a microscope
             it is the same at every plane, for a camera the largest.
         total_px: the same of a point that is sharp at the last plane.
-        depth_error: (N,) expected error of depth at every plane, in ``unit``, of ``error`` plane spacings.
+        depth_error: (N,) expected error of depth at every plane, in `unit`, of `error` plane spacings.
         error: the assumed error, in plane spacings.
     """
 
@@ -65,8 +65,8 @@ def plan_camera(
         columns: pixels of the picture's width; of the picture that is analysed, if that is a smaller one.
         near: in metres from the lens (its front principal plane).
         far: in metres; `inf` is allowed.
-        planes: how many; None: as many as ``spacing_px`` asks for.
-        spacing_px: largest CoC between neighbours, used where ``planes`` is None.
+        planes: how many; None: as many as `spacing_px` asks for.
+        spacing_px: largest CoC between neighbours, used where `planes` is None.
         error: expected error in plane spacings.
 
     Raises:
@@ -106,8 +106,8 @@ def plan_microscope(
         numerical_aperture: NA of the objective.
         pixel_um: size of a pixel in the object: pixel pitch over magnification.
         depth_um: height of the object.
-        planes: how many; None: as many as ``spacing_px`` asks for.
-        spacing_px: largest blur between neighbours, used where ``planes`` is None.
+        planes: how many; None: as many as `spacing_px` asks for.
+        spacing_px: largest blur between neighbours, used where `planes` is None.
         error: expected error in plane spacings.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How a ``result.json`` is known as ours: what writes results replaces them, and what reads photographs leaves them."""
+"""How a `result.json` is known as ours: what writes results replaces them, and what reads photographs leaves them."""
 
 from __future__ import annotations
 

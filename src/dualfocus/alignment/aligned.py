@@ -38,7 +38,7 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
     by 6 % of the light.
 
     Args:
-        stack: the photographs, which stay as they are; what was found is noted in ``alignment`` and ``warnings`` of
+        stack: the photographs, which stay as they are; what was found is noted in `alignment` and `warnings` of
             the stack returned.
         motion: "translation", "similarity" (shift, turn, scale), "affine" or "homography"; "auto" finds out which is
             needed, if any, and leaves a stack alone that says it is aligned; "none" does nothing.
@@ -46,8 +46,8 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
 
     Returns:
         A stack of the same planes when nothing is to be done (an `AlignedStack` itself, for "auto" and "none"), else an
-        `AlignedStack`, without the frames that could not be aligned (its ``warnings`` name them).
-        ``alignment`` of either is what `result.json` says of it.
+        `AlignedStack`, without the frames that could not be aligned (its `warnings` name them).
+        `alignment` of either is what `result.json` says of it.
 
     Raises:
         ValueError: an unknown motion, one for a stack that is registered already, frames with a side of 1 pixel or of

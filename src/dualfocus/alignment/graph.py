@@ -22,7 +22,7 @@ _ROUNDS = 6
 
 @dataclass(frozen=True)
 class Link:
-    """A registered pair: frame ``second`` on frame ``first``."""
+    """A registered pair: frame `second` on frame `first`."""
 
     first: int
     second: int

@@ -81,12 +81,12 @@ def apply(matrix: Matrix, points: NDArray[np.floating[Any]]) -> NDArray[np.float
 
 
 def half_diagonal(size: tuple[int, int]) -> float:
-    """Half the diagonal in pixels of a picture of ``size`` (height, width): the unit of normalised coordinates."""
+    """Half the diagonal in pixels of a picture of `size` (height, width): the unit of normalised coordinates."""
     return 0.5 * float(np.hypot(*size))
 
 
 def normaliser(size: tuple[int, int], full: tuple[int, int]) -> Matrix:
-    """Pixels of a picture of ``size`` (height, width), reduced from ``full``, to normalised coordinates of ``full``."""
+    """Pixels of a picture of `size` (height, width), reduced from `full`, to normalised coordinates of `full`."""
     sy, sx = full[0] / size[0], full[1] / size[1]
     unit = half_diagonal(full)
     return np.array(
@@ -99,13 +99,13 @@ def normaliser(size: tuple[int, int], full: tuple[int, int]) -> Matrix:
 
 
 def in_pixels(matrix: Matrix, size: tuple[int, int], full: tuple[int, int] | None = None) -> Matrix:
-    """A motion of normalised coordinates as one of the pixels (pixel centres are whole numbers) of ``size``."""
+    """A motion of normalised coordinates as one of the pixels (pixel centres are whole numbers) of `size`."""
     scale = normaliser(size, full or size)
     return compose(np.linalg.inv(scale), matrix, scale)
 
 
 def grid(size: tuple[int, int], count: int = 9) -> NDArray[np.float64]:
-    """(count * count, 2) normalised points that cover a picture of ``size`` evenly, its corners included."""
+    """(count * count, 2) normalised points that cover a picture of `size` evenly, its corners included."""
     unit = half_diagonal(size)
     y = np.linspace(-0.5, 0.5, count) * size[0] / unit
     x = np.linspace(-0.5, 0.5, count) * size[1] / unit

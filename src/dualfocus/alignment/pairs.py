@@ -75,7 +75,7 @@ class Pair:
 
 
 def pyramid(grey: Picture, full: tuple[int, int]) -> list[Level]:
-    """Levels from fine to coarse of a (h, w) float32 picture, reduced from ``full`` (height, width)."""
+    """Levels from fine to coarse of a (h, w) float32 picture, reduced from `full` (height, width)."""
     levels = []
     while True:
         levels.append(Level(even_contrast(grey), normaliser(grey.shape, full)))

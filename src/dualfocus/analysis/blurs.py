@@ -1,6 +1,6 @@
 """The same scene blurred in other ways: gathered as by the peers' renderers, and path-traced through a thin lens.
 
-``python -m dualfocus.analysis.blurs`` prints how near layered and gathered pictures are to path-traced ones.
+`python -m dualfocus.analysis.blurs` prints how near layered and gathered pictures are to path-traced ones.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ REFERENCE = "without both constraints"
 class Change(NamedTuple):
     """RMSE of a model over that of the network without both constraints: geometric mean, least and most over levels.
 
-    ``experiment`` is the title of one.
+    `experiment` is the title of one.
     """
 
     experiment: str

@@ -94,7 +94,7 @@ def measure(
 def _measure_level(
     experiment: Experiment, level: Level, models: Mapping[str, System], inputs: Inputs, out: Path, first: _Errors
 ) -> list[dict[str, Any]]:
-    """The rows of a level; the errors of the first level of an experiment are put into ``first``."""
+    """The rows of a level; the errors of the first level of an experiment are put into `first`."""
     dataset = experiment.levels[level](inputs)
     indices = even_stride(len(dataset), inputs.scenes)
     names = [dataset.names[index] for index in indices]

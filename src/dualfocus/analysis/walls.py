@@ -41,7 +41,7 @@ def patched_wall(
 
 
 def bare_card(rng: np.random.Generator, pool: TexturePool, size: Size, *, gap: float) -> Subject:
-    """A square card without texture, which is measured, ``gap`` (in w) nearer than the textured wall behind it."""
+    """A square card without texture, which is measured, `gap` (in w) nearer than the textured wall behind it."""
     height, width = _canvas(size)
     y, x = grid(height, width)
     card = (np.abs(y) < size[0] / 5) & (np.abs(x) < size[1] / 5)

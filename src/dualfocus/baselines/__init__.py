@@ -1,6 +1,6 @@
-"""Systems of others behind the same ``predict``: single-image models, and focus combined with them.
+"""Systems of others behind the same `predict`: single-image models, and focus combined with them.
 
-Each is made by :func:`dualfocus.load_model` from its name, a colon and what it needs, or from its own weights file.
+Each is made by `dualfocus.load_model` from its name, a colon and what it needs, or from its own weights file.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def find_baseline(name: str | os.PathLike[str], device: torch.device) -> Baselin
     """Make a system from its name, or None for a name that is not of one.
 
     Args:
-        name: ``depth-anything:FOLDER_OR_HUB_NAME``, ``depth-anything-aligned:`` likewise,
-            ``hybriddepth-style:RELATIVE``, or the path of a weights file of ``python -m dualfocus.baselines.train``.
+        name: `depth-anything:FOLDER_OR_HUB_NAME`, `depth-anything-aligned:` likewise,
+            `hybriddepth-style:RELATIVE`, or the path of a weights file of `python -m dualfocus.baselines.train`.
         device: the device to run on.
 
     Raises:

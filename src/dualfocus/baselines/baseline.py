@@ -42,10 +42,10 @@ class Scene(NamedTuple):
 
 
 class Baseline(Predictor):
-    """A system with the ``predict`` of every other model; the evaluator gives it whole samples."""
+    """A system with the `predict` of every other model; the evaluator gives it whole samples."""
 
     def predict(self, stack: FocalStack, progress: Progress | None = None) -> DepthResult:
-        """Depth of a stack; a single-image model sees the all-in-focus image that ``classical`` composes of it.
+        """Depth of a stack; a single-image model sees the all-in-focus image that `classical` composes of it.
 
         Args:
             stack: at least two planes, in any order.
@@ -80,7 +80,7 @@ def scene_of(sample: Sample) -> Scene:
 
 
 def composed_picture(stack: FocalStack, progress: Progress | None = None) -> tuple[NDArray[Any], str]:
-    """The all-in-focus image of a stack by ``classical``, of the stack's own kind, and its source in words."""
+    """The all-in-focus image of a stack by `classical`, of the stack's own kind, and its source in words."""
     from dualfocus.inference.torch_model import load_torch_model
 
     image = load_torch_model("classical", device="cpu").predict(stack, progress).all_in_focus

@@ -1,4 +1,4 @@
-"""Depth Anything V1 and V2, relative and metric, through ``transformers``."""
+"""Depth Anything V1 and V2, relative and metric, through `transformers`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DepthAnything(Baseline):
     that, without a unit, and the result says so. No protocol aligns predictions to the truth, so nothing is here.
 
     Args:
-        source: a folder with ``config.json`` and ``model.safetensors``, or the name of such a model on the Hugging Face
+        source: a folder with `config.json` and `model.safetensors`, or the name of such a model on the Hugging Face
             hub.
         device: the device to run on.
 
@@ -60,7 +60,7 @@ class DepthAnything(Baseline):
         return single_image_result(scene, _inverted(found), self.name, (note,))
 
     def inverse_depth(self, picture: NDArray[np.uint8], name: str | None = None) -> NDArray[np.float32]:
-        """Inverse depth up to scale (and shift, for a relative model): a :class:`~.relative.RelativeModel`."""
+        """Inverse depth up to scale (and shift, for a relative model): a `.relative.RelativeModel`."""
         found = self.predicted(picture)
         return _inverted(found) if self.is_metric else found
 

@@ -117,7 +117,7 @@ def align(
         space: "depth" fits 1 / inverse to focus; "inverse" fits inverse to 1 / focus.
 
     Returns:
-        (H, W) in the unit of ``focus``; in "inverse" the line may cross 0, beyond which lies the farthest focus.
+        (H, W) in the unit of `focus`; in "inverse" the line may cross 0, beyond which lies the farthest focus.
     """
     inverse = np.asarray(inverse, np.float64)
     known = np.isfinite(inverse) & (inverse > 0)
@@ -132,7 +132,7 @@ def align(
 
 
 def open_hybriddepth(what: str, device: torch.device) -> HybridDepthStyle:
-    """The global fit alone, of the relative model ``what``, to ``dualfocus-s``."""
+    """The global fit alone, of the relative model `what`, to `dualfocus-s`."""
     if not what:
         raise ValueError(
             "no weights ship for hybriddepth-style; train its refinement with `python -m dualfocus.baselines.train"

@@ -24,7 +24,7 @@ class Pictures(Protocol):
 
 
 class RgbdFolder:
-    """``rgb/NAME.jpg`` beside ``depth/NAME.npy`` (metres) or ``.png`` (16-bit millimetres).
+    """`rgb/NAME.jpg` beside `depth/NAME.npy` (metres) or `.png` (16-bit millimetres).
 
     Raises:
         ValueError: a missing folder, no pictures, or a picture without depth.
@@ -37,7 +37,7 @@ class RgbdFolder:
         self.names = [image.stem for image, _ in self._pairs]
 
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """See :class:`Pictures`."""
+        """See `Pictures`."""
         from dualfocus.datasets.files import read_image
         from dualfocus.training.rgbd_source import read_depth
 
@@ -55,10 +55,10 @@ def open_pictures(path: Path, kind: str) -> Pictures:
 
 
 def shrunk(picture: NDArray[np.uint8], depth: NDArray[np.float64], size: tuple[int, int]) -> tuple[NDArray, NDArray]:
-    """Both at ``size``: colours averaged, depth picked, because it must not be averaged across edges.
+    """Both at `size`: colours averaged, depth picked, because it must not be averaged across edges.
 
     Returns:
-        (h, w, 3) uint8 and (h, w) float32 metres, 0 where unknown or not between ``MIN_DEPTH_M`` and ``MAX_DEPTH_M``.
+        (h, w, 3) uint8 and (h, w) float32 metres, 0 where unknown or not between `MIN_DEPTH_M` and `MAX_DEPTH_M`.
     """
     middles = [(np.arange(new) + 0.5) * old / new for new, old in zip(size, depth.shape, strict=True)]
     picked = depth[np.ix_(*(middle.astype(int) for middle in middles))].astype(np.float32)

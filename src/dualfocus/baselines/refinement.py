@@ -23,8 +23,8 @@ class RefinementConfig:
 
     Attributes:
         width: channels at full size.
-        relative: the relative model, as ``open_relative`` takes it.
-        focus: the depth-from-focus model, as ``load_model`` takes it.
+        relative: the relative model, as `open_relative` takes it.
+        focus: the depth-from-focus model, as `load_model` takes it.
         fit: "plain" (the peers') or "confidence", which weights the global fit by the focus model's confidence.
         space: where the global fit is done: "depth", or "inverse" depth (the peers' for disparity).
     """
@@ -53,7 +53,7 @@ class Refinement(nn.Module):
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, aligned: Tensor, ratio: Tensor, std: Tensor) -> Tensor:
-        """Refined depth ``max(G relu(1 + o), LEAST_M)``.
+        """Refined depth `max(G relu(1 + o), LEAST_M)`.
 
         Args:
             aligned: G, (B, H, W) metres.
@@ -70,7 +70,7 @@ class Refinement(nn.Module):
 
 
 def refinement_loss(depth: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-    """HybridDepth's objective: SILog ``10 sqrt(var g + 0.15 (mean g)^2)`` plus half the gradient term.
+    """HybridDepth's objective: SILog `10 sqrt(var g + 0.15 (mean g)^2)` plus half the gradient term.
 
     Args:
         depth: (B, H, W) metres, above 0.

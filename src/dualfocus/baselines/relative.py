@@ -15,10 +15,10 @@ class RelativeModel(Protocol):
     """Anything that says which pixels of a picture are nearer.
 
     Its networks, if it has any, are told apart by their weights when an evaluation is resumed; what else can change its
-    answers belongs into a method ``fingerprint()`` that gives a short text.
+    answers belongs into a method `fingerprint()` that gives a short text.
 
     Attributes:
-        name: as :func:`open_relative` takes it.
+        name: as `open_relative` takes it.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Ramp:
 
 
 class StoredMaps:
-    """Maps computed elsewhere: ``FOLDER/NAME.npy``, (H, W) inverse depth, for every sample name.
+    """Maps computed elsewhere: `FOLDER/NAME.npy`, (H, W) inverse depth, for every sample name.
 
     Raises:
         ValueError: no such folder.
@@ -84,7 +84,7 @@ def open_relative(text: str, device: torch.device) -> RelativeModel:
     """The relative model of a name.
 
     Args:
-        text: ``ramp``, ``files:FOLDER``, ``depth-anything:FOLDER_OR_HUB_NAME``, or a weights file of ``va-depth``.
+        text: `ramp`, `files:FOLDER`, `depth-anything:FOLDER_OR_HUB_NAME`, or a weights file of `va-depth`.
         device: the device to run on.
 
     Raises:

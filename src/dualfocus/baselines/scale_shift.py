@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def fit_scale_shift(
     source: NDArray[np.floating], target: NDArray[np.floating], weight: NDArray[np.floating] | None = None
 ) -> tuple[float, float]:
-    """The (scale, shift) of least ``sum w (scale * source + shift - target)^2``.
+    """The (scale, shift) of least `sum w (scale * source + shift - target)^2`.
 
     Two normal equations, in float64 around the weighted means, which keeps them well conditioned. Pixels where either
     map is not finite do not count. Without any spread of the source the scale is 0, as HybridDepth has it, and the

@@ -1,4 +1,4 @@
-"""Train ``va-depth`` or the refinement of ``hybriddepth-style``: ``python -m dualfocus.baselines.train CONFIG``."""
+"""Train `va-depth` or the refinement of `hybriddepth-style`: `python -m dualfocus.baselines.train CONFIG`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Training(BaseModel):
 
 
 class VaTraining(_Training):
-    """``data``: the training images of NYU, in any form or in a pack, or a folder with ``rgb`` and ``depth``."""
+    """`data`: the training images of NYU, in any form or in a pack, or a folder with `rgb` and `depth`."""
 
     system: Literal["va-depth"]
     kind: Literal["nyu", "rgbd"] = "nyu"  # kind of data
@@ -59,7 +59,7 @@ class VaTraining(_Training):
 
 
 class RefinementTraining(_Training):
-    """``data``: the training images of NYU, blurred as HybridDepth does, or folders with stack.json and truth."""
+    """`data`: the training images of NYU, blurred as HybridDepth does, or folders with stack.json and truth."""
 
     system: Literal["hybriddepth-style"]
     kind: Literal["nyu", "stacks"] = "nyu"  # kind of data

@@ -36,7 +36,7 @@ class VaDepth(Baseline):
         return single_image_result(scene, metres * per_metre(scene.stack, self.name), self.name, ())
 
     def inverse_depth(self, picture: NDArray[np.uint8], name: str | None = None) -> NDArray[np.float32]:
-        """1 / metres: a :class:`~dualfocus.baselines.relative.RelativeModel`."""
+        """1 / metres: a `dualfocus.baselines.relative.RelativeModel`."""
         return np.reciprocal(self.metres(picture))
 
     def metres(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -52,6 +52,6 @@ class VaDepth(Baseline):
 
 
 def working_size(size: tuple[Any, ...], side: int) -> tuple[int, int]:
-    """Height and width with about ``side`` pixels on the shorter side, both multiples of 32."""
+    """Height and width with about `side` pixels on the shorter side, both multiples of 32."""
     height, width = (max(1, round(extent * side / min(size) / 32)) * 32 for extent in size)
     return height, width

@@ -2,7 +2,7 @@
 
 The layer is theirs: gradients and confidences of a group of surfaces from features at 1/16, and the surfaces that fit
 them best. What is ours: the encoder (ResNet-18's, no transformer), the solve
-(:mod:`dualfocus.models.weighted_projection`: any size, zero mean, no rows of stride 2) and a lighter decoder.
+(`dualfocus.models.weighted_projection`: any size, zero mean, no rows of stride 2) and a lighter decoder.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class VaNetwork(nn.Module):
 
 
 def silog_loss(log_depth: Tensor, truth: Tensor, valid: Tensor, focus: float = 0.85) -> Tensor:
-    """The scale-invariant error ``10 sqrt(mean g^2 - focus (mean g)^2)`` of g = log prediction - log truth.
+    """The scale-invariant error `10 sqrt(mean g^2 - focus (mean g)^2)` of g = log prediction - log truth.
 
     Args:
         log_depth: (B, H, W).

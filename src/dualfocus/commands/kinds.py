@@ -16,7 +16,7 @@ def refuse_unused(context: typer.Context, kind: str, used: Collection[str]) -> N
         used: names of the function's parameters that this kind of work reads.
 
     Raises:
-        ValueError: an option or argument that was given is not among ``used``.
+        ValueError: an option or argument that was given is not among `used`.
     """
     labels = {
         parameter.name: parameter.opts[0] if parameter.param_type_name == "option" else parameter.name.upper()

@@ -1,4 +1,4 @@
-"""A folder of photographs with dense depth: ``rgb/NAME.jpg`` beside ``depth/NAME.npy`` or ``depth/NAME.png``."""
+"""A folder of photographs with dense depth: `rgb/NAME.jpg` beside `depth/NAME.npy` or `depth/NAME.png`."""
 
 from __future__ import annotations
 

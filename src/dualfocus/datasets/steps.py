@@ -12,7 +12,7 @@ ITERATIONS = 300
 
 
 def remove_steps(level: NDArray[Any], iterations: int = ITERATIONS) -> NDArray[np.float64]:
-    """Turn the stairs of rounded values into slopes: the smoothest surface that rounds to ``level`` everywhere.
+    """Turn the stairs of rounded values into slopes: the smoothest surface that rounds to `level` everywhere.
 
     Minimises the sum of squared differences between neighbours, subject to |z - level| <= 1/2, by accelerated
     projected gradient descent. Neighbours more than one level apart do not pull on each other: that is an edge, or a

@@ -131,12 +131,12 @@ def _three(values: Map) -> Map:
 
 
 def _divided(total: Map, weights: Map) -> Map:
-    """``total``, (h, w, 3), divided by ``weights``, (h, w), in place."""
+    """`total`, (h, w, 3), divided by `weights`, (h, w), in place."""
     return np.divide(total, _three(weights), out=total)
 
 
 def _prior(position: FocusPosition, tile: _Tile, n: int) -> Map:
-    """How much of a candidate plane n is, (h, w): a Gaussian that ends at ``_REACH``.
+    """How much of a candidate plane n is, (h, w): a Gaussian that ends at `_REACH`.
 
     It is computed for every second pixel and interpolated: beside an edge of the depth, which is seldom right to the
     pixel, the planes of both sides are candidates.

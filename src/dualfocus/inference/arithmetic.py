@@ -16,7 +16,7 @@ from dualfocus.models.precision import full_precision
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16``; ``auto`` is bf16 where the device computes in it by itself.
+    """`fp32` or `bf16`; `auto` is bf16 where the device computes in it by itself.
 
     Raises:
         ValueError: another name, or bf16 on a device that torch has none for.
@@ -40,7 +40,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def computing(precision: str, device: torch.device) -> Iterator[None]:
-    """Inference, with convolutions in ``fp32``, ``bf16`` or ``fp16``, whatever autocast the caller has on."""
+    """Inference, with convolutions in `fp32`, `bf16` or `fp16`, whatever autocast the caller has on."""
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     chosen = full_precision(device) if half is None else torch.autocast(device.type, half)
     with torch.inference_mode(), chosen:

@@ -33,12 +33,12 @@ def measured_confidence(said: ArrayLike, fitted: ConfidenceMap, planes: int) -> 
 
 
 def plane_group(planes: int, starts: list[int]) -> int:
-    """Which of the ranges that begin at ``starts`` (increasing) a number of planes is in."""
+    """Which of the ranges that begin at `starts` (increasing) a number of planes is in."""
     return max(int(np.searchsorted(starts, planes, side="right")) - 1, 0)
 
 
 def shifted(confidence: NDArray[Any], shift: float, scale: float = 1.0) -> NDArray[Any]:
-    """The confidence whose log-odds are ``scale`` times as large, and then larger by ``shift``."""
+    """The confidence whose log-odds are `scale` times as large, and then larger by `shift`."""
     c = np.clip(confidence, _LEAST, 1 - _LEAST)
     against = (1 - c) / c if scale == 1.0 else ((1 - c) / c) ** np.asarray(scale, c.dtype)
     return 1 / (1 + against * np.exp(-shift).astype(c.dtype))

@@ -41,7 +41,7 @@ class StackChecks:
         self._repetition.add(n, plane)
 
     def apply(self, result: DepthResult, stack: FocalStack) -> None:
-        """Say in the result of ``stack`` what is wrong with it; nothing is valid where no depth can be told at all."""
+        """Say in the result of `stack` what is wrong with it; nothing is valid where no depth can be told at all."""
         if not self._shared.found:
             result.valid[:] = False
             result.warnings.append(

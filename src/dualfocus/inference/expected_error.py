@@ -16,7 +16,7 @@ _QUANTILES = np.array([NormalDist().inv_cdf(0.5 * (1 + said)) for said in _SAID]
 
 
 def expected_error(confidence: NDArray, planes: int) -> NDArray[np.float32]:
-    """Deviation of the normal error that is below half a plane spacing with probability ``confidence``.
+    """Deviation of the normal error that is below half a plane spacing with probability `confidence`.
 
     Args:
         confidence: any shape.
@@ -29,7 +29,7 @@ def expected_error(confidence: NDArray, planes: int) -> NDArray[np.float32]:
 
 
 def confidence_of(error: NDArray[np.float32], planes: int) -> NDArray[np.float32]:
-    """The inverse of :func:`expected_error`: probability of an error below half a spacing, within 0.02 to 0.98."""
+    """The inverse of `expected_error`: probability of an error below half a spacing, within 0.02 to 0.98."""
     return np.interp(0.5 / (error * (planes - 1)), _QUANTILES, _SAID).astype(np.float32)
 
 

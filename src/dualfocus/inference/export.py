@@ -1,4 +1,4 @@
-"""Writing ``dualfocus-s`` or ``-xs`` as an ONNX file: one graph for any batch, number of planes and image size.
+"""Writing `dualfocus-s` or `-xs` as an ONNX file: one graph for any batch, number of planes and image size.
 
 The trace-based exporter of torch is used: the newer one, which reasons about free sizes, took minutes for this network
 and wrote a graph that was wrong at other sizes (torch 2.13).
@@ -36,14 +36,14 @@ _FULL = ("", "/encoder", "/scores.2", "/prior_head", "/weight_head")
 def export_onnx(model: str, out: str | Path, precision: str = "fp32") -> Path:
     """Write a model as an ONNX file with its record inside.
 
-    Inputs ``images`` (B, N, 3, H, W), float32 in [0, 1], planes near to far, and ``coordinates`` (B, N), increasing
-    from 0 to 1. Outputs ``coordinate``, ``std`` and ``confidence``, (B, H, W), and ``probability``, (B, N, ceil(H / 4),
+    Inputs `images` (B, N, 3, H, W), float32 in [0, 1], planes near to far, and `coordinates` (B, N), increasing
+    from 0 to 1. Outputs `coordinate`, `std` and `confidence`, (B, H, W), and `probability`, (B, N, ceil(H / 4),
     ceil(W / 4)). Every dimension but the three colours is free, N >= 2.
 
     Args:
-        model: name or path, as for :func:`dualfocus.load_model`; only ``dualfocus-s`` and ``-xs`` can be exported.
-        out: ends in ``.onnx``; replaced when it exists.
-        precision: ``fp32``; ``fp16`` (convolutions in half precision); ``int8`` (convolutions in 8 bits, calibrated on
+        model: name or path, as for `dualfocus.load_model`; only `dualfocus-s` and `-xs` can be exported.
+        out: ends in `.onnx`; replaced when it exists.
+        precision: `fp32`; `fp16` (convolutions in half precision); `int8` (convolutions in 8 bits, calibrated on
             the packaged stack). Inputs, outputs and the projection are float32 in all of them.
 
     Returns:

@@ -3,7 +3,7 @@
 A stack is read twice: at a reduced size, interleaved parts of it give a coarse answer from all planes; then windows
 give the fine one, every pixel taking it from those around its coarse peak. Only the planes of the windows that are not
 yet complete are in memory, and a window is run only where the scene needs it. The result is the mean of both answers,
-weighted by their inverse expected variances. What runs the network, torch or a graph, is left to :class:`HeldPlanes`.
+weighted by their inverse expected variances. What runs the network, torch or a graph, is left to `HeldPlanes`.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class HeldPlanes(Protocol):
         """Forget all planes but these."""
 
     def answer(self, index: Sequence[int], box: Box) -> FocusMaps:
-        """The network's answer inside the box from the planes of ``index`` alone, coordinates spanning [0, 1]."""
+        """The network's answer inside the box from the planes of `index` alone, coordinates spanning [0, 1]."""
 
 
 def estimate_long(
     hold: Callable[[Size], HeldPlanes], read: Callable[[int, Size], Any], u: NDArray[np.float64], size: Size
 ) -> FocusMaps:
-    """Estimate the focus of every pixel from more than ``LONGEST`` planes.
+    """Estimate the focus of every pixel from more than `LONGEST` planes.
 
     Args:
-        hold: makes an empty :class:`HeldPlanes` for images of a size.
+        hold: makes an empty `HeldPlanes` for images of a size.
         read: n, (h, w) -> plane n at that size, near to far.
         u: (N,) normalised coordinates, increasing.
         size: height and width to work at.

@@ -49,7 +49,7 @@ def merge(fine: FocusMaps, coarse: FocusMaps, confidence: tuple[NDArray, NDArray
         planes: number of planes N.
 
     Returns:
-        maps of the size of ``fine``.
+        maps of the size of `fine`.
     """
     size = (fine.coordinate.shape[0], fine.coordinate.shape[1])
     errors = [expected_error(values, planes) for values in confidence]

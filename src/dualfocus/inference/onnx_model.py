@@ -31,10 +31,10 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class OnnxModel(FocusModel):
-    """An exported network; make one with :func:`dualfocus.load_model`.
+    """An exported network; make one with `dualfocus.load_model`.
 
     A graph sees whole images: large ones are worked at a smaller size than the network, which has tiles, would. Long
-    stacks go through it as in :mod:`dualfocus.inference.long_stack`.
+    stacks go through it as in `dualfocus.inference.long_stack`.
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
@@ -66,7 +66,7 @@ class OnnxModel(FocusModel):
         return 1 if planes <= LONGEST else 2
 
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> FocusMaps:
-        """See :meth:`FocusModel.estimate`."""
+        """See `FocusModel.estimate`."""
         if len(u) <= LONGEST:
             return self._run([to_array(planes(n, size)) for n in range(len(u))], u)
 
@@ -87,7 +87,7 @@ class OnnxModel(FocusModel):
 
 
 class _Images:
-    """Planes as :mod:`dualfocus.inference.long_stack` wants them; a graph sees the whole image whatever the box."""
+    """Planes as `dualfocus.inference.long_stack` wants them; a graph sees the whole image whatever the box."""
 
     def __init__(self, run: Callable[..., FocusMaps], u: NDArray[np.float64]) -> None:
         self.run, self.u = run, u
@@ -118,7 +118,7 @@ def _read_record(path: Path, metadata: dict[str, str]) -> WeightsRecord:
 
 
 def choose_provider(device: str) -> str:
-    """``cpu`` or ``cuda``, of auto, cpu or cuda.
+    """`cpu` or `cuda`, of auto, cpu or cuda.
 
     Raises:
         ValueError: another name, or a device that this ONNX Runtime was not built for.

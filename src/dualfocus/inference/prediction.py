@@ -37,11 +37,11 @@ Planes = Callable[[int, Size], NDArray]  # n, (h, w) -> (h, w, 3) in the type of
 
 
 class FocusModel(Predictor):
-    """A model that estimates depth from focus: ``predict`` and what every kind of network shares.
+    """A model that estimates depth from focus: `predict` and what every kind of network shares.
 
     Args:
-        name: one of :data:`dualfocus.models.MODELS`.
-        record: the record of its weights; its ``coordinate``, ``confidence_map`` and ``looks`` are used.
+        name: one of `dualfocus.models.MODELS`.
+        record: the record of its weights; its `coordinate`, `confidence_map` and `looks` are used.
         untrained: whether to warn that the weights are random.
 
     Attributes:
@@ -59,20 +59,20 @@ class FocusModel(Predictor):
         """Most pixels of a plane that the model works at, for memory or time."""
 
     def sizes(self, size: Size, planes: int) -> list[Size]:
-        """One or two heights and widths to work at, the larger one first, of ``planes`` photographs of ``size``."""
+        """One or two heights and widths to work at, the larger one first, of `planes` photographs of `size`."""
         looks = self.record.get("looks", self.kind.looks)
         return look_sizes(size, self.working_pixels(planes), planes, looks)
 
     @abstractmethod
     def reads(self, planes: int) -> int:
-        """How often :meth:`estimate` reads each plane."""
+        """How often `estimate` reads each plane."""
 
     @abstractmethod
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> FocusMaps:
         """Estimate the focus of every pixel from planes at coordinates u, (N,), increasing from 0 to 1."""
 
     def predict(self, stack: FocalStack, progress: Progress | None = None) -> DepthResult:
-        """See :meth:`Predictor.predict`."""
+        """See `Predictor.predict`."""
         if not isinstance(stack, FocalStack):
             raise ValueError(
                 f"predict takes a focal stack, not {type(stack).__name__}: make one with load_stack(files) or"
@@ -107,7 +107,7 @@ class FocusModel(Predictor):
         return self.merge(answers, len(u))
 
     def merge(self, answers: list[FocusMaps], planes: int) -> FocusMaps:
-        """One answer from those at :meth:`sizes`."""
+        """One answer from those at `sizes`."""
         if len(answers) == 1:
             return answers[0]
         fine, coarse = answers
@@ -142,7 +142,7 @@ class FocusModel(Predictor):
     def _smooth(self, maps: FocusMaps, planes: int) -> FocusMaps:
         """The maps without steps between the cells that a network answers on.
 
-        ``classical`` answers for single pixels; where its answer is an end plane, perhaps at infinity, it stays that.
+        `classical` answers for single pixels; where its answer is an end plane, perhaps at infinity, it stays that.
         """
         if not self.kind.learned:
             return maps._replace(coordinate=np.clip(maps.coordinate, 0, 1))
@@ -150,7 +150,7 @@ class FocusModel(Predictor):
         return maps._replace(coordinate=np.clip(coordinate, 0, 1), confidence=blend_cells(maps.confidence))
 
     def _at_full_size(self, maps: FocusMaps, axis: FocusAxis, image: NDArray) -> DepthResult:
-        """The result at the size of the all-in-focus ``image``, (H, W, 3), along whose edges depth is enlarged."""
+        """The result at the size of the all-in-focus `image`, (H, W, 3), along whose edges depth is enlarged."""
         stack, size = axis.stack, image.shape[:2]
         coordinate, work = maps.coordinate, maps.coordinate.shape
         if work != size:
@@ -170,7 +170,7 @@ class FocusModel(Predictor):
         )
 
     def map_confidence(self, confidence: NDArray, planes: int) -> NDArray[np.float32]:
-        """Carry the network's confidence for a stack of ``planes`` to the measured share of right answers."""
+        """Carry the network's confidence for a stack of `planes` to the measured share of right answers."""
         fitted = self.record.get("confidence_map")
         return confidence.astype(np.float32) if fitted is None else measured_confidence(confidence, fitted, planes)
 

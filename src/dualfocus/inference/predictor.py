@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Predictor(ABC):
-    """A model ready to use, whatever computes in it; :func:`dualfocus.load_model` makes one.
+    """A model ready to use, whatever computes in it; `dualfocus.load_model` makes one.
 
     Attributes:
         name: name of the model, as results have it.
@@ -32,7 +32,7 @@ class Predictor(ABC):
                 are read two to three times, so that few are in memory) and what they are read for.
 
         Returns:
-            maps of the size of the photographs, depth in ``stack.result_unit``.
+            maps of the size of the photographs, depth in `stack.result_unit`.
 
         Raises:
             ValueError: no focal stack, a plane that cannot be decoded, named, or a unit that the model cannot answer
@@ -40,7 +40,7 @@ class Predictor(ABC):
         """
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
-        """Predict while planes arrive one by one; see :class:`dualfocus.inference.streaming.FocusStream`.
+        """Predict while planes arrive one by one; see `dualfocus.inference.streaming.FocusStream`.
 
         Args:
             window: planes that are fused, the last ones to arrive; 2 to 24.
@@ -48,6 +48,6 @@ class Predictor(ABC):
             camera: camera of the sweep, as for a focal stack.
 
         Raises:
-            ValueError: a model other than ``dualfocus-s`` and ``-xs`` on torch, or another window.
+            ValueError: a model other than `dualfocus-s` and `-xs` on torch, or another window.
         """
         raise ValueError(f"{self.name} cannot stream; only dualfocus-s and -xs on torch can")

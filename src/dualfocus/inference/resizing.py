@@ -19,19 +19,19 @@ _ANY_COLOUR = 1e-4  # weight of a cell of another colour: it decides where none 
 
 
 def working_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
-    """Height and width to work at: that of the photographs unless they have more than ``pixels``."""
+    """Height and width to work at: that of the photographs unless they have more than `pixels`."""
     height, width = size
     scale = min(1.0, (pixels / (height * width)) ** 0.5)
     return max(min(16, height), round(height * scale)), max(min(16, width), round(width * scale))
 
 
 def shrink(image: NDArray, size: tuple[int, int]) -> NDArray:
-    """Area average of (H, W) or (H, W, 3) to ``size`` (height, width)."""
+    """Area average of (H, W) or (H, W, 3) to `size` (height, width)."""
     return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def enlarge(values: NDArray, size: tuple[int, int]) -> NDArray:
-    """Bilinear interpolation of a float32 map (h, w) to ``size`` (height, width)."""
+    """Bilinear interpolation of a float32 map (h, w) to `size` (height, width)."""
     return values if values.shape == size else cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -46,7 +46,7 @@ def guided_upsample(values: NDArray[np.float32], guide: NDArray) -> NDArray[np.f
         guide: (H, W, 3), the photograph, of any type that a stack knows.
 
     Returns:
-        (H, W) float32, within the range of ``values`` around each pixel.
+        (H, W) float32, within the range of `values` around each pixel.
     """
     size = (guide.shape[0], guide.shape[1])
     result = enlarge(values, size)
@@ -78,9 +78,9 @@ def _same_colour_mean(
     y: NDArray[np.float32],
     x: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Mean (n,) of the 3 x 3 cells around places (y, x), weighted by nearness and by likeness to ``colours`` (n, 3).
+    """Mean (n,) of the 3 x 3 cells around places (y, x), weighted by nearness and by likeness to `colours` (n, 3).
 
-    ``values`` and ``guide`` have a border of one cell.
+    `values` and `guide` have a border of one cell.
     """
     row, column = (np.rint(place).astype(np.intp) for place in (y, x))
     # all in 32 bits: integers would turn the weights to 64, whose exp takes several times as long

@@ -18,8 +18,8 @@ from dualfocus.inference.windows import LONGEST
 from dualfocus.models.classical import Classical
 from dualfocus.models.small import DualFocusSmall
 
-CLASSICAL_PIXELS = 2_100_000  # most pixels of a plane for ``classical``, for its time: three to four seconds a plane
-SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels of the scores that ``classical`` holds: at most 1.7 GB
+CLASSICAL_PIXELS = 2_100_000  # most pixels of a plane for `classical`, for its time: three to four seconds a plane
+SCORE_PLANE_PIXELS = 420_000_000  # planes x pixels of the scores that `classical` holds: at most 1.7 GB
 WHOLE_PLANE_PIXELS = 40_000_000  # planes x pixels of a network that takes the whole stack at once, for its memory
 
 
@@ -30,7 +30,7 @@ class Runner(Protocol):
         """Most pixels of a plane that the model works at, for memory or time."""
 
     def reads(self, planes: int) -> int:
-        """How often :meth:`estimate` reads each plane."""
+        """How often `estimate` reads each plane."""
 
     def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
         """Estimate the focus of every pixel.
@@ -51,13 +51,13 @@ def runner_of(network: nn.Module) -> Runner:
 
 
 class WholeStack:
-    """Runner of ``dualfocus-paper``, ``dfv``, and any network that takes the whole stack at once."""
+    """Runner of `dualfocus-paper`, `dfv`, and any network that takes the whole stack at once."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
 
     def working_pixels(self, planes: int) -> int:
-        """Fewer pixels for a long stack, all of whose planes are in memory; see :class:`Runner`."""
+        """Fewer pixels for a long stack, all of whose planes are in memory; see `Runner`."""
         return min(WORKING_PIXELS, WHOLE_PLANE_PIXELS // planes)
 
     def reads(self, planes: int) -> int:
@@ -65,19 +65,19 @@ class WholeStack:
         return 1
 
     def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
-        """See :meth:`Runner.estimate`."""
+        """See `Runner.estimate`."""
         images = torch.stack([in_unit(frames(n, size)) for n in range(len(coordinates))])
         return from_output(self.network(images[None], _single(coordinates)[None].to(images.device)))
 
 
 class TiledFusion:
-    """Runner of ``dualfocus-s`` and ``-xs``: planes one by one, large images in tiles, long stacks in windows."""
+    """Runner of `dualfocus-s` and `-xs`: planes one by one, large images in tiles, long stacks in windows."""
 
     def __init__(self, network: DualFocusSmall) -> None:
         self.network = network
 
     def working_pixels(self, planes: int) -> int:
-        """As many pixels for a stack of any length, see :class:`Runner`."""
+        """As many pixels for a stack of any length, see `Runner`."""
         return WORKING_PIXELS
 
     def reads(self, planes: int) -> int:
@@ -85,7 +85,7 @@ class TiledFusion:
         return 1 if planes <= LONGEST else 2
 
     def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
-        """See :meth:`Runner.estimate`."""
+        """See `Runner.estimate`."""
         planes, u = len(coordinates), _single(coordinates)
         if planes > LONGEST:
             return estimate_long(lambda wanted: EncodedPlanes(self.network, u, wanted), frames, coordinates, size)
@@ -96,21 +96,21 @@ class TiledFusion:
 
 
 class PlaneByPlane:
-    """Runner of ``classical``, which holds one map a plane."""
+    """Runner of `classical`, which holds one map a plane."""
 
     def __init__(self, network: Classical) -> None:
         self.network = network
 
     def working_pixels(self, planes: int) -> int:
-        """More pixels than a network works at, but for very long stacks; see :class:`Runner`."""
+        """More pixels than a network works at, but for very long stacks; see `Runner`."""
         return min(CLASSICAL_PIXELS, SCORE_PLANE_PIXELS // planes)
 
     def reads(self, planes: int) -> int:
-        """See :attr:`Classical.reads`."""
+        """See `Classical.reads`."""
         return self.network.reads
 
     def estimate(self, frames: Frames, coordinates: NDArray, size: Size) -> FocusMaps:
-        """See :meth:`Runner.estimate`."""
+        """See `Runner.estimate`."""
         return to_maps(*self.network.estimate(lambda n: in_unit(frames(n, size)), _single(coordinates)))
 
 

@@ -19,10 +19,10 @@ def smooth_within_surfaces(coordinate: NDArray[np.float32], error: NDArray[np.fl
 
     Args:
         coordinate: (h, w) normalised focus coordinate.
-        error: (h, w) expected error in the same unit; above ``LEAST_STEP`` it counts as that.
+        error: (h, w) expected error in the same unit; above `LEAST_STEP` it counts as that.
 
     Returns:
-        (h, w), within the range of ``coordinate``.
+        (h, w), within the range of `coordinate`.
     """
     noise = np.square(np.minimum(error, np.float32(LEAST_STEP)))
     for _ in range(ROUNDS):

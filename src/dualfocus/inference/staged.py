@@ -1,4 +1,4 @@
-"""``dualfocus-s`` in stages, in bounded memory at any size.
+"""`dualfocus-s` in stages, in bounded memory at any size.
 
 Each plane is encoded once, and large images are fused in tiles: level by level, so that a tile sees all that its cells
 depend on, and the answer is that of the whole image. The projection, the coarsest level and the context, which see
@@ -31,7 +31,7 @@ class EncodedPlanes:
         network: made for it.
         u: (N,) coordinates.
         size: h, w of the images.
-        once: :meth:`run` is called once: features are forgotten as soon as they are used, for their memory.
+        once: `run` is called once: features are forgotten as soon as they are used, for their memory.
     """
 
     def __init__(self, network: DualFocusSmall, u: Tensor, size: Size, once: bool = False) -> None:
@@ -55,11 +55,11 @@ class EncodedPlanes:
                 del level[n]
 
     def answer(self, index: Sequence[int], box: Box) -> FocusMaps:
-        """What :meth:`run` says, as arrays."""
+        """What `run` says, as arrays."""
         return from_output(self.run(index, box))
 
     def run(self, index: Sequence[int], box: Box | None = None) -> FocusOutput:
-        """The network's answer from the planes of ``index`` (increasing) alone, coordinates spanning [0, 1].
+        """The network's answer from the planes of `index` (increasing) alone, coordinates spanning [0, 1].
 
         Args:
             index: planes that were added.
@@ -125,7 +125,7 @@ class EncodedPlanes:
 
 
 def _tiles(box: Box, planes: int, stride: int) -> list[Box]:
-    """Boxes that cover ``box``, of about one size, each with its halo within ``PLANE_CELLS``."""
+    """Boxes that cover `box`, of about one size, each with its halo within `PLANE_CELLS`."""
     top, bottom, left, right = box
     rows, columns = 1, 1
     while True:

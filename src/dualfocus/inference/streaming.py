@@ -33,13 +33,13 @@ from dualfocus.stack.axis import FocusAxis
 
 
 class FocusStream:
-    """The last planes of a sweep; make one with ``model.stream()``.
+    """The last planes of a sweep; make one with `model.stream()`.
 
     Args:
         model: the sizes, the confidence and the results are its own.
-        network: the network of the model, on ``device``.
+        network: the network of the model, on `device`.
         device: where its planes are encoded and fused.
-        window: planes that are fused, see :meth:`dualfocus.inference.predictor.Predictor.stream`.
+        window: planes that are fused, see `dualfocus.inference.predictor.Predictor.stream`.
         unit: unit of the focus distances, as for a focal stack.
         camera: camera of the sweep, as for a focal stack.
 
@@ -68,7 +68,7 @@ class FocusStream:
         self._encoded: list[_CachedPlanes] = []  # one for each size that is looked at
 
     def push(self, image: NDArray[Any], focus_distance: float | None = None) -> DepthResult | None:
-        """Take a plane and give the depth of the last ``window`` planes.
+        """Take a plane and give the depth of the last `window` planes.
 
         A plane at a focus distance that is in the window already takes that plane's place; else the oldest leaves when
         the window is full. Planes may come in any order; a sweep in one direction costs least.
@@ -79,7 +79,7 @@ class FocusStream:
                 order of focus.
 
         Returns:
-            what ``predict`` gives for the planes of the window in the order of arrival; None for the first plane.
+            what `predict` gives for the planes of the window in the order of arrival; None for the first plane.
 
         Raises:
             ValueError: an image or distance that no focal stack could have; the plane is then not taken.
@@ -133,7 +133,7 @@ class FocusStream:
 
 @dataclass(frozen=True)
 class _Plane:
-    """A plane in the window; ``slot`` is where its features are kept."""
+    """A plane in the window; `slot` is where its features are kept."""
 
     slot: int
     image: NDArray[Any]
@@ -153,7 +153,7 @@ class _CachedPlanes(EncodedPlanes):
         self._surfaces = {key: surface for key, surface in self._surfaces.items() if n not in key[:2]}
 
     def surfaces(self, chosen: list[int]) -> Tensor | None:
-        """See :meth:`EncodedPlanes.surfaces`."""
+        """See `EncodedPlanes.surfaces`."""
         if self.network.config.spatial == "off":
             return None
         pairs = [(a, b, False) for a, b in zip(chosen, chosen[1:], strict=False)]

@@ -1,4 +1,4 @@
-"""From a focal stack to depth: ``load_torch_model(name).predict(stack)``."""
+"""From a focal stack to depth: `load_torch_model(name).predict(stack)`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dualfocus.stack import Camera
 
 
 class DepthModel(FocusModel):
-    """A model ready to use; make one with :func:`load_torch_model`."""
+    """A model ready to use; make one with `load_torch_model`."""
 
     def __init__(
         self,
@@ -50,20 +50,20 @@ class DepthModel(FocusModel):
         self.runner = runner_of(self.network)
 
     def working_pixels(self, planes: int) -> int:
-        """See :meth:`FocusModel.working_pixels`."""
+        """See `FocusModel.working_pixels`."""
         return self.runner.working_pixels(planes)
 
     def reads(self, planes: int) -> int:
-        """See :meth:`FocusModel.reads`."""
+        """See `FocusModel.reads`."""
         return self.runner.reads(planes)
 
     def estimate(self, planes: Planes, u: NDArray[np.float64], size: Size) -> FocusMaps:
-        """See :meth:`FocusModel.estimate`."""
+        """See `FocusModel.estimate`."""
         with computing(self.precision, self.device):
             return self.runner.estimate(lambda n, wanted: to_frame(planes(n, wanted)).to(self.device), u, size)
 
     def stream(self, window: int = 5, unit: str | None = None, camera: Camera | None = None) -> FocusStream:
-        """See :meth:`Predictor.stream`."""
+        """See `Predictor.stream`."""
         if not isinstance(self.network, DualFocusSmall):
             raise ValueError(f"{self.name} cannot stream; only dualfocus-s and -xs can")
         return FocusStream(self, self.network, self.device, window, unit, camera)
@@ -75,14 +75,14 @@ def load_torch_model(
     weights: str | None = "default",
     precision: str = "fp32",
 ) -> DepthModel:
-    """Load a model of ours to run on torch; :func:`dualfocus.load_model` knows other backends and systems, too.
+    """Load a model of ours to run on torch; `dualfocus.load_model` knows other backends and systems, too.
 
     Args:
-        name: ``dualfocus-s``, ``dualfocus-xs``, ``classical``, ``dualfocus-paper``, ``dfv``, the path of a .safetensors
+        name: `dualfocus-s`, `dualfocus-xs`, `classical`, `dualfocus-paper`, `dfv`, the path of a .safetensors
             file.
         device: auto, cpu, cuda or mps.
-        weights: None builds a network untrained, for speed and size; it changes nothing for ``classical`` and files.
-        precision: fp32, bf16 or auto, see :func:`dualfocus.load_model`.
+        weights: None builds a network untrained, for speed and size; it changes nothing for `classical` and files.
+        precision: fp32, bf16 or auto, see `dualfocus.load_model`.
 
     Raises:
         ValueError: an unknown name, device, precision or kind of weights, a bad file, or a network for which no weights
@@ -132,7 +132,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def describe_models() -> list[dict[str, Any]]:
-    """Name, ``parameters``, ``gflop`` (5 planes of 480x640, 2 per multiply-add) and ``weights`` of every model."""
+    """Name, `parameters`, `gflop` (5 planes of 480x640, 2 per multiply-add) and `weights` of every model."""
     rows = []
     for name, kind in KINDS.items():
         weights = "shipped" if shipped_weights(name) else "train them" if kind.learned else "none needed"
@@ -141,7 +141,7 @@ def describe_models() -> list[dict[str, Any]]:
 
 
 def describe_model(name: str, planes: int = 5, size: Size = (480, 640)) -> dict[str, float | None]:
-    """``parameters`` and ``gflop`` (2 per multiply-add) of a model; no gflop for ``classical``."""
+    """`parameters` and `gflop` (2 per multiply-add) of a model; no gflop for `classical`."""
     with torch.device("meta"):
         network = build_model(name).eval()
         images, u = torch.empty(1, planes, 3, *size), torch.empty(1, planes)

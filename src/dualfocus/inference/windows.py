@@ -15,7 +15,7 @@ COARSE_PLANE_PIXELS = 25_000_000  # planes x pixels of the coarse answer, whose 
 
 
 def interleaved(planes: int) -> list[list[int]]:
-    """Split a long stack into parts of at most ``LONGEST`` planes spread over it; each has the two end planes."""
+    """Split a long stack into parts of at most `LONGEST` planes spread over it; each has the two end planes."""
     parts = -(-(planes - 2) // (LONGEST - 2))
     return [[0, *range(1 + part, planes - 1, parts), planes - 1] for part in range(parts)]
 
@@ -28,13 +28,13 @@ def window_stride(coarse_error: NDArray[np.float32], planes: int) -> int:
 
     Args:
         coarse_error: expected error of the coarse answer in the normalised coordinate, any shape.
-        planes: N, above ``LONGEST``.
+        planes: N, above `LONGEST`.
     """
     return 2 if float(np.quantile(coarse_error, 0.25)) * (planes - 1) > 1 else 1
 
 
 def cut_windows(planes: int, stride: int = 1) -> list[list[int]]:
-    """Windows of ``WINDOW`` planes that cover a long stack, first to last.
+    """Windows of `WINDOW` planes that cover a long stack, first to last.
 
     Windows of neighbours overlap. With a wider stride each takes the planes that the one before it left out, and the
     first has plane 0 besides; near the two ends, where no window follows, every second plane is in none, and is seen
@@ -70,7 +70,7 @@ def window_share(position: NDArray[np.float32], parts: list[list[int]], number: 
 
     Args:
         position: fractional plane index, any shape.
-        parts: all windows, from :func:`cut_windows`.
+        parts: all windows, from `cut_windows`.
         number: number of the window among them.
     """
     share = np.ones_like(position)

@@ -41,7 +41,7 @@ class FocusPrior(NamedTuple):
 
 
 def posterior_scores(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> Tensor:
-    """Local scores and prior together: ``t s_n - kappa (f_n - mu)^2``, before the softmax over planes.
+    """Local scores and prior together: `t s_n - kappa (f_n - mu)^2`, before the softmax over planes.
 
     Args:
         scores: s, (B, N, h, w), logarithms of an unnormalised focus probability.
@@ -57,7 +57,7 @@ def posterior_scores(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> 
 
 
 def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
-    """What the planes show in focus, without the plane axis: the input of :class:`SceneContext`.
+    """What the planes show in focus, without the plane axis: the input of `SceneContext`.
 
     Planes are added one by one, because the images are large.
 
@@ -68,7 +68,7 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
         coordinates: (B, N).
 
     Returns:
-        (B, C + 83, H / 4, W / 4): the image in focus and :class:`PixelSharpness`, by cells of 4 x 4 pixels; mean and
+        (B, C + 83, H / 4, W / 4): the image in focus and `PixelSharpness`, by cells of 4 x 4 pixels; mean and
         deviation of the coordinate under the probability, and its maximum; the features in focus.
     """
     p = probability.detach()
@@ -88,7 +88,7 @@ def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates:
 
 
 def _by_cell(maps: Tensor) -> Tensor:
-    """``F.pixel_unshuffle`` by 4. Faster on CPUs: four neighbours in a row are copied as one number of 16 bytes."""
+    """`F.pixel_unshuffle` by 4. Faster on CPUs: four neighbours in a row are copied as one number of 16 bytes."""
     if maps.device.type != "cpu" or maps.dtype != torch.float32 or torch.compiler.is_compiling():
         return F.pixel_unshuffle(maps, _CELL)
     rows = maps.view(torch.complex128).unflatten(2, (-1, _CELL))  # (B, C, h, 4, w)
@@ -106,8 +106,8 @@ class PixelSharpness:
     """Where each single pixel is sharpest and by how much, planes added one by one.
 
     Noisier than the focus probability, which has one value for a whole cell. The mean coordinate is taken under a
-    softmax over planes of ``DETAIL_POWER * log(1 + L)`` with L the modified Laplacian; that is a mean with the weights
-    ``(1 + L) ** DETAIL_POWER``, for which running sums are enough.
+    softmax over planes of `DETAIL_POWER * log(1 + L)` with L the modified Laplacian; that is a mean with the weights
+    `(1 + L) ** DETAIL_POWER`, for which running sums are enough.
 
     Args:
         like: any map of the size, type and device of one plane, (B, H, W).
@@ -161,7 +161,7 @@ class SceneContext(nn.Module):
         """Features of the picture in focus, which the heads read.
 
         Args:
-            collapsed: what :func:`collapse` returned, (B, C', h, w).
+            collapsed: what `collapse` returned, (B, C', h, w).
             size: H, W of the image before padding; a graph for export knows no other size.
 
         Returns:
@@ -197,8 +197,8 @@ class SceneContext(nn.Module):
         It learns alone, from detached inputs: it must not pull the depth towards what is easy to be sure of.
 
         Args:
-            hidden: what :meth:`forward` returned for ``collapsed``.
-            collapsed: what :func:`collapse` returned: its part on the local probability, for the head to compare it
+            hidden: what `forward` returned for `collapsed`.
+            collapsed: what `collapse` returned: its part on the local probability, for the head to compare it
                 with the prior.
             prior: the prior of every cell.
             probability: the final focus probability, (B, N, h, w).

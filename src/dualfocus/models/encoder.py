@@ -1,4 +1,4 @@
-"""The plane encoder of ``dualfocus-s``: dense 3x3 blocks on a pixel-unshuffle stem.
+"""The plane encoder of `dualfocus-s`: dense 3x3 blocks on a pixel-unshuffle stem.
 
 Focus lives in the highest frequencies, so nothing is thrown away before the first convolution, and the logarithm of the
 modified Laplacian is given beside the colours: differences of it between planes are log ratios of sharpness, which a
@@ -52,7 +52,7 @@ def stem_input(images: Tensor) -> Tensor:
 
 
 class Stem(ConvNorm):
-    """3x3 convolution of cells of 2x2 pixels; :meth:`fold` makes it one of 6x6 pixels, so that no cells are built."""
+    """3x3 convolution of cells of 2x2 pixels; `fold` makes it one of 6x6 pixels, so that no cells are built."""
 
     cell = 2
 
@@ -63,7 +63,7 @@ class Stem(ConvNorm):
         return super().forward(x.contiguous(memory_format=torch.channels_last))
 
     def fold(self) -> None:
-        """See :meth:`ConvNorm.fold`; the kernel of a cell's pixels is that of its channels, laid out in space."""
+        """See `ConvNorm.fold`; the kernel of a cell's pixels is that of its channels, laid out in space."""
         super().fold()
         cells = self.conv
         if cells.stride == (1, 1):

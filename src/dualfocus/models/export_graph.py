@@ -1,4 +1,4 @@
-"""``dualfocus-s`` and ``-xs`` as one graph for export: any batch, number of planes and image size.
+"""`dualfocus-s` and `-xs` as one graph for export: any batch, number of planes and image size.
 
 The network itself caches the cosines of the projection and asks Python about sizes; a graph with free sizes cannot.
 Here nothing is computed beforehand, and both are operations of the graph.
@@ -28,7 +28,7 @@ class ExportGraph(nn.Module):
         self.network = network.eval()
 
     def forward(self, images: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As :meth:`DualFocusSmall.forward`.
+        """As `DualFocusSmall.forward`.
 
         Args:
             images: (B, N, 3, H, W) in [0, 1], planes near to far.
@@ -60,7 +60,7 @@ def replicate(maps: Tensor, height: int, width: int) -> Tensor:
 
 
 def collapse_at_once(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
-    """:func:`dualfocus.models.context.collapse` without a loop over planes, whose number a graph does not know."""
+    """`dualfocus.models.context.collapse` without a loop over planes, whose number a graph does not know."""
     detail = modified_laplacian(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
     weight = ((detail + 1) / 64) ** DETAIL_POWER  # as exact, and not above what half precision holds
     mean = (weight * coordinates[:, :, None, None]).sum(dim=1) / weight.sum(dim=1)

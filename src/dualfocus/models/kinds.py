@@ -72,7 +72,7 @@ NETWORKS = tuple(name for name, kind in KINDS.items() if kind.learned)
 
 
 def build_model(name: str, options: dict[str, Any] | None = None) -> nn.Module:
-    """Build any of ``MODELS``, see :func:`build_network`."""
+    """Build any of `MODELS`, see `build_network`."""
     kind = KINDS[name]
     return kind.build(name, {**kind.options, **(options or {})})
 
@@ -81,8 +81,8 @@ def build_network(name: str, options: dict[str, Any] | None = None) -> nn.Module
     """Build a network with fresh weights.
 
     Args:
-        name: one of ``NETWORKS``.
-        options: changes to its configuration, e.g. ``{"spatial": "off"}`` for an ablation.
+        name: one of `NETWORKS`.
+        options: changes to its configuration, e.g. `{"spatial": "off"}` for an ablation.
 
     Raises:
         ValueError: unknown name, option or value.

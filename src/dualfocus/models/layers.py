@@ -9,7 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class ConvNorm(nn.Module):
-    """3x3 (or 1x1) convolution, batch norm, optional ReLU; :meth:`fold` merges the norm for inference."""
+    """3x3 (or 1x1) convolution, batch norm, optional ReLU; `fold` merges the norm for inference."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True, dilation: int = 1
@@ -46,7 +46,7 @@ class Residual(nn.Module):
 
 
 def add_in_place_if_no_grad(x: Tensor, other: Tensor) -> Tensor:
-    """``x + other``, ``other`` broadcast; with gradients disabled it is written into ``x``, which saves memory.
+    """`x + other`, `other` broadcast; with gradients disabled it is written into `x`, which saves memory.
 
     While a graph is traced for export it is a new tensor all the same: the graph cannot hold a write in place.
     """
@@ -54,7 +54,7 @@ def add_in_place_if_no_grad(x: Tensor, other: Tensor) -> Tensor:
 
 
 def plane_mean(x: Tensor) -> Tensor:
-    """Mean over planes, (B, N, C, H, W) -> (B, C, H, W); channels stay last in memory, where ``mean`` moves them."""
+    """Mean over planes, (B, N, C, H, W) -> (B, C, H, W); channels stay last in memory, where `mean` moves them."""
     return x.permute(0, 1, 3, 4, 2).mean(dim=1).permute(0, 3, 1, 2)
 
 

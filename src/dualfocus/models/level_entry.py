@@ -1,6 +1,6 @@
 """Entry to a level of the fusion: a 1x1 convolution of V* and of the coarser level, without forming V*.
 
-V* holds each plane V_n and its step to the next one (:func:`dualfocus.models.volume.differential_volume`). With the
+V* holds each plane V_n and its step to the next one (`dualfocus.models.volume.differential_volume`). With the
 kernel split in the same way, W = [W_v, W_s], every plane gets the sum of two terms, each of one plane of V:
 
     W V*_n = W_v V_n + W_s (V_{n+1} - V_n) = a_n + b_{n+1},    a = (W_v - W_s) V,  b = W_s V
@@ -41,7 +41,7 @@ class LevelEntry(ConvNorm):
 
         Args:
             volume: V, (B * N, C, h, w).
-            coarser: features of the coarser level, (B * N, C', h, w), h / 2 and w / 2 with ``enlarge``; None for none.
+            coarser: features of the coarser level, (B * N, C', h, w), h / 2 and w / 2 with `enlarge`; None for none.
             planes: N.
 
         Returns:
@@ -85,6 +85,6 @@ class LevelEntry(ConvNorm):
 
 
 def add_plane_steps(a: Tensor, b: Tensor) -> Tensor:
-    """``a_n + b_{n+1}``, of the last plane ``a_N + 2 b_N - b_{N-1}``; (B, N, C, H, W) each."""
+    """`a_n + b_{n+1}`, of the last plane `a_N + 2 b_N - b_{N-1}`; (B, N, C, H, W) each."""
     last = a[:, -1:] + 2 * b[:, -1:] - b[:, -2:-1]
     return torch.cat((a[:, :-1] + b[:, 1:], last), dim=1)

@@ -13,7 +13,7 @@ Config = TypeVar("Config")
 
 
 def network_options(network: nn.Module) -> dict[str, Any]:
-    """The configuration of a network as plain values, as :func:`dualfocus.models.build_network` takes it."""
+    """The configuration of a network as plain values, as `dualfocus.models.build_network` takes it."""
     config = getattr(network, "config", None)
     if not is_dataclass(config) or isinstance(config, type):
         raise ValueError(f"{type(network).__name__} is not one of this package's networks")
@@ -40,7 +40,7 @@ def configure(kind: type[Config], name: str, options: dict[str, Any]) -> Config:
 
 
 def _checked(what: str, value: Any, default: Any) -> Any:
-    """A value if it is of the kind of the default (ValueError naming ``what`` otherwise); lists become tuples."""
+    """A value if it is of the kind of the default (ValueError naming `what` otherwise); lists become tuples."""
     if isinstance(default, tuple):
         if isinstance(value, (list, tuple)) and len(value) == len(default) and all(map(_is_count, value)):
             return tuple(value)

@@ -1,7 +1,7 @@
 """The integrable projection: the surface whose gradient is nearest to a predicted gradient field.
 
-``z* = argmin_z ||P z - G||^2`` with P the forward differences of the image grid. The normal matrix
-``P^T P`` is the Laplacian with Neumann borders; the orthonormal DCT-II diagonalises it, so the exact
+`z* = argmin_z ||P z - G||^2` with P the forward differences of the image grid. The normal matrix
+`P^T P` is the Laplacian with Neumann borders; the orthonormal DCT-II diagonalises it, so the exact
 least-squares solution costs a transform there and back: two pairs of small matrix products, or, where
 maps are large and on a CPU, FFTs. A constant is in the null space of P, so the paper's inverse does not
 exist as written: the gauge here is zero mean.
@@ -43,7 +43,7 @@ def adjoint_differences(gradient: Tensor) -> Tensor:
         gradient: (..., 2, H, W).
 
     Returns:
-        (..., H, W), with ``<P z, G> == <z, P^T G>``.
+        (..., H, W), with `<P z, G> == <z, P^T G>`.
     """
     gx, gy = gradient[..., 0, :, :-1], gradient[..., 1, :-1, :]
     return F.pad(gx, (1, 0)) - F.pad(gx, (0, 1)) + F.pad(gy, (0, 0, 1, 0)) - F.pad(gy, (0, 0, 0, 1))
@@ -124,7 +124,7 @@ def solve_laplacian(right: Tensor) -> Tensor:
 
 
 def _solve_by_fft(right: Tensor, inverse: Tensor) -> Tensor:
-    """:func:`solve_laplacian` of (M, H, W), one axis after the other."""
+    """`solve_laplacian` of (M, H, W), one axis after the other."""
     spectrum = _dct(_dct(right).mT).mT * inverse
     return _inverse_dct(_inverse_dct(spectrum.mT).mT)
 
@@ -138,7 +138,7 @@ def _dct(x: Tensor) -> Tensor:
 
 
 def _inverse_dct(x: Tensor) -> Tensor:
-    """Inverse of :func:`_dct`: the orthonormal DCT-III."""
+    """Inverse of `_dct`: the orthonormal DCT-III."""
     length = x.shape[-1]
     mirrored = F.pad(x[..., length - length // 2 :].flip(-1), (1, 0))
     turned = torch.complex(x[..., : length // 2 + 1], -mirrored) / _twiddles(length, x.dtype)
@@ -157,7 +157,7 @@ def project_inside(gradient: Tensor, height: int, width: int) -> Tensor:
         width: columns of it.
 
     Returns:
-        (..., H', W'); inside the image identical to :func:`integrable_projection` of the cropped field.
+        (..., H', W'); inside the image identical to `integrable_projection` of the cropped field.
     """
     full_height, full_width = gradient.shape[-2:]
     surface = integrable_projection(gradient[..., :height, :width])

@@ -13,10 +13,10 @@ class _Curve(TypedDict):
 
 
 class ConfidenceMap(_Curve, total=False):
-    """A piecewise linear, increasing curve, ``measured`` at the points ``said``, after a step that depends on N.
+    """A piecewise linear, increasing curve, `measured` at the points `said`, after a step that depends on N.
 
-    Range k of N begins at ``planes[k]``; there log(c / (1 - c)) is multiplied by ``scale[k]``, 1 where a map has no
-    scales, and ``shift[k]`` is added. Maps of weights made before there were ranges lack all three.
+    Range k of N begins at `planes[k]`; there log(c / (1 - c)) is multiplied by `scale[k]`, 1 where a map has no
+    scales, and `shift[k]` is added. Maps of weights made before there were ranges lack all three.
     """
 
     planes: list[int]
@@ -32,18 +32,18 @@ class TrainingRecord(TypedDict, total=False):
         initial_weights: what is kept of the record of the weights it began with; None: it began with random numbers.
         teacher: what is kept of the record of the network whose answers were learned, too; None: there was none.
         steps: of the optimiser.
-        minutes: of the clock; ``processor_minutes`` of the processor, in the training process with all its threads;
-            ``waiting_minutes`` of the clock again, in which it waited for batches.
+        minutes: of the clock; `processor_minutes` of the processor, in the training process with all its threads;
+            `waiting_minutes` of the clock again, in which it waited for batches.
         hardware: in words.
         seed: of the run.
         precision: "no", "bf16" or "fp16", in which it was trained; in an ONNX file that in which it computes.
         validation: figure -> value on the held-out stacks.
         preprocessing: in words.
-        coordinate: the axis that it answers on, see :func:`axis_of`.
+        coordinate: the axis that it answers on, see `axis_of`.
         training: settings of loss and optimiser, crop and planes.
         looks: at large photographs; missing: as many as `models.kinds` has for the network.
         confidence_map: carries its confidence to the measured share of right answers; missing: it stays as it is.
-        averaged: the weights are a mean: ``shares``, ``steps`` and ``seeds`` of those that it is of.
+        averaged: the weights are a mean: `shares`, `steps` and `seeds` of those that it is of.
     """
 
     data: list[dict[str, Any]]
@@ -69,9 +69,9 @@ class WeightsRecord(TrainingRecord):
     """The record in a weights file: also the network that the weights are for.
 
     Attributes:
-        format: of the file, see :data:`dualfocus.models.weights.FORMAT`.
+        format: of the file, see `dualfocus.models.weights.FORMAT`.
         model: name of the network.
-        options: its configuration, see :func:`dualfocus.models.network_options`.
+        options: its configuration, see `dualfocus.models.network_options`.
     """
 
     format: int

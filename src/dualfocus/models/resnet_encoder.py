@@ -11,7 +11,7 @@ _RESNET_WIDTHS = (64, 128, 256, 512)
 
 
 def scaled(widths: tuple[int, ...], width: float) -> tuple[int, ...]:
-    """Channel counts times ``width``, rounded to even numbers, at least 2; unchanged at 1."""
+    """Channel counts times `width`, rounded to even numbers, at least 2; unchanged at 1."""
     return tuple(max(2, 2 * round(channels * width / 2)) for channels in widths)
 
 
@@ -77,7 +77,7 @@ class UpStep(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """Per-plane features at 1/4, 1/8, 1/16, 1/32 with 16, 32, 64, 128 channels (times ``width``), from scratch."""
+    """Per-plane features at 1/4, 1/8, 1/16, 1/32 with 16, 32, 64, 128 channels (times `width`), from scratch."""
 
     mean: Tensor
     deviation: Tensor

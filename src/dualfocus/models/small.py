@@ -1,4 +1,4 @@
-"""``dualfocus-s``: the two variational constraints in a network made for CPUs.
+"""`dualfocus-s`: the two variational constraints in a network made for CPUs.
 
 Dense 3x3 blocks, plane mixing by channel shifts instead of 3-D kernels, the projection at 1/16 of the image, since
 finer surfaces were found to learn nothing (docs/method.md), and convex upsampling of two moments instead of N
@@ -34,14 +34,14 @@ _FINEST = 2  # level of the fusion at 1/4, whose scores are the answer
 
 @dataclass(frozen=True)
 class SmallConfig:
-    """Shape of ``dualfocus-s``; ``dualfocus-xs`` is narrower (:mod:`dualfocus.models.kinds`).
+    """Shape of `dualfocus-s`; `dualfocus-xs` is narrower (`dualfocus.models.kinds`).
 
     Attributes:
         encoder: channels at 1/2, 1/4, 1/8 and 1/16.
         decoder: channels of the fusion at 1/4, 1/8 and 1/16.
         context: channels of the context at 1/4, 1/8, 1/16 and 1/32.
         surfaces: C2.
-        spatial: ablation switch of the spatial constraint, see :mod:`dualfocus.models.surfaces`.
+        spatial: ablation switch of the spatial constraint, see `dualfocus.models.surfaces`.
     """
 
     encoder: tuple[int, int, int, int] = (20, 40, 64, 112)
@@ -56,7 +56,7 @@ class SmallConfig:
 
 
 class GradientHead(nn.Module):
-    """Predicts the gradient field Gamma_n of ``surfaces`` channels from V*_n alone, shared over planes."""
+    """Predicts the gradient field Gamma_n of `surfaces` channels from V*_n alone, shared over planes."""
 
     def __init__(self, inputs: int, surfaces: int, hidden: int) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class DualFocusSmall(nn.Module):
             coordinates: (B, N), increasing, 0 at the first plane and 1 at the last.
 
         Returns:
-            :class:`FocusOutput`; ``probability`` is at 1/4 size.
+            `FocusOutput`; `probability` is at 1/4 size.
         """
         planes, height, width = images.shape[1], *images.shape[-2:]
         padded = pad_to_multiple(images.flatten(0, 1), self.stride)
@@ -116,7 +116,7 @@ class DualFocusSmall(nn.Module):
         """What theta_grad decodes from every surface, for measurements of the spatial constraint.
 
         Args:
-            images: (B, N, 3, H, W), sides multiples of ``stride``: nothing is padded here.
+            images: (B, N, 3, H, W), sides multiples of `stride`: nothing is padded here.
 
         Returns:
             the gradients by stride, 16 alone: (B, N, 2, H / 16, W / 16); empty where there are no surfaces.
@@ -149,10 +149,10 @@ class DualFocusSmall(nn.Module):
 
         Args:
             volume: V* at 1/16, (M, 2C, h, w).
-            project: see :meth:`surfaces`.
+            project: see `surfaces`.
 
         Returns:
-            z*, (M, C2, h, w), see :func:`dualfocus.models.surfaces.integrate`.
+            z*, (M, C2, h, w), see `dualfocus.models.surfaces.integrate`.
         """
         return integrate(self.gradient_head(volume), self.config.spatial, project)
 
@@ -163,7 +163,7 @@ class DualFocusSmall(nn.Module):
 
         Args:
             features: V at 1/4, 1/8 and 1/16, (B * N, C, h, w) each.
-            surface: what :meth:`surfaces` returned.
+            surface: what `surfaces` returned.
             coordinates: (B, N).
 
         Returns:
@@ -205,7 +205,7 @@ class DualFocusSmall(nn.Module):
         return x, self.scores[level](x) if self.training or level == _FINEST else None
 
     def collapse(self, fused: Tensor, scores: Tensor, images: Tensor, coordinates: Tensor) -> Tensor:
-        """What the planes show in focus, for :meth:`read_out`.
+        """What the planes show in focus, for `read_out`.
 
         Args:
             fused: decoder features, (B * N, C, h, w).
@@ -214,7 +214,7 @@ class DualFocusSmall(nn.Module):
             coordinates: (B, N).
 
         Returns:
-            (B, C', h, w), see :func:`dualfocus.models.context.collapse`.
+            (B, C', h, w), see `dualfocus.models.context.collapse`.
         """
         folded = (-1, coordinates.shape[1])
         probability = _over_planes(scores, folded[1]).softmax(dim=1)
@@ -231,8 +231,8 @@ class DualFocusSmall(nn.Module):
         """Context, probability, expectation over planes, upsampling and confidence, cropped to the image.
 
         Args:
-            scores: see :meth:`fuse`.
-            collapsed: what :meth:`collapse` returned.
+            scores: see `fuse`.
+            collapsed: what `collapse` returned.
             coordinates: (B, N).
             size: H, W of the image.
             gradients: theta_grad's output by stride, handed on to the losses in training; None for none.
@@ -259,7 +259,7 @@ class DualFocusSmall(nn.Module):
 
 
 def _by_stride(gradient: Tensor | None, planes: int) -> dict[int, Tensor]:
-    """theta_grad's output, (B * N, 2, h, w), as :class:`TrainingOutput` has it."""
+    """theta_grad's output, (B * N, 2, h, w), as `TrainingOutput` has it."""
     return {} if gradient is None else {16: gradient.float().unflatten(0, (-1, planes))}
 
 

@@ -21,7 +21,7 @@ def check_spatial(mode: str) -> None:
 
 
 def surface_channels(mode: SpatialMode, surfaces: int) -> int:
-    """Channels that fusion reads beside V*: of C2 = ``surfaces``, unprojected both components, none when off."""
+    """Channels that fusion reads beside V*: of C2 = `surfaces`, unprojected both components, none when off."""
     return {"off": 0, "no_projection": 2 * surfaces}.get(mode, surfaces)
 
 
@@ -30,11 +30,11 @@ def integrate(field: Tensor, mode: SpatialMode, project: Projection) -> Tensor:
 
     Args:
         field: Gamma, (M, C2, 2, h, w).
-        mode: any but ``off``, which has no gradient fields.
+        mode: any but `off`, which has no gradient fields.
         project: the integrable projection.
 
     Returns:
-        z*, (M, C2, h, w); with ``no_projection`` the gradient field, (M, 2 C2, h, w).
+        z*, (M, C2, h, w); with `no_projection` the gradient field, (M, 2 C2, h, w).
     """
     return field.flatten(1, 2) if mode == "no_projection" else project(field)
 
@@ -43,12 +43,12 @@ def surfaces_for_fusion(surfaces: Tensor, mode: SpatialMode, planes: int) -> Ten
     """What the fusion reads of the surfaces of whole stacks.
 
     Args:
-        surfaces: what :func:`integrate` returned, (B * N, C, h, w), planes of one stack adjacent.
+        surfaces: what `integrate` returned, (B * N, C, h, w), planes of one stack adjacent.
         mode: as there.
         planes: N.
 
     Returns:
-        z* normalised; with ``no_projection`` the gradient field as it is.
+        z* normalised; with `no_projection` the gradient field as it is.
     """
     return surfaces if mode == "no_projection" else normalise_surfaces(surfaces, planes)
 

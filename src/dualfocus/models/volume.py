@@ -12,7 +12,7 @@ from dualfocus.models.precision import full_precision
 def differential_volume(volume: Tensor) -> Tensor:
     """Concatenate the focus volume with its differences along the planes (paper: V*).
 
-    ``V*_n = [V_n, V_{n+1} - V_n]`` for n < N and ``[V_N, V_N - V_{N-1}]`` for the last plane.
+    `V*_n = [V_n, V_{n+1} - V_n]` for n < N and `[V_N, V_N - V_{N-1}]` for the last plane.
 
     Args:
         volume: V, (B, N, C, H, W), N >= 2.
@@ -27,7 +27,7 @@ def differential_volume(volume: Tensor) -> Tensor:
 def focus_moments(probability: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
     """First and second moment of the focus coordinate under the focus probability.
 
-    The first one is the paper's depth ``D = sum_n p_n f_n``. Not under autocast, which would round it to bfloat16.
+    The first one is the paper's depth `D = sum_n p_n f_n`. Not under autocast, which would round it to bfloat16.
 
     Args:
         probability: p, (B, N, H, W), sums to 1 over N.

@@ -1,6 +1,6 @@
-"""``dfv`` and ``dualfocus-paper``: ResNet-18 features and four 3-D decoder levels.
+"""`dfv` and `dualfocus-paper`: ResNet-18 features and four 3-D decoder levels.
 
-``dfv`` (Yang et al., CVPR 2022) replaces the focus volume by its differences. ``dualfocus-paper`` (Woo and Lee,
+`dfv` (Yang et al., CVPR 2022) replaces the focus volume by its differences. `dualfocus-paper` (Woo and Lee,
 NeurIPS 2025) keeps the volume beside its differences, adds the projected surfaces at every level, and is
 trained with both variational losses. One class, so that a comparison changes nothing else.
 """
@@ -28,8 +28,8 @@ class VolumetricConfig:
     """What is switched on.
 
     Attributes:
-        volume: ``difference`` (DFV) or ``both`` (DualFocus's V*).
-        spatial: ablation switch of the spatial constraint, see :mod:`dualfocus.models.surfaces`.
+        volume: `difference` (DFV) or `both` (DualFocus's V*).
+        spatial: ablation switch of the spatial constraint, see `dualfocus.models.surfaces`.
         surfaces: C2 at every level.
         width: factor of all other channel counts, for comparisons that must fit a small machine.
     """
@@ -49,7 +49,7 @@ class VolumetricConfig:
 
 
 def difference_volume(volume: Tensor) -> Tensor:
-    """DFV's volume: ``V_n - V_{n+1}`` for n < N, and ``V_N`` itself for the last plane; (B, N, C, H, W)."""
+    """DFV's volume: `V_n - V_{n+1}` for n < N, and `V_N` itself for the last plane; (B, N, C, H, W)."""
     return torch.cat((volume[:, :-1] - volume[:, 1:], volume[:, -1:]), dim=1)
 
 
@@ -86,7 +86,7 @@ class Decoder(nn.Module):
             scored: whether anybody reads the scores of this level.
 
         Returns:
-            scores, (B, 1, N, h, w), if ``scored``; what is handed up to the next level, (B, outputs / 2, N, 2h, 2w),
+            scores, (B, 1, N, h, w), if `scored`; what is handed up to the next level, (B, outputs / 2, N, 2h, 2w),
             if there is one.
         """
         x = self.pool(self.blocks(x))
@@ -129,7 +129,7 @@ class VolumetricNetwork(nn.Module):
             coordinates: (B, N), increasing, 0 at the first plane and 1 at the last.
 
         Returns:
-            :class:`FocusOutput` with ``probability`` at full size and a confidence that is the probability mass
+            `FocusOutput` with `probability` at full size and a confidence that is the probability mass
             within half a mean plane spacing of the answer (training fits a confidence map to it).
         """
         batch, planes, _, height, width = images.shape
@@ -150,10 +150,10 @@ class VolumetricNetwork(nn.Module):
         return FocusOutput(probability, first, std, confidence, training)
 
     def surface_gradients(self, images: Tensor) -> dict[int, Tensor]:
-        """What theta_grad decodes from every surface at every level; see ``DualFocusSmall.surface_gradients``.
+        """What theta_grad decodes from every surface at every level; see `DualFocusSmall.surface_gradients`.
 
         Args:
-            images: (B, N, 3, H, W), sides multiples of ``stride``: nothing is padded here.
+            images: (B, N, 3, H, W), sides multiples of `stride`: nothing is padded here.
 
         Returns:
             the gradients by stride, 4 to 32: (B, N, 2, H / stride, W / stride); empty where there are no surfaces.

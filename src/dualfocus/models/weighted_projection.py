@@ -1,10 +1,10 @@
 """The integrable projection with confidences: VA-DepthNet's layer without its dense solve.
 
-``z* = argmin_z ||W (P z - G)||^2`` with P the forward differences of the image grid and W a diagonal of positive
-weights. The weights break the DCT that diagonalises ``P^T P``, so the normal equations ``P^T W^2 P z = P^T W^2 G`` are
+`z* = argmin_z ||W (P z - G)||^2` with P the forward differences of the image grid and W a diagonal of positive
+weights. The weights break the DCT that diagonalises `P^T P`, so the normal equations `P^T W^2 P z = P^T W^2 G` are
 solved by conjugate gradients with the unweighted DCT solve as preconditioner: the preconditioned condition number is at
-most ``max(W^2) / min(W^2)``, whatever the size of the image. VA-DepthNet ties the level of z to its last pixel; here,
-as in :mod:`dualfocus.models.projection`, the gauge is zero mean. Its rows of stride 2 are left out: they add no
+most `max(W^2) / min(W^2)`, whatever the size of the image. VA-DepthNet ties the level of z to its last pixel; here,
+as in `dualfocus.models.projection`, the gauge is zero mean. Its rows of stride 2 are left out: they add no
 unknown, and as published they link the last column of a row to the next row.
 """
 
@@ -73,7 +73,7 @@ class _WeightedProjection(torch.autograd.Function):
 
 
 def conjugate_gradients(squared: Tensor, right: Tensor) -> tuple[Tensor, int]:
-    """Solve ``P^T S P z = b`` for the z of zero mean.
+    """Solve `P^T S P z = b` for the z of zero mean.
 
     A system that has reached the tolerance is not updated while others of the batch go on, so its solution is the same
     in any batch.
@@ -83,8 +83,8 @@ def conjugate_gradients(squared: Tensor, right: Tensor) -> tuple[Tensor, int]:
         right: b, (..., H, W), of zero mean.
 
     Returns:
-        z, (..., H, W), and the number of iterations: until every residual is below ``TOLERANCE`` of b, or
-        ``MOST_ITERATIONS``, after a warning.
+        z, (..., H, W), and the number of iterations: until every residual is below `TOLERANCE` of b, or
+        `MOST_ITERATIONS`, after a warning.
     """
     goal = TOLERANCE[right.dtype] ** 2 * _dot(right, right)
     solution, residual = torch.zeros_like(right), right

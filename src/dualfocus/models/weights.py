@@ -22,15 +22,15 @@ _STATISTICS = (".running_mean", ".running_var")
 
 
 def save_weights(path: Path, name: str, network: nn.Module, record: Mapping[str, Any]) -> None:
-    """Write a network's weights as fp16 and its record inside the file and beside it as ``.json``; atomic.
+    """Write a network's weights as fp16 and its record inside the file and beside it as `.json`; atomic.
 
     Statistics of batch norms stay float32.
 
     Args:
-        path: ends in ``.safetensors``.
-        name: the network's name, see ``dualfocus.models.NETWORKS``.
+        path: ends in `.safetensors`.
+        name: the network's name, see `dualfocus.models.NETWORKS`.
         network: the network; its weights and configuration are written.
-        record: whatever a reader must know, see :class:`dualfocus.models.record.TrainingRecord`.
+        record: whatever a reader must know, see `dualfocus.models.record.TrainingRecord`.
 
     Raises:
         ValueError: a weight that fp16 cannot hold.
@@ -86,7 +86,7 @@ def load_weights(
         the network and its record.
 
     Raises:
-        ValueError: see :func:`read_record`; also when the tensors do not fit the recorded network.
+        ValueError: see `read_record`; also when the tensors do not fit the recorded network.
     """
     record = read_record(path)
     try:

@@ -30,7 +30,7 @@ class RenderedStack(NamedTuple):
         truth: (H, W) float32, coordinate of the topmost surface; below 0 or above 1 outside the focus range.
         valid: (H, W) bool, truth inside [0, 1].
         all_in_focus: (H, W, 3) uint8, display-encoded, without noise.
-        focus_distances: (N,) float64 in metres; 1 / distance is affine in ``coordinates``.
+        focus_distances: (N,) float64 in metres; 1 / distance is affine in `coordinates`.
         spacing_px: (N - 1,) float32, CoC diameter in px, at one plane, of a point in focus at its neighbour.
     """
 
@@ -62,14 +62,14 @@ class FocusPlan:
     focus_distances: np.ndarray
 
     def scene_coordinate(self, w: np.ndarray) -> np.ndarray:
-        """Normalised focus coordinate, same shape, of scene points with blur coordinate ``w``."""
+        """Normalised focus coordinate, same shape, of scene points with blur coordinate `w`."""
         return np.float32(self.far_end) - np.float32(self.extent) * w
 
 
 def plan_focus(
     rng: np.random.Generator, visible_w: np.ndarray, planes: int | tuple[int, int] = PLANE_RANGE
 ) -> FocusPlan:
-    """Choose the planes for a scene whose picture shows ``visible_w`` (H, W), about [0, 1].
+    """Choose the planes for a scene whose picture shows `visible_w` (H, W), about [0, 1].
 
     In 60 % of the plans the focus range covers the scene (sometimes it is much wider), else it covers a part.
 
@@ -107,7 +107,7 @@ def _place_scene(rng: np.random.Generator, w: np.ndarray, low: float, high: floa
 
 
 def _plane_positions(rng: np.random.Generator, count: int, farthest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (N,) of the planes and focus distances in metres; ``farthest`` is the scene's far coordinate."""
+    """Coordinates (N,) of the planes and focus distances in metres; `farthest` is the scene's far coordinate."""
     near = log_uniform(rng, 0.08, 2.0)
     ratio = log_uniform(rng, 1.1, 12.0)
     # the far end of the scene must stay at a finite distance: 1 - farthest * (1 - 1 / ratio) > 0
@@ -131,7 +131,7 @@ def _plane_positions(rng: np.random.Generator, count: int, farthest: float) -> t
 def capture_scene(
     rng: np.random.Generator, scene: LayeredScene, plan: FocusPlan, sensor: Sensor, psf: float | str
 ) -> RenderedStack:
-    """Photograph ``scene`` at every plane of ``plan``: blur in linear light, then the sensor."""
+    """Photograph `scene` at every plane of `plan`: blur in linear light, then the sensor."""
     inner = scene.margin
     truth = plan.scene_coordinate(scene.visible_w())[inner:-inner, inner:-inner]
     sharp = crop_border(soften(sharp_light(scene)[None], sensor.softness))[0]

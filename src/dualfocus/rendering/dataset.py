@@ -35,10 +35,10 @@ def write_dataset(
     split: str = "train",
     progress: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Render ``count`` stacks into ``out``; shards that are already there are kept, so a stopped run goes on.
+    """Render `count` stacks into `out`; shards that are already there are kept, so a stopped run goes on.
 
     Stack i depends on (seed, i) and the options only, not on the number of workers. All stacks of one shard have the
-    same number of planes, which makes batches easy; it is drawn evenly from ``planes`` for each shard. An error or
+    same number of planes, which makes batches easy; it is drawn evenly from `planes` for each shard. An error or
     Ctrl-C ends it when the shards in progress are written.
 
     Args:
@@ -53,7 +53,7 @@ def write_dataset(
         progress: called with (stacks present, stacks per second) after every shard.
 
     Raises:
-        ValueError: ``out`` holds a data set made with other options or textures (told by the names of their files),
+        ValueError: `out` holds a data set made with other options or textures (told by the names of their files),
             or the textures, split or planes are no good.
     """
     if not 2 <= planes[0] <= planes[1]:
@@ -89,7 +89,7 @@ class RenderedDataset:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        """Open ``folder``. Raises ValueError when it holds no finished shard."""
+        """Open `folder`. Raises ValueError when it holds no finished shard."""
         self.folder = Path(folder)
         self._maps: dict[Path, np.ndarray] = {}
         self.shards: list[Path] = []
@@ -116,7 +116,7 @@ class RenderedDataset:
         return len(self._place)
 
     def __getitem__(self, index: int) -> RenderedStack:
-        """Stack ``index``; truth has half precision."""
+        """Stack `index`; truth has half precision."""
         path, offset, shape = self._place[index]
         if path not in self._maps:
             if len(self._maps) >= _MOST_MAPS:

@@ -9,7 +9,7 @@ from torch.nn import functional
 def gather_blur(image: Tensor, radius: Tensor, kernel_size: int = 7) -> Tensor:
     """Blur each pixel with what its neighbours spread onto it, without occlusion order, in the values given.
 
-    A target with c <= 1 is copied. Any other is the weighted mean over a ``kernel_size`` window in which every
+    A target with c <= 1 is copied. Any other is the weighted mean over a `kernel_size` window in which every
     neighbour x, y px away counts (1 / c^2) exp(-2 (x^2 + y^2) / c^2) with its own c, neighbours with c <= 1 and those
     outside the image count nothing.
 
@@ -22,7 +22,7 @@ def gather_blur(image: Tensor, radius: Tensor, kernel_size: int = 7) -> Tensor:
         (B, C, H, W), a new tensor.
 
     Raises:
-        ValueError: for an even or non-positive ``kernel_size``.
+        ValueError: for an even or non-positive `kernel_size`.
     """
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be odd and positive, not {kernel_size}")

@@ -38,7 +38,7 @@ def render_layers(rgb: Tensor, alpha: Tensor, coc: Tensor, *, psf: float | str =
 
 
 def _composite_layer(out: Tensor, rgb: Tensor, alpha: Tensor, coc: Tensor, psf: float, margin: int) -> None:
-    """Put one blurred layer over ``out`` (B, N, h, w, 3), in place, where it has any influence."""
+    """Put one blurred layer over `out` (B, N, h, w, 3), in place, where it has any influence."""
     opaque = _support(alpha)
     if opaque is None:
         return
@@ -86,7 +86,7 @@ def _fast_size(size: int) -> int:
 
 
 def _blur_ladder(image: Tensor, box: _Box, radius: int, levels: tuple[float, ...], psf: float) -> Tensor:
-    """The image (B, 4, H, W) blurred at every level, inside ``box``: (K, B, h, w, 4), channels last for row gathers.
+    """The image (B, 4, H, W) blurred at every level, inside `box`: (K, B, h, w, 4), channels last for row gathers.
 
     The window reaches one radius beyond the box, so the wrap-around of the FFT never gets into it.
     """
@@ -102,7 +102,7 @@ def _blur_ladder(image: Tensor, box: _Box, radius: int, levels: tuple[float, ...
 
 
 def _interpolate(ladder: Tensor, levels: tuple[float, ...], coc: Tensor) -> Tensor:
-    """Mix the two levels that bracket ``coc`` (B, h, w), linearly in the squared diameter: (B, h, w, 4)."""
+    """Mix the two levels that bracket `coc` (B, h, w), linearly in the squared diameter: (B, h, w, 4)."""
     count = len(levels)
     edges = torch.tensor(levels, device=coc.device)
     squared = edges * edges

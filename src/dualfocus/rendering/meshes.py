@@ -119,7 +119,7 @@ def prepare(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> Mesh:
 
 
 def write_ply(path: Path, mesh: Mesh, to_world: NDArray[np.floating], repeat: float = 1.0) -> None:
-    """Write a mesh, moved by a (4, 4) matrix, as binary PLY with texture coordinates times ``repeat`` (no normals)."""
+    """Write a mesh, moved by a (4, 4) matrix, as binary PLY with texture coordinates times `repeat` (no normals)."""
     corners = mesh.corners.reshape(-1, 3) @ to_world[:3, :3].T + to_world[:3, 3]
     table = np.concatenate([corners, repeat * mesh.uv.reshape(-1, 2)], axis=1).astype("<f4")
     faces = np.empty(len(mesh.corners), dtype=[("count", "u1"), ("corners", "<i4", 3)])

@@ -15,7 +15,7 @@ def keep_options(path: Path, options: Mapping[str, Any]) -> None:
 
     Args:
         path: of the record.
-        options: what decides the set; ``textures`` among them as in :meth:`TexturePool.fingerprint`, if it has any.
+        options: what decides the set; `textures` among them as in `TexturePool.fingerprint`, if it has any.
 
     Raises:
         ValueError: a record of other options, or something else under its name.
@@ -35,7 +35,7 @@ def keep_options(path: Path, options: Mapping[str, Any]) -> None:
 
 
 def _same(recorded: Any, wanted: Mapping[str, Any]) -> bool:
-    """Whether they are the same; earlier versions wrote for ``textures`` only whether there were any."""
+    """Whether they are the same; earlier versions wrote for `textures` only whether there were any."""
     if isinstance(recorded, dict) and recorded.get("textures") is True:
         wanted = {**wanted, "textures": bool(wanted.get("textures"))}
     return bool(recorded == json.loads(json.dumps(wanted)))

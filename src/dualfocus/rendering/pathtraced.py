@@ -200,7 +200,7 @@ def _ambient(mi: Any, radiance: NDArray[np.floating]) -> dict[str, Any]:
 
 
 def sensor_of(mi: Any, lens: ThinLens, distance: float | None, samples: int) -> dict[str, Any]:
-    """Thin lens focused at ``distance``, or a pinhole for None."""
+    """Thin lens focused at `distance`, or a pinhole for None."""
     sensor: dict[str, Any] = {
         "type": "perspective",
         "fov": float(np.degrees(2 * np.arctan(lens.sensor_width_mm / (2 * lens.focal_length_mm)))),

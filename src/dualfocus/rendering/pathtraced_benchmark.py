@@ -117,20 +117,20 @@ def write_pathtraced(
     samples: int = 24,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Render the benchmark into ``out/PART/INDEX``, resumable: see `write_set`.
+    """Render the benchmark into `out/PART/INDEX`, resumable: see `write_set`.
 
     Args:
         out: folder to make or to continue.
         count: scenes in all.
         seed: of the set; the benchmark is seed 0.
-        mesh_folder: catalogues that hold `MODELS`, see :class:`dualfocus.rendering.meshes.MeshLibrary`; without it,
+        mesh_folder: catalogues that hold `MODELS`, see `dualfocus.rendering.meshes.MeshLibrary`; without it,
             every object is made by rule.
         width: of the pictures; 3/4 of it is their height.
         samples: paths a pixel.
         progress: called with (scenes present, scenes in all).
 
     Raises:
-        ValueError: ``out`` holds scenes made with other options; a folder without the models.
+        ValueError: `out` holds scenes made with other options; a folder without the models.
     """
     meshes = None if mesh_folder is None else _library(mesh_folder)
     options = {"seed": seed, "samples": samples, "width": width, "models": meshes is not None}
@@ -151,7 +151,7 @@ def _library(folder: str | Path) -> MeshLibrary:
 
 
 def make_shot(rng: np.random.Generator, part: Part, width: int, meshes: MeshLibrary | None) -> Shot:
-    """One scene of a part and its camera; without ``meshes`` all objects are made by rule."""
+    """One scene of a part and its camera; without `meshes` all objects are made by rule."""
     camera = part.cameras[int(rng.integers(len(part.cameras)))]
     stage = make_stage(rng, camera.lens(width), camera.near, camera.far, part.pitch, part.walls)
     bodies = [_face(rng, stage, n, part.plain) for n in range(len(stage.faces))]

@@ -38,7 +38,7 @@ class LayeredScene:
 
 
 def topmost(alpha: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """``w`` (L, H, W) of the topmost layer with ``alpha`` (L, H, W) above 0.5, back to front: (H, W)."""
+    """`w` (L, H, W) of the topmost layer with `alpha` (L, H, W) above 0.5, back to front: (H, W)."""
     result = w[0].copy()
     for layer in range(1, len(w)):
         np.copyto(result, w[layer], where=alpha[layer] > 0.5)
@@ -48,7 +48,7 @@ def topmost(alpha: np.ndarray, w: np.ndarray) -> np.ndarray:
 def make_scene(
     rng: np.random.Generator, pool: TexturePool | None = None, size: tuple[int, int] = (160, 160), margin: int = MARGIN
 ) -> LayeredScene:
-    """A random scene whose picture is ``size`` (height, width), on a canvas that is ``margin`` px larger all around."""
+    """A random scene whose picture is `size` (height, width), on a canvas that is `margin` px larger all around."""
     pool = pool or TexturePool()
     height, width = size[0] + 2 * margin, size[1] + 2 * margin
     w, rgb = _background(rng, pool, height, width)

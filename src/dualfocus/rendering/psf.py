@@ -15,7 +15,7 @@ _FULL_PIXEL = 3.0  # diameter in px from which a kernel carries the whole varian
 
 
 def psf_shape(psf: float | str) -> float:
-    """Turn ``"disk"``, ``"gaussian"`` or a number in [0, 1] (0 = disk, 1 = Gaussian) into the number.
+    """Turn `"disk"`, `"gaussian"` or a number in [0, 1] (0 = disk, 1 = Gaussian) into the number.
 
     Raises:
         ValueError: for any other name or number.
@@ -37,7 +37,7 @@ def blur_variance(diameter: float) -> float:
 
 
 def ladder_levels(smallest: float, largest: float) -> tuple[float, ...]:
-    """The run of ladder diameters (at least two) that brackets CoC diameters ``smallest`` to ``largest``, in px."""
+    """The run of ladder diameters (at least two) that brackets CoC diameters `smallest` to `largest`, in px."""
     levels = list(LADDER)
     while levels[-1] < largest:
         levels.append(levels[-1] * _GROWTH)
@@ -50,7 +50,7 @@ def ladder_levels(smallest: float, largest: float) -> tuple[float, ...]:
 def blur_kernel(diameter: float, psf: float) -> np.ndarray:
     """Kernel (K, K) float32, K odd, sum 1, with the variance of `blur_variance` exactly.
 
-    The family is a disk convolved with a Gaussian: ``psf`` is the Gaussian's share of the variance.
+    The family is a disk convolved with a Gaussian: `psf` is the Gaussian's share of the variance.
     """
     variance = blur_variance(diameter)
     disk = _fit(_disk, (1.0 - psf) * variance, 1.0, diameter + 2.0)
@@ -66,7 +66,7 @@ def kernel_radius(diameter: float, psf: float) -> int:
 
 @lru_cache(maxsize=128)
 def transfer_functions(levels: tuple[float, ...], psf: float, shape: tuple[int, int], device: str) -> Tensor:
-    """Fourier transforms (K, S0, S1 // 2 + 1), real, of the kernels of ``levels`` on a periodic grid ``shape``."""
+    """Fourier transforms (K, S0, S1 // 2 + 1), real, of the kernels of `levels` on a periodic grid `shape`."""
     grid = np.zeros((len(levels), *shape), np.float32)
     for index, level in enumerate(levels):
         kernel = blur_kernel(level, psf)
@@ -102,7 +102,7 @@ def _variance(kernel: np.ndarray) -> float:
 
 
 def _fit(make: Callable[[float], np.ndarray], variance: float, low: float, high: float) -> np.ndarray:
-    """Kernel ``make(parameter)`` whose discrete variance equals ``variance`` (bisection; a single 1 for none)."""
+    """Kernel `make(parameter)` whose discrete variance equals `variance` (bisection; a single 1 for none)."""
     if variance < 1e-9:
         return np.ones((1, 1))
     for _ in range(32):

@@ -6,7 +6,7 @@ from dualfocus.rendering.noise import fractal, grid
 
 
 def plane(rng: np.random.Generator, height: int, width: int, slope: float) -> np.ndarray:
-    """A plane: affine in the image, because inverse depth is. ``slope`` is the typical rise across the canvas."""
+    """A plane: affine in the image, because inverse depth is. `slope` is the typical rise across the canvas."""
     y, x = grid(height, width)
     tilt = rng.normal(0.0, slope, 2).astype(np.float32)
     return tilt[0] * y / height + tilt[1] * x / width

@@ -72,7 +72,7 @@ def _slice(rgb: np.ndarray, w: np.ndarray, slices: int, margin: int) -> LayeredS
 
 
 def _pull_push(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Fill (C, H, W) where ``weight`` (H, W) is 0 from coarser and coarser averages of where it is 1."""
+    """Fill (C, H, W) where `weight` (H, W) is 0 from coarser and coarser averages of where it is 1."""
     value = torch.from_numpy(np.ascontiguousarray(image, np.float32))[None] * torch.from_numpy(weight)
     mask = torch.from_numpy(weight)[None, None]
     pyramid = [(value, mask)]
@@ -100,8 +100,8 @@ def render_rgbd(
 ) -> RenderedStack:
     """A focal stack of an RGB-D picture, with the random camera of `render_stack`; options have the same meaning.
 
-    ``plan`` fixes the planes instead (in the coordinate w of `layered_scene`). ``focus_distances`` are those of the
-    random camera, not of ``depth``.
+    `plan` fixes the planes instead (in the coordinate w of `layered_scene`). `focus_distances` are those of the
+    random camera, not of `depth`.
     """
     rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
     scene = layered_scene(rgb, depth, slices=slices)

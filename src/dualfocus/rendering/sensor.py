@@ -40,7 +40,7 @@ class Sensor:
 
 
 def sample_sensor(rng: np.random.Generator, planes: int, size: tuple[int, int]) -> Sensor:
-    """Random camera for a stack of ``planes`` pictures of ``size``."""
+    """Random camera for a stack of `planes` pictures of `size`."""
     full_well = log_uniform(rng, 800, 40_000)
     read_noise = float(rng.uniform(1.0, 6.0))
     drift = rng.uniform(0.0, 0.03) if rng.random() < 0.6 else 0.0

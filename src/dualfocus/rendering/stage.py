@@ -75,7 +75,7 @@ def matrix(linear: Array, place: Array) -> Array:
 def make_stage(
     rng: np.random.Generator, lens: ThinLens, near: float, far: float, pitch: tuple[float, float], walls: bool
 ) -> Stage:
-    """Draw a stage whose visible depths lie between ``near`` and ``far`` and nearly reach ``far``, with enough floor.
+    """Draw a stage whose visible depths lie between `near` and `far` and nearly reach `far`, with enough floor.
 
     Args:
         rng: draws pitch, height and walls until they fit.

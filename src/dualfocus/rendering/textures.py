@@ -23,7 +23,7 @@ def is_held_out(name: str, percent: int = HELD_OUT_PERCENT) -> bool:
 
 
 def texture_files(folder: str | Path | None, split: str = "train") -> list[Path]:
-    """Image files of ``folder`` that belong to ``split`` ("train", "held_out" or "all"), sorted by name; None: none.
+    """Image files of `folder` that belong to `split` ("train", "held_out" or "all"), sorted by name; None: none.
 
     Raises:
         ValueError: for an unknown split, or when the folder has no image of it.
@@ -46,7 +46,7 @@ class TexturePool:
     """
 
     def __init__(self, folder: str | Path | None = None, split: str = "train", size: int = 512) -> None:
-        """Look for images in ``folder`` (None: noise only); they are decoded on first use, at most ``size`` px."""
+        """Look for images in `folder` (None: noise only); they are decoded on first use, at most `size` px."""
         self.files = texture_files(folder, split)
         self.size = size
         self._images: dict[int, list[torch.Tensor]] = {}

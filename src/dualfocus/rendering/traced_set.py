@@ -52,9 +52,9 @@ def write_set(
     compose: Callable[[int, np.random.Generator], Shot],
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Render scenes into folders below ``out``; those that are there are kept, so a stopped run goes on.
+    """Render scenes into folders below `out`; those that are there are kept, so a stopped run goes on.
 
-    Scene i depends on (options["seed"], i) and what ``compose`` makes of it alone.
+    Scene i depends on (options["seed"], i) and what `compose` makes of it alone.
 
     Args:
         out: folder to make or to continue.
@@ -64,7 +64,7 @@ def write_set(
         progress: called with (scenes present, scenes in all).
 
     Raises:
-        ValueError: ``out`` holds scenes made with other options.
+        ValueError: `out` holds scenes made with other options.
     """
     folder, seed, samples = Path(out), options["seed"], options["samples"]
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,22 +92,22 @@ def write_drawn_set(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> None:
-    """Render ``count`` scenes of one split of meshes and textures into ``out/0000`` ..., resumable: see `write_set`.
+    """Render `count` scenes of one split of meshes and textures into `out/0000` ..., resumable: see `write_set`.
 
     Args:
         out: folder to make or to continue.
         count: scenes in all.
         seed: of the set.
-        make: composes a scene from a generator, a :class:`MeshLibrary`, a :class:`TexturePool` and ``options``.
-        mesh_folder: catalogues, see :class:`MeshLibrary`.
+        make: composes a scene from a generator, a `MeshLibrary`, a `TexturePool` and `options`.
+        mesh_folder: catalogues, see `MeshLibrary`.
         texture_folder: images; None for noise textures.
         split: "train", "held_out" or "all", of meshes and textures.
         samples: paths a pixel.
         progress: called with (scenes present, scenes in all).
-        options: of ``make``, kept in `set.json` beside the others.
+        options: of `make`, kept in `set.json` beside the others.
 
     Raises:
-        ValueError: ``out`` holds scenes made with other options or textures; folders without meshes or textures.
+        ValueError: `out` holds scenes made with other options or textures; folders without meshes or textures.
     """
     meshes, textures = MeshLibrary(mesh_folder, split), TexturePool(texture_folder, split)
 

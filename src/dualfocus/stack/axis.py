@@ -19,11 +19,11 @@ class FocusAxis:
 
     Args:
         stack: the planes.
-        name: ``focus`` for the focus coordinate (inverse depth for a camera), ``depth`` for depth in the result
+        name: `focus` for the focus coordinate (inverse depth for a camera), `depth` for depth in the result
             unit, as the protocols of NYU and FoD500 have it. They are the same for microscopes and relative stacks.
 
     Raises:
-        ValueError: another name, or ``depth`` for a stack with a plane at infinity.
+        ValueError: another name, or `depth` for a stack with a plane at infinity.
     """
 
     def __init__(self, stack: FocalStack, name: AxisName = "focus") -> None:

@@ -42,7 +42,7 @@ def registered(stack: TrainingStack, rng: np.random.Generator) -> TrainingStack:
 
 
 def _similarity(size: tuple[int, int], zoom: float, turn: float, shift: np.ndarray) -> Matrix:
-    """(3, 3) motion of pixels about the centre of a picture of ``size`` (height, width)."""
+    """(3, 3) motion of pixels about the centre of a picture of `size` (height, width)."""
     y, x = (size[0] - 1) / 2, (size[1] - 1) / 2
     c, s = (1 + zoom) * np.cos(turn), (1 + zoom) * np.sin(turn)
     return np.array([[c, -s, x - c * x + s * y + shift[0]], [s, c, y - s * x - c * y + shift[1]], [0, 0, 1]])

@@ -1,4 +1,4 @@
-"""The mean of several weights of one network: ``python -m dualfocus.training.average WEIGHTS ... --shares ... -o OUT``.
+"""The mean of several weights of one network: `python -m dualfocus.training.average WEIGHTS ... --shares ... -o OUT`.
 
 A network that is trained on gets better on the scenes it sees and may get worse on others; between the weights before
 and after lie some that are nearly as good on both. Which, held-out stacks have to say. The mean has neither validation
@@ -23,7 +23,7 @@ _ITS_OWN = ("validation", "confidence_map")  # keys of the record that a mean do
 
 
 def average(weights: Sequence[Path], shares: Sequence[float], out: Path) -> Path:
-    """Write the weighted mean of ``weights`` to ``out``, with the record of the last of them and the shares.
+    """Write the weighted mean of `weights` to `out`, with the record of the last of them and the shares.
 
     Raises:
         ValueError: bad weights, or of different networks; shares that are not one for each, or not 1 in all.
@@ -43,7 +43,7 @@ def mean_network(
 
     Args:
         weights: where they came from, for messages.
-        loaded: networks and their records, see :func:`dualfocus.models.weights.load_weights`; they stay as they are.
+        loaded: networks and their records, see `dualfocus.models.weights.load_weights`; they stay as they are.
         shares: share of each network, 1 in all.
 
     Raises:

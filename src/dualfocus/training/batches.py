@@ -19,7 +19,7 @@ from dualfocus.training.unblurred import SharpBatch, SharpStack, collate_sharp, 
 
 
 class BatchDataset(Dataset):
-    """Item ``step`` is the whole batch of that step: B stacks of N planes, N drawn for each batch."""
+    """Item `step` is the whole batch of that step: B stacks of N planes, N drawn for each batch."""
 
     def __init__(self, config: DataConfig, seed: int) -> None:
         self.config, self.seed = config, seed
@@ -45,7 +45,7 @@ class BatchDataset(Dataset):
         return self.sources[int(rng.choice(len(self.sources), p=self.shares))]
 
     def _sharp(self, rng: np.random.Generator, planes: int) -> SharpStack:
-        """The stack that :meth:`_augmented` gives for the same random numbers, before its blur."""
+        """The stack that `_augmented` gives for the same random numbers, before its blur."""
         stack = self._source(rng).draw_sharp(rng, planes, self.config.crop)
         return mirrored(stack) if rng.random() < 0.5 else stack
 
@@ -106,7 +106,7 @@ def collate(stacks: list[TrainingStack]) -> Batch:
 
 
 def batch_loader(config: DataConfig, seed: int, first: int, last: int) -> Iterator[Batch | SharpBatch]:
-    """Batches of the steps ``first`` to ``last`` - 1 in order.
+    """Batches of the steps `first` to `last` - 1 in order.
 
     Raises:
         ValueError: data that cannot be used, in the words of its source, whoever loads it.

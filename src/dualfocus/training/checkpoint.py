@@ -28,14 +28,14 @@ def check_new_run(folder: Path) -> None:
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``folder/checkpoint.pt``; a kill at any moment leaves the one before."""
+    """Write `folder/checkpoint.pt`; a kill at any moment leaves the one before."""
     remove_leftovers(folder / NAME)
     with replacing(folder / NAME) as temporary:
         torch.save(state, temporary)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any]:
-    """Read ``folder/checkpoint.pt``.
+    """Read `folder/checkpoint.pt`.
 
     Raises:
         ValueError: there is none, or it cannot be read.

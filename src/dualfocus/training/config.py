@@ -43,7 +43,7 @@ class ModelConfig(_Strict):
 
 
 class LossConfig(_Strict):
-    """Weights of the objective; ``spatial`` and ``focal`` of 0 switch a constraint's loss off.
+    """Weights of the objective; `spatial` and `focal` of 0 switch a constraint's loss off.
 
     In a training configuration what is left out is as in the network's recipe (`training.recipes`), not as here.
     """
@@ -72,9 +72,9 @@ class LossConfig(_Strict):
 class SourceConfig(_Strict):
     """One source of stacks.
 
-    ``kind``: ``rendered`` (packs of `dualfocus render`), ``stacks`` (folders with stack.json and truth), ``rgbd``
-    (images + depth), ``nyu`` (the training images in any form, blurred as HybridDepth does), ``fod500`` and ``ddff12``
-    (their training splits) or ``procedural`` (rendered on the fly).
+    `kind`: `rendered` (packs of `dualfocus render`), `stacks` (folders with stack.json and truth), `rgbd`
+    (images + depth), `nyu` (the training images in any form, blurred as HybridDepth does), `fod500` and `ddff12`
+    (their training splits) or `procedural` (rendered on the fly).
     """
 
     kind: Literal["rendered", "stacks", "rgbd", "nyu", "fod500", "ddff12", "procedural"]
@@ -120,7 +120,7 @@ PlaneRange = Annotated[tuple[int, int], AfterValidator(_least_and_most)]
 
 
 class DataConfig(_Strict):
-    """Batches: every batch has one N; stacks x planes x pixels stay near ``planes_per_batch`` x crop^2."""
+    """Batches: every batch has one N; stacks x planes x pixels stay near `planes_per_batch` x crop^2."""
 
     sources: list[SourceConfig] = Field(min_length=1)
     crop: int = Field(default=128, ge=32, multiple_of=32)
@@ -182,7 +182,7 @@ class ValidationConfig(_Strict):
 
 
 class TeacherConfig(_Strict):
-    """A trained network whose answers are learned as well as the truth, see :mod:`dualfocus.training.distillation`."""
+    """A trained network whose answers are learned as well as the truth, see `dualfocus.training.distillation`."""
 
     weights: Path
     weight: float = Field(default=1.0, gt=0)
@@ -229,6 +229,6 @@ class TrainConfig(_Strict):
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read and check a training configuration, see :func:`dualfocus.training.yaml_config.read_yaml`."""
+    """Read and check a training configuration, see `dualfocus.training.yaml_config.read_yaml`."""
     config: TrainConfig = read_yaml(path, TrainConfig)
     return config

@@ -23,7 +23,7 @@ class Teacher:
     """A trained network that answers the same batches.
 
     Args:
-        config: the weights file, and the weight of the :func:`dualfocus.losses.distillation_loss`.
+        config: the weights file, and the weight of the `dualfocus.losses.distillation_loss`.
         axis: what the student's planes and truth are affine in; the teacher must agree.
         device: where the student is trained.
 

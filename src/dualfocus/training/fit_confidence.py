@@ -49,12 +49,12 @@ def with_range(
     Args:
         fitted: the map, which stays as it is for fewer planes.
         start: least N of the range, above those of all others.
-        network: see :func:`fit_confidence_map`.
-        batches: stacks of at least ``start`` planes; those with fewer are left out.
+        network: see `fit_confidence_map`.
+        batches: stacks of at least `start` planes; those with fewer are left out.
         device: device of the network.
 
     Raises:
-        ValueError: a map without ranges, or with one at or above ``start``; no stack of so many planes.
+        ValueError: a map without ranges, or with one at or above `start`; no stack of so many planes.
     """
     if max(fitted.get("planes", [start])) >= start:
         raise ValueError(f"a range from {start} planes on needs a map with ranges, all of fewer planes")

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class TrainingLog:
-    """Appends to ``log.jsonl`` in the output folder; a context manager."""
+    """Appends to `log.jsonl` in the output folder; a context manager."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

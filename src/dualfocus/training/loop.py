@@ -1,4 +1,4 @@
-"""The training loop: ``dualfocus train config.yaml``."""
+"""The training loop: `dualfocus train config.yaml`."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def train(config_path: Path, resume: bool = False, time_limit: float | None = No
     """Train as a configuration says and export the averaged weights.
 
     Args:
-        config_path: YAML, see :class:`TrainConfig`.
+        config_path: YAML, see `TrainConfig`.
         resume: go on from the checkpoint in the output folder, with the same batches and losses.
         time_limit: minutes; replaces the configured one, the learning rate ends with it.
         output: replaces the configured output folder.
 
     Returns:
-        path of the exported ``.safetensors``.
+        path of the exported `.safetensors`.
 
     Raises:
         ValueError: a bad configuration or time limit, an output folder with another run in it, nothing to resume.

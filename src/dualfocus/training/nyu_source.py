@@ -39,11 +39,11 @@ class NyuSource:
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """A random square of ``crop`` pixels of a random image; all fixed distances, or ``planes`` of its own."""
+        """A random square of `crop` pixels of a random image; all fixed distances, or `planes` of its own."""
         return blurred(self.draw_sharp(rng, planes, crop))
 
     def draw_sharp(self, rng: np.random.Generator, planes: int, crop: int) -> SharpStack:
-        """The stack of :meth:`draw` before its blur."""
+        """The stack of `draw` before its blur."""
         index = int(rng.choice(self.indices))
         rgb, depth = self._rgbd(index)
         if min(depth.shape) < crop:

@@ -66,13 +66,13 @@ class Target(NamedTuple):
     valid: Tensor
 
     def cells(self, stride: int) -> Target:
-        """The target at 1 / ``stride`` of the size, see :func:`sample_cells`."""
+        """The target at 1 / `stride` of the size, see `sample_cells`."""
         maps = {name: sample_cells(getattr(self, name), stride) for name in ("depth", "mapped", "known", "valid")}
         return self._replace(**maps)
 
 
 def target_of(batch: Batch, space: str) -> Target:
-    """The target of a batch, its gradients in the given space (:func:`dualfocus.training.space.in_space`)."""
+    """The target of a batch, its gradients in the given space (`dualfocus.training.space.in_space`)."""
     spacings = batch["coordinates"].shape[1] - 1
     return Target(
         depth=batch["truth"] * spacings,
@@ -95,13 +95,13 @@ def objective(output: FocusOutput, batch: Batch, config: LossConfig) -> TotalLos
     from pixels that are never in focus.
 
     Args:
-        output: what a network in training mode answered for ``batch``.
+        output: what a network in training mode answered for `batch`.
         batch: crops whose sides are multiples of the coarsest stride.
-        config: weights of the terms; a weight of 0 leaves a term out. Of ``side`` there may be fewer than the network
+        config: weights of the terms; a weight of 0 leaves a term out. Of `side` there may be fewer than the network
             has side outputs: the last ones, the coarsest, are then not supervised.
 
     Raises:
-        ValueError: an output without what training reads, or more weights in ``loss.side`` than side outputs.
+        ValueError: an output without what training reads, or more weights in `loss.side` than side outputs.
     """
     extra = output.training
     if extra is None:
@@ -147,7 +147,7 @@ def _spatial(gradient: Tensor, cells: Target, config: LossConfig) -> Tensor:
 
 
 def sample_cells(full: Tensor, stride: int) -> Tensor:
-    """One pixel near the middle of each cell of ``stride`` pixels: depth must not be averaged across its edges."""
+    """One pixel near the middle of each cell of `stride` pixels: depth must not be averaged across its edges."""
     if stride == 1:
         return full
     return full[..., stride // 2 :: stride, stride // 2 :: stride].contiguous()

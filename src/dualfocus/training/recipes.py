@@ -1,4 +1,4 @@
-"""How each network is trained in ``configs/``: the weights of its loss, where a configuration does not say others."""
+"""How each network is trained in `configs/`: the weights of its loss, where a configuration does not say others."""
 
 from __future__ import annotations
 

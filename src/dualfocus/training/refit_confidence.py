@@ -1,8 +1,8 @@
 """Fit the confidence map of existing weights anew.
 
-``python -m dualfocus.training.refit_confidence WEIGHTS CONFIG -o OUT`` is for weights made by hand (a mean of several),
+`python -m dualfocus.training.refit_confidence WEIGHTS CONFIG -o OUT` is for weights made by hand (a mean of several),
 and for people whose photographs are unlike the stacks that the shipped map was fitted on: the validation sources of the
-configuration say what "right" means. ``--range N`` keeps the map that is there and adds a range to it, of stacks with N
+configuration say what "right" means. `--range N` keeps the map that is there and adds a range to it, of stacks with N
 planes and more.
 """
 
@@ -22,14 +22,14 @@ from dualfocus.training.validate import Validation
 
 
 def refit_confidence(weights: Path, config_path: Path, out: Path, start: int | None = None) -> Path:
-    """Write ``weights`` to ``out`` with a confidence map fitted on the validation sources of a training configuration.
+    """Write `weights` to `out` with a confidence map fitted on the validation sources of a training configuration.
 
-    The record keeps everything else, the ``coordinate`` that the weights answer in among it; its ``validation`` figures
-    are those of these sources. With ``start`` these are kept as well, and so is the map, which gets one more range of
-    N: :func:`with_range`.
+    The record keeps everything else, the `coordinate` that the weights answer in among it; its `validation` figures
+    are those of these sources. With `start` these are kept as well, and so is the map, which gets one more range of
+    N: `with_range`.
 
     Raises:
-        ValueError: bad weights or configuration, no validation sources in it, or no stacks of ``start`` planes.
+        ValueError: bad weights or configuration, no validation sources in it, or no stacks of `start` planes.
     """
     config = read_config(config_path)
     if not config.validation.sources:

@@ -17,7 +17,7 @@ _TRIES = 8
 
 
 class RgbdSource:
-    """``rgb/NAME.jpg`` (or png, webp) beside ``depth/NAME.npy`` in metres or 16-bit ``depth/NAME.png`` in millimetres.
+    """`rgb/NAME.jpg` (or png, webp) beside `depth/NAME.npy` in metres or 16-bit `depth/NAME.png` in millimetres.
 
     Only the shape of the depth counts: the planes and the aperture of every stack are drawn at random, so a wrong
     scale of the depth does no harm. Pixels without depth (0, NaN or inf) are filled for rendering and unknown in the
@@ -31,7 +31,7 @@ class RgbdSource:
         self.pairs = rgbd_pairs(folder)
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """A random square of a random picture, shrunk to ``crop`` pixels, as a stack of ``planes`` planes.
+        """A random square of a random picture, shrunk to `crop` pixels, as a stack of `planes` planes.
 
         Raises:
             ValueError: a file that cannot be used, or several draws in a row without any depth.
@@ -66,7 +66,7 @@ def read_depth(path: Path) -> np.ndarray:
 def random_square(
     image: np.ndarray, depth: np.ndarray, rng: np.random.Generator, crop: int, path: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A square of at least ``crop`` pixels, its size drawn evenly in log, shrunk to ``crop``.
+    """A square of at least `crop` pixels, its size drawn evenly in log, shrunk to `crop`.
 
     Shrinking averages the colours and picks one of the depths, which must not be averaged across edges.
     """

@@ -10,7 +10,7 @@ Batch = TypeVar("Batch")
 
 
 class RunClock:
-    """Seconds of a run up to the last :meth:`tick`; those before it was resumed count, those in between do not.
+    """Seconds of a run up to the last `tick`; those before it was resumed count, those in between do not.
 
     Attributes:
         elapsed: seconds of the clock.
@@ -43,7 +43,7 @@ class RunClock:
             ready = time.monotonic()
 
     def due(self, seconds: float) -> bool:
-        """Whether more than ``seconds`` went by since the start, or since this was last true."""
+        """Whether more than `seconds` went by since the start, or since this was last true."""
         now = time.monotonic()
         if now - self._due <= seconds:
             return False
@@ -51,7 +51,7 @@ class RunClock:
         return True
 
     def state(self) -> dict[str, float]:
-        """What :meth:`restore` takes, for a checkpoint."""
+        """What `restore` takes, for a checkpoint."""
         return {"elapsed": self.elapsed, "processor": self.processor, "waited": self.waited}
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""Which mean of two weights to keep: ``python -m dualfocus.training.shares BEFORE AFTER CONFIG ...``.
+"""Which mean of two weights to keep: `python -m dualfocus.training.shares BEFORE AFTER CONFIG ...`.
 
 Measures means of two weights of one network on held-out stacks, each validation source of each configuration by
 itself: what a stage of training won on one kind of scene and lost on another. The kept mean is written by
-:mod:`dualfocus.training.average`.
+`dualfocus.training.average`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def measure_shares(
     Args:
         before: weights before a stage of training.
         after: weights after it.
-        configs: training configurations; ``validation.stacks`` are drawn of each of their validation sources.
-        shares: shares of ``after`` in the means.
+        configs: training configurations; `validation.stacks` are drawn of each of their validation sources.
+        shares: shares of `after` in the means.
 
     Returns:
         for each source the mean over its stacks, one for each share.

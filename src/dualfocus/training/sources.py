@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class RenderedSource:
-    """Stacks rendered earlier by ``dualfocus render`` into a folder of shards."""
+    """Stacks rendered earlier by `dualfocus render` into a folder of shards."""
 
     def __init__(self, folder: Path) -> None:
         self.dataset, self.folder = RenderedDataset(folder), folder
         self.longest = int(self.dataset.planes.max())
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """See :class:`Source`; stacks of about the wanted number of planes are preferred, to waste little."""
+        """See `Source`; stacks of about the wanted number of planes are preferred, to waste little."""
         counts = self.dataset.planes
         wanted = min(planes, self.longest)
         usable = np.flatnonzero((counts >= wanted) & (counts <= max(wanted + 4, counts[counts >= wanted].min())))
@@ -43,13 +43,13 @@ class ProceduralSource:
         self.pool = TexturePool(textures)
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """See :class:`Source`."""
+        """See `Source`."""
         seed = np.random.SeedSequence(int(rng.integers(2**62)))
         return from_rendered(render_stack(seed, self.pool, size=crop, planes=planes))
 
 
 class StackFolderSource:
-    """Folders with ``stack.json`` and ground truth; every stack is decoded once and kept."""
+    """Folders with `stack.json` and ground truth; every stack is decoded once and kept."""
 
     def __init__(self, config: SourceConfig, axis: AxisName = "focus") -> None:
         folders = StackFolders(source_path(config))
@@ -57,7 +57,7 @@ class StackFolderSource:
         self.load = lru_cache(maxsize=64)(lambda index: load_named(folders, index, config, axis))
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """See :class:`Source`; when no stack is long enough the longest drawn comes back."""
+        """See `Source`; when no stack is long enough the longest drawn comes back."""
         stack = self.load(int(rng.choice(self.indices)))
         for _ in range(4):
             if len(stack.images) >= planes:
@@ -74,12 +74,12 @@ class ClippedSource:
         self.source = source
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """See :class:`Source`."""
+        """See `Source`."""
         stack = self.source.draw(rng, planes, crop)
         return stack._replace(truth=stack.truth.clip(0, 1), clipped=True)
 
     def draw_sharp(self, rng: np.random.Generator, planes: int, crop: int) -> SharpStack:
-        """The stack of :meth:`draw` before its blur, where the source has that."""
+        """The stack of `draw` before its blur, where the source has that."""
         stack = self.source.draw_sharp(rng, planes, crop)
         return stack._replace(truth=stack.truth.clip(0, 1))
 
@@ -89,7 +89,7 @@ def open_source(config: SourceConfig, axis: AxisName = "focus") -> Source:
 
     Args:
         config: configuration of the source.
-        axis: axis of its truth, see :class:`dualfocus.stack.axis.FocusAxis`.
+        axis: axis of its truth, see `dualfocus.stack.axis.FocusAxis`.
 
     Raises:
         ValueError: a missing path, nothing usable in it, or a kind that has no such axis.

@@ -1,6 +1,6 @@
 """The space in which L_sv compares gradients of depth: the coordinate of the network, its inverse or its logarithm.
 
-The paper leaves open what ``grad D*`` is taken of. Where the coordinate is inverse depth, its inverse is depth itself;
+The paper leaves open what `grad D*` is taken of. Where the coordinate is inverse depth, its inverse is depth itself;
 where it is depth, the inverse is disparity.
 """
 
@@ -20,7 +20,7 @@ def in_space(coordinate: Tensor, ratio: Tensor, space: str) -> Tensor:
         coordinate: (B, H, W), normalised: an affine map of the quantity c whose inverse or logarithm is taken.
         ratio: (B,), c of the last plane over c of the first; 1 where c has no zero, as stage positions have none, and
             the coordinate is then returned as it is.
-        space: ``coordinate``, ``inverse`` or ``log``.
+        space: `coordinate`, `inverse` or `log`.
 
     Returns:
         (B, H, W).

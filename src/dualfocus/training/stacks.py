@@ -43,7 +43,7 @@ class Source(Protocol):
     """A seeded supply of stacks."""
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """A stack with at least ``planes`` planes (the caller takes a part) of at least ``crop`` pixels a side."""
+        """A stack with at least `planes` planes (the caller takes a part) of at least `crop` pixels a side."""
         ...
 
 
@@ -66,7 +66,7 @@ def from_sample(sample: Sample, axis: AxisName = "focus") -> TrainingStack:
 
 
 def load_named(dataset: Dataset, index: int, config: SourceConfig, axis: AxisName) -> TrainingStack:
-    """Stack ``index`` of the data set of a source (ValueError naming the stack when it cannot be used)."""
+    """Stack `index` of the data set of a source (ValueError naming the stack when it cannot be used)."""
     name = f"{config.path}: {dataset.names[index]}"
     try:
         return from_sample(dataset[index], axis)._replace(name=name)
@@ -76,7 +76,7 @@ def load_named(dataset: Dataset, index: int, config: SourceConfig, axis: AxisNam
 
 
 def take_planes(stack: TrainingStack, index: np.ndarray) -> TrainingStack:
-    """The planes of ``index`` (increasing), the coordinate normalised again to span [0, 1]."""
+    """The planes of `index` (increasing), the coordinate normalised again to span [0, 1]."""
     u = stack.coordinates[index]
     extent = u[-1] - u[0]
     truth = ((stack.truth - u[0]) / extent).astype(np.float32)
@@ -88,7 +88,7 @@ def take_planes(stack: TrainingStack, index: np.ndarray) -> TrainingStack:
 
 
 def require_size(stack: TrainingStack, crop: int) -> None:
-    """Refuse a stack with a side of less than ``crop`` pixels (ValueError naming it)."""
+    """Refuse a stack with a side of less than `crop` pixels (ValueError naming it)."""
     height, width = stack.truth.shape
     if min(height, width) < crop:
         raise ValueError(f"{stack.name}: {width}x{height} pixels are smaller than the crop of {crop}; lower data.crop")

@@ -17,10 +17,10 @@ class SharpStack(NamedTuple):
     """A training stack before its blur.
 
     Attributes:
-        image: (H + 2 m, W + 2 m, 3) uint8: a square and the m = ``window // 2`` pixels around it.
+        image: (H + 2 m, W + 2 m, 3) uint8: a square and the m = `window // 2` pixels around it.
         radius: (N, H + 2 m, W + 2 m) float32, radius of the circle of confusion in pixels at every plane; 0, which
             spreads nothing, outside the picture.
-        coordinates: (N,), truth: (H, W), known: (H, W), ratio: as in :class:`TrainingStack`.
+        coordinates: (N,), truth: (H, W), known: (H, W), ratio: as in `TrainingStack`.
         window: side of the window of the gather blur.
     """
 
@@ -34,7 +34,7 @@ class SharpStack(NamedTuple):
 
 
 class SharpBatch(TypedDict):
-    """:class:`SharpStack` in batches: image (B, h, w, 3) uint8, radius (B, N, h, w), the rest as in ``Batch``."""
+    """`SharpStack` in batches: image (B, h, w, 3) uint8, radius (B, N, h, w), the rest as in `Batch`."""
 
     image: Tensor
     radius: Tensor

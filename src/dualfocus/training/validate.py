@@ -29,7 +29,7 @@ class Validation:
         self.batches = list(self.draw(config.stacks, 0))
 
     def draw(self, count: int, number: int, planes_range: tuple[int, int] | None = None) -> Iterator[Batch]:
-        """``count`` held-out stacks one by one, sources by weight, always the same for the same ``number``.
+        """`count` held-out stacks one by one, sources by weight, always the same for the same `number`.
 
         Args:
             count: number of stacks.
@@ -67,7 +67,7 @@ class Validation:
 
 
 def centre_crop(stack: TrainingStack, crop: int) -> TrainingStack:
-    """The middle square of at most ``crop`` pixels."""
+    """The middle square of at most `crop` pixels."""
     height, width = stack.truth.shape
     rows, columns = min(crop, height), min(crop, width)
     top, left = (height - rows) // 2, (width - columns) // 2

@@ -17,7 +17,7 @@ def read_yaml(path: Path, kind: Any) -> Any:
         kind: what it configures, a pydantic type.
 
     Returns:
-        an instance of ``kind``.
+        an instance of `kind`.
 
     Raises:
         ValueError: naming the file, the key and what is wrong with it.

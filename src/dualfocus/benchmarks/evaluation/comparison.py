@@ -98,7 +98,7 @@ def _check_row(path: Path, comparison: Comparison, row: str, changes: Mapping[st
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes``, mappings inside merged likewise."""
+    """`base` with `changes`, mappings inside merged likewise."""
     result = dict(base)
     for key, value in changes.items():
         inner = result.get(key)
@@ -112,7 +112,7 @@ def run_folder(out: Path, row: str, seed: int) -> Path:
 
 
 def compare(path: Path, out: Path, only: Sequence[str] = (), report: Callable[[str], None] | None = None) -> str:
-    """Train and measure what is not there yet, seed by seed, and write ``out/comparison.md``.
+    """Train and measure what is not there yet, seed by seed, and write `out/comparison.md`.
 
     A stopped comparison goes on where it was; rows that were not run are in the table and say so.
 

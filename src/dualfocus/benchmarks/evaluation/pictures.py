@@ -1,7 +1,7 @@
 """All-in-focus images against known sharp pictures, beside what Debian's `enfuse` makes of the same planes.
 
-``python -m dualfocus.benchmarks.evaluation.pictures FOLDER [NAME ...]`` measures stacks of FOLDER that have an
-``all_in_focus`` image, all or those named; with ``procedural [TEXTURES]`` instead, scenes of held-out seeds.
+`python -m dualfocus.benchmarks.evaluation.pictures FOLDER [NAME ...]` measures stacks of FOLDER that have an
+`all_in_focus` image, all or those named; with `procedural [TEXTURES]` instead, scenes of held-out seeds.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _composed(model: Predictor, stack: FocalStack) -> NDArray[Any]:
 
 
 def compare(samples: Dataset, names: Sequence[str] = ()) -> Iterator[tuple[str, str, float, float, float]]:
-    """Stack, method, PSNR, SSIM and seconds, for every sample with a sharp picture, or those of ``names``.
+    """Stack, method, PSNR, SSIM and seconds, for every sample with a sharp picture, or those of `names`.
 
     Raises:
         ValueError: a name that no sample has.

@@ -56,7 +56,7 @@ def load_models(
         protocol: says what predictions from files mean.
         samples: names of the samples that will be measured, of which every file must be there.
         loaded: models by name that need not be loaded again; those that are loaded join it.
-        everything: names of all samples of the data set; default ``samples``.
+        everything: names of all samples of the data set; default `samples`.
     """
     loaded = {} if loaded is None else loaded
     systems: dict[str, System] = {}

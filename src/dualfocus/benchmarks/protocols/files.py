@@ -52,7 +52,7 @@ class Files:
         folder: the predictions.
         protocol: what they are predictions for.
         names: the samples that will be asked for, which must be there.
-        everything: names of all samples of the data set, of which there may be fewer; default ``names``.
+        everything: names of all samples of the data set, of which there may be fewer; default `names`.
 
     Raises:
         ValueError: no such folder, a bad `predictions.json`, images without a scale, or samples without their files.

@@ -1,6 +1,6 @@
 """Large focal stacks on disk, and what `dualfocus predict` takes for them in time and memory.
 
-``python -m dualfocus.benchmarks.timing.large FOLDER [MODEL ...]`` writes 20 frames of 24 megapixels and 200 of two to
+`python -m dualfocus.benchmarks.timing.large FOLDER [MODEL ...]` writes 20 frames of 24 megapixels and 200 of two to
 FOLDER (750 MB), runs `dualfocus predict` on each in a process of its own, and prints a table.
 """
 

@@ -61,12 +61,12 @@ def stage_seconds(timed: Timed, stack: FocalStack, repeats: int = 3) -> dict[str
     """Median seconds of every stage, from JPEG files to the files of a result.
 
     Args:
-        timed: a loaded model. Only ``dualfocus-s`` on torch has parts; of others all is ``rest of the model``.
+        timed: a loaded model. Only `dualfocus-s` on torch has parts; of others all is `rest of the model`.
         stack: its planes, 8 bit, are written as files first.
         repeats: runs, after one that is not counted.
 
     Returns:
-        seconds of each of ``STAGES``.
+        seconds of each of `STAGES`.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "stack"

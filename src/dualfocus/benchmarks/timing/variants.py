@@ -23,8 +23,8 @@ class Variant:
 
     Attributes:
         model: name or path.
-        backend: one of ``BACKENDS``.
-        precision: one that the backend has in ``PRECISIONS``.
+        backend: one of `BACKENDS`.
+        precision: one that the backend has in `PRECISIONS`.
     """
 
     model: str
@@ -39,7 +39,7 @@ class Variant:
 
 
 def variants(models: Sequence[str], backends: Sequence[str], precisions: Sequence[str]) -> list[Variant]:
-    """All combinations that exist; ``compile`` and ``onnx`` are for ``dualfocus-s`` alone.
+    """All combinations that exist; `compile` and `onnx` are for `dualfocus-s` alone.
 
     Raises:
         ValueError: nothing to time, a name given twice, or an unknown backend or precision.
@@ -66,10 +66,10 @@ def variants(models: Sequence[str], backends: Sequence[str], precisions: Sequenc
 
 
 class Timed:
-    """A loaded variant; ``run`` predicts without warnings."""
+    """A loaded variant; `run` predicts without warnings."""
 
     def __init__(self, variant: Variant, device: str, folder: Path) -> None:
-        """Load it; an ONNX file is written to ``folder`` unless it is there."""
+        """Load it; an ONNX file is written to `folder` unless it is there."""
         self.model = _load(variant, device, folder)
         if variant.backend == "compile":
             _compile(self.model.network)
@@ -101,7 +101,7 @@ def _load(variant: Variant, device: str, folder: Path) -> Any:
 
 
 def _compile(network: Any) -> None:
-    """Compile the parts that :mod:`dualfocus.inference.staged` calls one by one."""
+    """Compile the parts that `dualfocus.inference.staged` calls one by one."""
     import torch
 
     network.encoder.compile()

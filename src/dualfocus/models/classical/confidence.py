@@ -1,4 +1,4 @@
-"""How far ``classical`` can be believed at each pixel, from what its scores look like there."""
+"""How far `classical` can be believed at each pixel, from what its scores look like there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dualfocus.models.classical.peak import Peak
 class ConfidenceCoefficients(NamedTuple):
     """Logistic regression of "error below half a plane spacing" on the evidence that is gathered here.
 
-    Fitted by ``tools/fit_classical_confidence.py`` on path-traced and relief stacks (whole, and thinned to fewer
+    Fitted by `tools/fit_classical_confidence.py` on path-traced and relief stacks (whole, and thinned to fewer
     planes); refit there whenever the score or its smoothing changes.
     """
 
@@ -32,7 +32,7 @@ CONFIDENCE = ConfidenceCoefficients()
 
 
 def peak_evidence(raw_peak: Tensor, raw_height: Tensor, pooled: Tensor, peak: Peak) -> Tensor:
-    """What the confidence is estimated from, all but the last two of :class:`ConfidenceCoefficients`.
+    """What the confidence is estimated from, all but the last two of `ConfidenceCoefficients`.
 
     In order: log contrast of the pixel's own score (signal to noise); log contrast of the pooled score; separation of
     the peak from the next best plane that is not its neighbour; curvature of the peak relative to its height;

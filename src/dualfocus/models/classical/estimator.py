@@ -24,12 +24,12 @@ from dualfocus.models.classical.smoothing import edge_aware_smooth
 class Classical(nn.Module):
     """Sum-modified-Laplacian depth from focus with edge-aware pooling of the evidence. No parameters, no training.
 
-    1. Score: log focus measure over several scales, relative to the noise (:func:`score_stack`).
+    1. Score: log focus measure over several scales, relative to the noise (`score_stack`).
     2. Pooling: the score, weighted with its own contrast, is smoothed plane by plane along surfaces of similar colour
        in the provisional all-in-focus image. Strong texture decides, textureless areas inherit from around them.
     3. Sub-plane peak, confidence, and the deviation of a focus probability that agrees with both.
 
-    A module for its place among the networks; it reads planes one by one (:meth:`estimate`) and has no ``forward``.
+    A module for its place among the networks; it reads planes one by one (`estimate`) and has no `forward`.
 
     Args:
         smoothness: weight λ of smoothness for an image with a diagonal of 480 pixels; it grows with the diagonal.
@@ -65,7 +65,7 @@ class Classical(nn.Module):
         """Estimate depth, with one volume of N maps in memory.
 
         Args:
-            read: n -> plane n, (3, H, W) in [0, 1], display-encoded, near to far; called ``reads`` times for each.
+            read: n -> plane n, (3, H, W) in [0, 1], display-encoded, near to far; called `reads` times for each.
             coordinates: (N,) normalised focus coordinates, increasing from 0 to 1, N >= 2.
 
         Returns:
@@ -86,7 +86,7 @@ class Classical(nn.Module):
         """Peak and evidence (7, H, W) of one stack; what the confidence is fitted on.
 
         Args:
-            read: n -> plane n, (3, H, W), called ``reads`` times for each.
+            read: n -> plane n, (3, H, W), called `reads` times for each.
             coordinates: (N,).
         """
         volume, sharpest = score_stack(read, len(coordinates))

@@ -86,7 +86,7 @@ class NoiseScale:
         self._quiet: list[list[float]] = []
 
     def add(self, plane: Tensor, energies: list[Tensor]) -> None:
-        """Take in the luma (H, W) of a plane and what :func:`plane_energies` makes of it."""
+        """Take in the luma (H, W) of a plane and what `plane_energies` makes of it."""
         double = plane.cpu().double()  # Apple's GPUs have no float64
         self._means.append(float(double.mean()))
         self._squares.append(float(double.square().mean()))
@@ -122,8 +122,8 @@ def plane_score(energies: list[Tensor], gain: float, floors: list[float], soften
     hence silent, where a scale sees only noise, so fine scales rule where they can and coarse ones elsewhere.
 
     Args:
-        energies: what :func:`plane_energies` returned.
-        gain: gain of the plane, see :class:`NoiseScale`.
+        energies: what `plane_energies` returned.
+        gain: gain of the plane, see `NoiseScale`.
         floors: energy of the noise at every level.
         softening: noise floors added to the measure; larger trusts weak texture less.
 

@@ -28,11 +28,11 @@ class Peak(NamedTuple):
 def fit_peak(score: Tensor, coordinates: Tensor, share: float = 0.4) -> Peak:
     """Sub-plane peak of a score by a weighted parabola over the (non-uniform) focus coordinate.
 
-    The parabola is fitted to the planes around the maximum whose score lies in the upper ``share`` of the peak, with
+    The parabola is fitted to the planes around the maximum whose score lies in the upper `share` of the peak, with
     weights that fall to 0 there: with coarse spacing this is the parabola through three planes, with fine spacing many
     planes vote. At the first and last plane the window moves inwards. The result stays between the neighbours of the
     best plane, or a few planes beyond where the spacing is fine. Two planes determine no parabola; see
-    :func:`_two_planes`.
+    `_two_planes`.
 
     Args:
         score: (N, H, W), mean 0 over the planes.

@@ -9,8 +9,8 @@ from torch import Tensor
 def focus_probability(coordinate: Tensor, error: Tensor, coordinates: Tensor, broad: float = 0.75) -> Tensor:
     """Focus probability with a given expectation and, about, a given spread.
 
-    A mixture of a discretised Gaussian of deviation ``error`` around ``coordinate`` and of the two planes that bracket
-    a point placed so that the expectation of the whole is exactly ``coordinate``, at any spacing and at the ends.
+    A mixture of a discretised Gaussian of deviation `error` around `coordinate` and of the two planes that bracket
+    a point placed so that the expectation of the whole is exactly `coordinate`, at any spacing and at the ends.
 
     Args:
         coordinate: (H, W) in [0, 1].
@@ -39,9 +39,9 @@ def focus_probability(coordinate: Tensor, error: Tensor, coordinates: Tensor, br
 
 
 def expected_error(confidence: Tensor, planes: int) -> Tensor:
-    """Deviation of the normal error that is below half a plane spacing with probability ``confidence``.
+    """Deviation of the normal error that is below half a plane spacing with probability `confidence`.
 
-    ``dualfocus.inference.windows`` has it without torch, from a table, for networks whatever computes them; this one
+    `dualfocus.inference.windows` has it without torch, from a table, for networks whatever computes them; this one
     is exact and stays on the device.
 
     Args:
@@ -56,7 +56,7 @@ def expected_error(confidence: Tensor, planes: int) -> Tensor:
 
 
 def deviation(coordinate: Tensor, error: Tensor, coordinates: Tensor) -> Tensor:
-    """Standard deviation of the focus coordinate under :func:`focus_probability`, at least the expected error.
+    """Standard deviation of the focus coordinate under `focus_probability`, at least the expected error.
 
     A probability whose expectation is the first or the last plane has nothing but that plane, however unsure it is.
 

@@ -31,7 +31,7 @@ class Sharpest(NamedTuple):
 
 
 def score_stack(read: Callable[[int], Tensor], planes: int) -> tuple[Tensor, Sharpest]:
-    """Score every plane, and find the sharpest, from ``READS`` readings.
+    """Score every plane, and find the sharpest, from `READS` readings.
 
     The first reading measures the noise, which the scores of the second are relative to.
 
