@@ -62,7 +62,8 @@ def test_sixteen_bits_are_seen_by_both(models, brightness):
     planes = np.stack([plane[::2, ::2].mean(axis=2) * 257 * brightness for plane in desk]).round().astype(np.uint16)
     stack = dualfocus.FocalStack(planes, desk.focus_distances)
     ours, theirs = (model.predict(stack) for model in models)
-    assert np.abs(1 / ours.depth - 1 / theirs.depth).max() < 1e-3 * np.ptp(1 / stack.focus_distances)
+    apart = np.abs(1 / ours.depth - 1 / theirs.depth) / np.ptp(1 / stack.focus_distances)
+    assert np.quantile(apart, 0.999) < 1e-3  # 3e-3 with eight bits
     np.testing.assert_allclose(ours.confidence, theirs.confidence, atol=5e-3)
 
 
