@@ -60,8 +60,7 @@ class FocusStream:
         unit: str | None = None,
         camera: Camera | Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(window, bool) or not isinstance(window, Integral) or not 2 <= window <= LONGEST:
-            raise ValueError(f"window must be 2 to {LONGEST} planes, not {window!r}")
+        _check_window(window)
         self.model, self.network, self.device = model, network, device
         self.window, self.unit, self.camera = window, unit, camera
         self._planes: list[_Plane] = []  # in the order of arrival
@@ -129,6 +128,11 @@ class FocusStream:
         if len(planes) == 1:
             images, distances = images * 2, [*distances, *(distance + 1 for distance in distances)]
         return FocalStack(images, distances or None, self.unit, self.camera)
+
+
+def _check_window(window: Any) -> None:
+    if isinstance(window, bool) or not isinstance(window, Integral) or not 2 <= int(window) <= LONGEST:
+        raise ValueError(f"window must be 2 to {LONGEST} planes, not {window!r}")
 
 
 @dataclass(frozen=True)
