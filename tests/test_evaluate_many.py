@@ -21,7 +21,7 @@ from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS
 from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.protocols import PROTOCOLS
 from dualfocus.benchmarks.protocols.published import PUBLISHED, beside
-from dualfocus.benchmarks.tables.error_table import error_table
+from dualfocus.benchmarks.tables.error_table import error_table, numbers
 from dualfocus.benchmarks.tables.latex import to_latex
 from dualfocus.benchmarks.tables.report import to_markdown
 from dualfocus.benchmarks.tables.worst import worst_images
@@ -283,3 +283,7 @@ def test_tables_show_percent_where_the_protocol_does():
     assert r"DFV$^\dagger$ & 0.00057 & 0.0213" in latex and "Published, not measured here" in latex
     body = latex.split(r"\toprule")[1].split(r"\bottomrule")[0]
     assert len({line.count("&") for line in body.splitlines() if "&" in line}) == 1
+
+
+def test_counts_are_written_in_full_and_measurements_with_four_digits() -> None:
+    assert numbers([12934, 12934.0, 0.123456, None, float("nan")]) == ["12934", "1.293e+04", "0.1235", "", ""]

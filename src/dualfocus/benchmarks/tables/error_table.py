@@ -61,8 +61,10 @@ def heading(protocol: BenchmarkProtocol, column: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; empty when there is none."""
-    return "" if value is None or value != value else f"{value:.4g}"
+    """Four significant digits, counts in full; empty when there is none."""
+    if value is None or value != value:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
 def numbers(values: Sequence[float | None]) -> list[str]:
