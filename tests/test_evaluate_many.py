@@ -285,5 +285,5 @@ def test_tables_show_percent_where_the_protocol_does():
     assert len({line.count("&") for line in body.splitlines() if "&" in line}) == 1
 
 
-def test_counts_are_written_in_full_and_measurements_with_four_digits() -> None:
+def test_counts_are_written_in_full_and_measurements_with_four_digits():
     assert numbers([12934, 12934.0, 0.123456, None, float("nan")]) == ["12934", "1.293e+04", "0.1235", "", ""]
