@@ -5,7 +5,8 @@ import math
 import torch
 from torch.nn import functional as F
 
-from dualfocus.models.context import FocusPrior, PixelSharpness, SceneContext, collapse, posterior_scores
+from dualfocus.models.collapse import PixelSharpness, collapse
+from dualfocus.models.context import FocusPrior, SceneContext, posterior_scores
 from dualfocus.models.export_graph import collapse_at_once
 
 

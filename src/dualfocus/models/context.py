@@ -1,9 +1,9 @@
 """What one picture of the whole scene says about its depth: a 2-D network beside the focus volume.
 
 Sharpness says nothing on a bare wall, and little at the very edge of an object. The planes are therefore
-collapsed, by a first focus probability, to what they show in focus, and a network over space alone, N times
-cheaper than one over planes, answers with a prior on the focus coordinate, with the weights of the convex
-upsampling and with the confidence.
+collapsed, by a first focus probability, to what they show in focus (`dualfocus.models.collapse`), and a network over
+space alone, N times cheaper than one over planes, answers with a prior on the focus coordinate, with the weights of the
+convex upsampling and with the confidence.
 """
 
 from __future__ import annotations
@@ -14,16 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dualfocus.models.encoder import LOG_SCALE, modified_laplacian
+from dualfocus.models.collapse import CELL, LOCAL, certainty
 from dualfocus.models.layers import ConvNorm, Residual, upsample_2x
-from dualfocus.models.volume import focus_moments
 
-_CELL = 4  # pixels of a side: everything here is at 1/4
-# channels of the collapsed planes: first colours and PixelSharpness of every pixel of a cell
-_PIXEL_CHANNELS = 5 * _CELL**2
-_LOCAL = slice(_PIXEL_CHANNELS, _PIXEL_CHANNELS + 3)  # then mean, deviation and maximum of the local probability
 _CONFIDENCE_WIDTH = 32
-DETAIL_POWER = 2  # a plane with twice the detail of another gets about four times its weight
 
 
 class FocusPrior(NamedTuple):
@@ -56,90 +50,13 @@ def posterior_scores(scores: Tensor, prior: FocusPrior, coordinates: Tensor) -> 
     return prior.score_weight * scores - prior.kappa * offset.square()
 
 
-def collapse(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
-    """What the planes show in focus, without the plane axis: the input of `SceneContext`.
-
-    Planes are added one by one, because the images are large.
-
-    Args:
-        images: (B, N, 3, H, W) in [0, 1], or 8 bits, H and W multiples of 4.
-        features: decoder features, (B, N, C, H / 4, W / 4).
-        probability: focus probability, (B, N, H / 4, W / 4); taken as given, no gradient.
-        coordinates: (B, N).
-
-    Returns:
-        (B, C + 83, H / 4, W / 4): the image in focus and `PixelSharpness`, by cells of 4 x 4 pixels; mean and
-        deviation of the coordinate under the probability, and its maximum; the features in focus.
-    """
-    p = probability.detach()
-    features_in_focus = torch.zeros_like(features[:, 0], dtype=p.dtype)
-    image_in_focus = p.new_zeros(len(p), 3, *images.shape[-2:])
-    sharpness = PixelSharpness(image_in_focus[:, 0])
-    for n, (image, feature) in enumerate(zip(images.unbind(1), features.unbind(1), strict=True)):
-        share = p[:, n : n + 1]
-        features_in_focus.addcmul_(feature.to(p.dtype), share)
-        plane = image.to(p.dtype).div_(255) if image.dtype == torch.uint8 else image.to(p.dtype)
-        # one probability for all pixels of a cell
-        image_in_focus.addcmul_(plane, F.interpolate(share, scale_factor=_CELL))
-        sharpness.add(plane, coordinates[:, n])
-    pixels = _by_cell(torch.cat((image_in_focus, sharpness.result()), dim=1))
-    parts = pixels, certainty(p, coordinates), features_in_focus
-    return torch.cat([part.permute(0, 2, 3, 1) for part in parts], dim=3).permute(0, 3, 1, 2)  # channels last
-
-
-def _by_cell(maps: Tensor) -> Tensor:
-    """`F.pixel_unshuffle` by 4. Faster on CPUs: four neighbours in a row are copied as one number of 16 bytes."""
-    if maps.device.type != "cpu" or maps.dtype != torch.float32 or torch.compiler.is_compiling():
-        return F.pixel_unshuffle(maps, _CELL)
-    rows = maps.view(torch.complex128).unflatten(2, (-1, _CELL))  # (B, C, h, 4, w)
-    return rows.permute(0, 2, 4, 1, 3).flatten(3).view(torch.float32).permute(0, 3, 1, 2)
-
-
-def certainty(probability: Tensor, coordinates: Tensor) -> Tensor:
-    """Mean and deviation of the coordinate under a probability, and its maximum: (B, N, h, w) -> (B, 3, h, w)."""
-    first, second = focus_moments(probability, coordinates)
-    deviation = (second - first.square()).clamp(min=0).sqrt()
-    return torch.stack((first, deviation, probability.amax(dim=1)), dim=1)
-
-
-class PixelSharpness:
-    """Where each single pixel is sharpest and by how much, planes added one by one.
-
-    Noisier than the focus probability, which has one value for a whole cell. The mean coordinate is taken under a
-    softmax over planes of `DETAIL_POWER * log(1 + L)` with L the modified Laplacian; that is a mean with the weights
-    `(1 + L) ** DETAIL_POWER`, for which running sums are enough.
-
-    Args:
-        like: any map of the size, type and device of one plane, (B, H, W).
-    """
-
-    def __init__(self, like: Tensor) -> None:
-        self.planes = 0
-        self.total, self.weighted_coordinate, self.highest, self.logs = (torch.zeros_like(like) for _ in range(4))
-
-    def add(self, image: Tensor, coordinate: Tensor) -> None:
-        """Take a plane, (B, 3, H, W) in [0, 1], and its coordinate, (B,)."""
-        detail = modified_laplacian(image)[:, 0]
-        weight = (detail + 1).pow_(DETAIL_POWER)
-        self.total += weight
-        self.weighted_coordinate.addcmul_(weight, coordinate[:, None, None])
-        self.highest = torch.maximum(self.highest, detail)
-        self.logs += detail.log1p_()
-        self.planes += 1
-
-    def result(self) -> Tensor:
-        """(B, 2, H, W): the mean coordinate, and the maximum of log(1 + L) over planes less its mean; call it once."""
-        contrast_gain = self.highest.log1p().sub_(self.logs.div_(self.planes)).div_(LOG_SCALE)
-        return torch.stack((self.weighted_coordinate.div_(self.total), contrast_gain), dim=1)
-
-
 class SceneContext(nn.Module):
     """A small dilated U-Net over the collapsed planes, 1/4 to 1/32; heads: prior, upsampling weights, confidence."""
 
     def __init__(self, features: int, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
         quarter, eighth, sixteenth, bottom = widths
-        self.enter = nn.Sequential(ConvNorm(features + _LOCAL.stop, quarter), Residual(quarter))
+        self.enter = nn.Sequential(ConvNorm(features + LOCAL.stop, quarter), Residual(quarter))
         self.down_eighth = nn.Sequential(ConvNorm(quarter, eighth, stride=2), Residual(eighth))
         wide = [Residual(sixteenth, dilation) for dilation in (1, 2, 4)]
         self.down_sixteenth = nn.Sequential(ConvNorm(eighth, sixteenth, stride=2), *wide)
@@ -153,8 +70,8 @@ class SceneContext(nn.Module):
         self.prior_head = nn.Conv2d(quarter, 3, 3, padding=1)
         for parameter in self.prior_head.parameters():  # at first the local scores alone decide
             nn.init.zeros_(parameter)
-        self.weight_head = nn.Conv2d(quarter, 9 * _CELL**2, 1)
-        last = nn.Conv2d(_CONFIDENCE_WIDTH, _CELL**2, 3, padding=1)
+        self.weight_head = nn.Conv2d(quarter, 9 * CELL**2, 1)
+        last = nn.Conv2d(_CONFIDENCE_WIDTH, CELL**2, 3, padding=1)
         self.confidence_head = nn.Sequential(ConvNorm(quarter + 10, _CONFIDENCE_WIDTH), last)
 
     def forward(self, collapsed: Tensor, size: tuple[int, int]) -> Tensor:
@@ -210,6 +127,6 @@ class SceneContext(nn.Module):
         count = torch.full_like(mean, 1.0 / planes)
         posterior_features = torch.stack((mean, deviation * (planes - 1), peak, count), dim=1)
         prior_features = torch.cat((prior.score_weight, prior.mean, prior.kappa.sqrt()), dim=1)
-        parts = (hidden, collapsed[:, _LOCAL], prior_features, posterior_features)
+        parts = (hidden, collapsed[:, LOCAL], prior_features, posterior_features)
         logit = self.confidence_head(torch.cat([part.detach() for part in parts], dim=1))
-        return F.pixel_shuffle(logit, _CELL).float()[:, 0]
+        return F.pixel_shuffle(logit, CELL).float()[:, 0]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dualfocus.models.context import DETAIL_POWER, certainty
+from dualfocus.models.collapse import DETAIL_POWER, certainty
 from dualfocus.models.encoder import LOG_SCALE, modified_laplacian
 from dualfocus.models.projection import adjoint_differences
 from dualfocus.models.small import DualFocusSmall
@@ -60,7 +60,7 @@ def replicate(maps: Tensor, height: int, width: int) -> Tensor:
 
 
 def collapse_at_once(images: Tensor, features: Tensor, probability: Tensor, coordinates: Tensor) -> Tensor:
-    """`dualfocus.models.context.collapse` without a loop over planes, whose number a graph does not know."""
+    """`dualfocus.models.collapse.collapse` without a loop over planes, whose number a graph does not know."""
     detail = modified_laplacian(images.flatten(0, 1)).unflatten(0, (-1, coordinates.shape[1]))[:, :, 0]
     weight = ((detail + 1) / 64) ** DETAIL_POWER  # as exact, and not above what half precision holds
     mean = (weight * coordinates[:, :, None, None]).sum(dim=1) / weight.sum(dim=1)

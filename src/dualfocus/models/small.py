@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dualfocus.models.context import SceneContext, collapse, posterior_scores
+from dualfocus.models.collapse import collapse
+from dualfocus.models.context import SceneContext, posterior_scores
 from dualfocus.models.encoder import PlaneEncoder
 from dualfocus.models.layers import ConvNorm, PlaneResidual, add_in_place_if_no_grad, pad_to_multiple, plane_features
 from dualfocus.models.level_entry import LevelEntry
@@ -214,7 +215,7 @@ class DualFocusSmall(nn.Module):
             coordinates: (B, N).
 
         Returns:
-            (B, C', h, w), see `dualfocus.models.context.collapse`.
+            (B, C', h, w), see `dualfocus.models.collapse.collapse`.
         """
         folded = (-1, coordinates.shape[1])
         probability = _over_planes(scores, folded[1]).softmax(dim=1)
