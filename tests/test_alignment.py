@@ -1,4 +1,4 @@
-"""Registration: the algebra of motions, known warps recovered, frames left out, untouched stacks, the command line."""
+"""Registration of whole stacks: known warps undone, exposure, frames left out, accuracy, the command line."""
 
 import json
 import os
@@ -9,132 +9,13 @@ import cv2
 import numpy as np
 import pytest
 from moving_stacks import KINDS, draw_motions, render_moving, residuals
+from warped_stacks import SIZE, moving_stack, texture, wandering, worst
 
 import dualfocus
 from dualfocus import FocalStack
 from dualfocus.alignment import align, exposure
-from dualfocus.alignment.motion import (
-    MOTIONS,
-    apply,
-    compose,
-    from_parameters,
-    in_pixels,
-    inverse,
-    normaliser,
-    to_parameters,
-)
-from dualfocus.alignment.pairs import _Basis, best_shift, pyramid, register
+from dualfocus.alignment.motion import compose, inverse, normaliser
 from dualfocus.alignment.region import common_region
-from dualfocus.commands.options import DEMO_STACK
-
-SIZE = (150, 200)
-EDGE = 40
-
-
-def texture(seed, size):
-    """Grey detail at all scales, about [0, 1]."""
-    rng = np.random.default_rng(seed)
-    layers = [cv2.resize(rng.normal(size=(size[0] // s + 2, size[1] // s + 2)), size[::-1]) for s in (2, 4, 8, 16, 32)]
-    image = np.sum(layers, axis=0)
-    return ((image - image.min()) / np.ptp(image)).astype(np.float32)
-
-
-def moving_stack(motions, seed=0, dtype=np.uint8, gains=None):
-    """A texture whose left half is sharp in the first plane and whose right half is in the last, each frame moved."""
-    size = (SIZE[0] + 2 * EDGE, SIZE[1] + 2 * EDGE)
-    scene, count = texture(seed, size), len(motions)
-    frames = []
-    for n, motion in enumerate(motions):
-        left, right = (cv2.GaussianBlur(scene, (0, 0), 0.6 + 2.5 * d / (count - 1)) for d in (n, count - 1 - n))
-        side = np.clip((np.arange(size[1]) - size[1] / 2) / 10 + 0.5, 0, 1).astype(np.float32)
-        blurred = left + (right - left) * side
-        there = np.array([[1, 0, EDGE], [0, 1, EDGE], [0, 0, 1.0]]) @ in_pixels(inverse(motion), SIZE)
-        frame = cv2.warpPerspective(blurred, there, SIZE[::-1], flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
-        frame = np.clip(frame, 0, 1) * (1 if gains is None else gains[n])
-        colour = np.repeat(frame[..., None], 3, axis=2)
-        top = 1 if dtype == np.float32 else np.iinfo(dtype).max
-        frames.append((colour * top).round().astype(dtype) if top > 1 else colour.astype(np.float32))
-    return FocalStack(np.stack(frames), np.linspace(0.5, 1.0, count))
-
-
-def wandering(count, seed=3):
-    rng = np.random.default_rng(seed)
-    return [from_parameters("similarity", rng.uniform(-1, 1, 4) * [0.06, 0.06, 0.02, 0.015]) for _ in range(count)]
-
-
-def worst(aligned, motions, quantile=95):
-    reference = aligned.kept.index(aligned.alignment["reference"])
-    found = residuals(aligned.transforms, [motions[n] for n in aligned.kept], reference, aligned.common_region)
-    return max(float(np.percentile(r, quantile)) for r in found)
-
-
-@pytest.mark.parametrize("motion", MOTIONS)
-def test_motions_form_groups_with_these_parameters(motion):
-    rng = np.random.default_rng(0)
-    count = {"translation": 2, "similarity": 4, "affine": 6, "homography": 8}[motion]
-    p, q = rng.normal(0, 0.05, (2, count))
-    product = compose(from_parameters(motion, p), from_parameters(motion, q))
-    again = from_parameters(motion, to_parameters(motion, product))
-    points = rng.uniform(-1, 1, (20, 2))
-    # closed under composition: re-expressing a product loses nothing
-    np.testing.assert_allclose(apply(again, points), apply(product, points), atol=1e-12)
-    np.testing.assert_allclose(apply(inverse(product), apply(product, points)), points, atol=1e-12)
-
-
-def test_motion_in_pixels_agrees_with_opencv():
-    matrix = from_parameters("homography", np.array([0.1, -0.05, 0.03, 0.02, 0.01, -0.02, 0.03, 0.01]))
-    unit = 0.5 * np.hypot(*SIZE)
-    pixels = np.random.default_rng(0).uniform(0, 150, (30, 2))
-    centre = np.array([(SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2])
-    expected = apply(matrix, (pixels - centre) / unit) * unit + centre
-    np.testing.assert_allclose(cv2.perspectiveTransform(pixels[None], in_pixels(matrix, SIZE))[0], expected, atol=1e-9)
-
-
-@pytest.mark.parametrize("motion", MOTIONS)
-def test_normal_equations_are_those_of_the_written_out_jacobian(motion):
-    level = pyramid(texture(0, (40, 50)), (40, 50))[0]
-    rng = np.random.default_rng(1)
-    gx, gy, error = rng.normal(size=(3, 40, 50)).astype(np.float32)
-    weight = rng.uniform(0, 1, (40, 50)).astype(np.float32)
-    information, push = _Basis(level, motion).normal_equations(gx, gy, error, weight)
-    y, x = np.mgrid[:40, :50].astype(np.float64)
-    points = apply(level.scale, np.stack([x, y], axis=-1))
-    count, step = len(push), 1e-6
-    moves = [(apply(from_parameters(motion, step * np.eye(count)[k]), points) - points) / step for k in range(count)]
-    scale = level.scale[0, 0], level.scale[1, 1]
-    jacobian = np.stack([gx * m[..., 0] / scale[0] + gy * m[..., 1] / scale[1] for m in moves]).reshape(count, -1)
-    expected = (jacobian * weight.ravel()) @ jacobian.T
-    np.testing.assert_allclose(information, expected, atol=1e-4 * np.abs(expected).max())
-    expected = jacobian @ (weight * error).ravel()
-    np.testing.assert_allclose(push, expected, atol=1e-4 * np.linalg.norm(expected))
-
-
-def test_common_region_is_where_every_frame_has_pixels():
-    motions = [in_pixels(m, SIZE) for m in wandering(4)]
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    points = np.stack([x, y], axis=-1).reshape(1, -1, 2).astype(np.float64)
-    inside = np.ones(SIZE, bool)
-    for matrix in motions:
-        u, v = cv2.perspectiveTransform(points, matrix)[0].T
-        inside &= ((u >= 0) & (u <= SIZE[1] - 1) & (v >= 0) & (v <= SIZE[0] - 1)).reshape(SIZE)
-    region = common_region(motions, SIZE)
-    assert 0.3 < region.mean() < 0.95
-    np.testing.assert_array_equal(region, inside)
-    assert common_region([np.eye(3)], SIZE).all()
-
-
-@pytest.mark.parametrize("motion", ["translation", "similarity", "affine", "homography"])
-def test_two_frames_of_other_blur_are_registered(motion):
-    parameters = np.array([0.08, -0.05, 0.02, 0.01, 0.008, -0.006, 0.01, -0.008])
-    count = len(to_parameters(motion, np.eye(3)))
-    true = from_parameters(motion, parameters[:count])
-    stack = moving_stack([np.eye(3), true])
-    first, second = (pyramid(stack[n][..., 0].astype(np.float32) / 255, SIZE) for n in (0, 1))
-    pair = register(first, second, motion, best_shift(first, second))
-    points = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 2))
-    distance = np.linalg.norm(apply(pair.matrix, points) - apply(true, points), axis=1) * 0.5 * np.hypot(*SIZE)
-    assert np.percentile(distance, 95) < 0.5
-    assert pair.correlation > pair.unmoved + 0.1
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -197,30 +78,6 @@ def test_gain_of_integers_is_that_of_light():
     np.testing.assert_allclose(exposure.to_display(light), [0.02, 0.5, 1], rtol=1e-5)
 
 
-def test_auto_leaves_a_still_stack_alone():
-    stack = moving_stack([np.eye(3)] * 5, gains=[1, 0.99, 1, 0.98, 1])
-    found = align(stack)
-    assert found.alignment["motion"] == "none" and found.common_region is None and found._planes is stack._planes
-    moved = moving_stack(wandering(3))
-    moved.aligned = True
-    left = align(moved)
-    assert left._planes is moved._planes and "says" in left.alignment["reason"]
-    assert align(moved, "similarity")._planes is not moved._planes
-
-
-@pytest.mark.parametrize("motion", ["none", "auto", "similarity"])
-@pytest.mark.parametrize("moves", [False, True])
-def test_the_stack_given_stays_as_it_is(moves, motion):
-    stack = moving_stack(wandering(3) if moves else [np.eye(3)] * 3)
-    stack.extra = {"licence": "none"}
-    before = dict(vars(stack))
-    found = align(stack, motion)
-    found.warnings.append("of the new stack")
-    found.extra["notes"] = "of the new stack"
-    assert found is not stack and found.alignment is not None and stack.alignment is None
-    assert vars(stack) == before and stack.warnings == [] and stack.extra == {"licence": "none"}
-
-
 def test_exposure_of_frames_that_do_not_move_is_evened_out():
     gains = np.array([0.7, 0.85, 1, 0.9, 0.75])  # of what is displayed
     stack, even = moving_stack([np.eye(3)] * 5, gains=gains), moving_stack([np.eye(3)] * 5)
@@ -261,29 +118,6 @@ def test_unrelated_photographs_are_refused():
         align(FocalStack(images), "rigid")
 
 
-def test_a_registered_stack_stays_as_it_is():
-    stack = moving_stack(wandering(4))
-    aligned = align(stack, "similarity")
-    record, region = aligned.alignment, aligned.common_region
-    assert align(aligned) is aligned and align(aligned, "none") is aligned
-    assert aligned.alignment is record and aligned.common_region is region and record["motion"] == "similarity"
-    with pytest.raises(ValueError, match="registered already.*source"):
-        align(aligned, "translation")
-    assert align(aligned.source, "translation").alignment["motion"] == "translation"
-
-
-@pytest.mark.parametrize("size", [(2, 32767), (32767, 2), (1, 50), (50, 1), (1, 1)])
-def test_frames_that_opencv_cannot_warp_are_refused_or_left_alone(size):
-    stack = FocalStack(np.random.default_rng(0).integers(0, 255, (3, *size)).astype(np.uint8))
-    with pytest.raises(ValueError, match=f'{size[1]} x {size[0]} pixels cannot be registered.*motion="none"'):
-        align(stack, "translation")
-    left = align(align(stack))
-    assert stack.alignment is None and stack.warnings == []
-    assert left._planes is stack._planes and left.alignment["motion"] == "none"
-    assert f"{size[1]} x {size[0]}" in left.alignment["reason"]
-    assert len(left.warnings) == 1 and "as they are" in left.warnings[0]
-
-
 @pytest.mark.parametrize("size", [(5, 32766), (32766, 5)])
 def test_the_longest_frames_are_registered(size):
     plane = np.random.default_rng(0).integers(0, 255, size).astype(np.uint8)
@@ -297,57 +131,6 @@ def test_order_of_planes_does_not_matter():
     mixed = [3, 0, 4, 1, 2]
     aligned = align(FocalStack(np.stack([stack[n] for n in mixed]), stack.focus_distances[mixed]))
     assert worst(aligned, [motions[n] for n in mixed]) < 0.5
-
-
-def is_left(aligned):
-    """No frame was moved or left out; its exposure may have been evened out."""
-    said = aligned.alignment
-    return said["motion"] == "none" and said["common_share"] == 1 and all(plane["used"] for plane in said["planes"])
-
-
-@pytest.mark.parametrize("side", [32, 48, 64, 96])
-def test_small_still_frames_stay_as_they_are(side):
-    """A motion of several parameters fits a few details by chance, however little they say."""
-    desk = dualfocus.load_stack(DEMO_STACK)
-    planes, rng = np.stack(list(desk)), np.random.default_rng(side)
-    for _ in range(4):
-        y, x = (int(rng.integers(0, length - side)) for length in desk.size)
-        still = FocalStack(planes[:, y : y + side, x : x + side], desk.focus_distances)
-        assert is_left(align(still))
-
-
-def test_still_frames_with_little_in_them_stay_as_they_are():
-    """A textured square on white: the corners of the picture say nothing of a motion."""
-    rng, planes = np.random.default_rng(0), []
-    scene = np.full((300, 400), 1.3)
-    scene[105:195, 155:245] = 0.1 + 0.6 * texture(0, (90, 90))
-    for n in range(9):
-        blurred = cv2.GaussianBlur(scene, (0, 0), 0.3 + 2 * abs(3 - n))
-        planes.append((np.clip(blurred + rng.normal(0, 0.003, scene.shape), 0, 1) * 255).astype(np.uint8))
-    still = FocalStack(np.stack(planes))
-    assert is_left(align(still))
-
-
-def test_small_frames_that_move_are_aligned():
-    scene, size = texture(1, (120, 120)), 80
-    shifts = [(0, 0), (4, 2), (7, 5), (9, 9), (13, 11)]
-    frames = [
-        cv2.GaussianBlur(scene, (0, 0), 0.5 + 0.4 * n)[20 + y : 20 + y + size, 10 + x : 10 + x + size]
-        for n, (y, x) in enumerate(shifts)
-    ]
-    aligned = align(FocalStack((np.stack(frames) * 255).astype(np.uint8)))
-    assert aligned.alignment["motion"] != "none" and aligned.kept == [0, 1, 2, 3, 4]
-    reference = shifts[aligned.alignment["reference"]]
-    middle = np.array([size / 2, size / 2])
-    for matrix, (y, x) in zip(aligned.transforms, shifts, strict=True):
-        moved = apply(matrix, middle) - middle
-        np.testing.assert_allclose(moved, [reference[1] - x, reference[0] - y], atol=1.0)
-
-
-@pytest.mark.parametrize("level", [0, 120, 255])
-def test_featureless_frames_stay_as_they_are(level):
-    flat = FocalStack(np.full((4, 60, 80), level, np.uint8))
-    assert align(flat)._planes is flat._planes
 
 
 @pytest.mark.parametrize("kind", ["breathing", "hand", "both", "pan"])
