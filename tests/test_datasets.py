@@ -28,6 +28,20 @@ def write_stack(folder, truth=None, **entries):
     return folder
 
 
+def test_stacks_behind_links_are_found_once(tmp_path):
+    """Data sets lie on other disks; a link back to the folder itself must not be followed for ever."""
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "set"
+    write_stack(elsewhere / "a", np.ones((HEIGHT, WIDTH)), focus_distances=[1, 2, 3], unit="m")
+    write_stack(root / "b", np.ones((HEIGHT, WIDTH)), focus_distances=[1, 2, 3], unit="m")
+    try:
+        (root / "far").symlink_to(elsewhere, target_is_directory=True)
+        (root / "again").symlink_to(elsewhere / "a", target_is_directory=True)
+        (root / "b" / "loop").symlink_to(root, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no links")
+    assert StackFolders(root).names == ["again", "b"]
+
+
 def test_sample_checks_its_maps():
     stack = FocalStack(np.zeros((2, 4, 5), np.uint8))
     good = np.ones((4, 5), np.float32)

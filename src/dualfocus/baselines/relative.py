@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dualfocus.datasets.files import below
+
 
 class RelativeModel(Protocol):
     """Anything that says which pixels of a picture are nearer.
@@ -75,7 +77,7 @@ class StoredMaps:
 
     def fingerprint(self) -> str:
         """Hash of the names, sizes and times of the files: reading all of them would take minutes."""
-        files = sorted(self.folder.rglob("*.npy"))
+        files = sorted(below(self.folder, "*.npy"))
         text = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from contextlib import redirect_stdout
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,23 @@ DAMAGED = (OSError, UnidentifiedImageError, SyntaxError)  # what Pillow raises o
 def missing(path: Path) -> str:
     """What is said of a file that should be there."""
     return f"{path}: missing, so the data set is incomplete"
+
+
+def below(folder: str | Path, pattern: str) -> Iterator[Path]:
+    """Files and folders below a folder whose names match a glob pattern, also behind links to other disks.
+
+    `Path.rglob` passes links to folders by. A folder that several links lead to is searched once, so that a link back
+    to where it lies ends there.
+    """
+    seen = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()  # of several links the same one counts on every machine
+        yield from (Path(parent, name) for name in (*folders, *files) if fnmatchcase(name, pattern))
 
 
 def read_image(path: Path, mode: str | None = None) -> NDArray[Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dualfocus.datasets.files import below
 from dualfocus.datasets.sample import Sample
 from dualfocus.readers import load_stack
 
@@ -42,8 +43,8 @@ class MobileDepth:
     def __init__(self, root: str | Path) -> None:
         if not Path(root).is_dir():
             raise ValueError(f"{root}: no such folder; {HOW}")
-        below = (path for path in Path(root).rglob("*") if path.name in SCENES)
-        folders = {path.name: path for path in below if len(frames(path)) >= PLANES}
+        scenes = (path for path in below(root, "*") if path.name in SCENES)
+        folders = {path.name: path for path in scenes if len(frames(path)) >= PLANES}
         self.names = sorted(folders)
         self.folders = [folders[name] for name in self.names]
         if not self.names:

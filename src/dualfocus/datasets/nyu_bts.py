@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.datasets.files import read_image, read_millimetres
+from dualfocus.datasets.files import below, read_image, read_millimetres
 from dualfocus.datasets.nyu import HEIGHT, WIDTH, NyuImages, centre_crop
 
 LISTS = {
@@ -71,7 +71,7 @@ def list_pairs(root: Path, folder: Path, split: str) -> list[tuple[str, str]]:
             if bad is not None or not lines:
                 raise ValueError(f"{root / name}: line {bad or 1} must be: RGB path, depth path, focal length")
             return [(rgb.lstrip("/"), depth.lstrip("/")) for rgb, depth, *_ in lines]
-    images = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("rgb_*.jpg"))
+    images = sorted(path.relative_to(folder).as_posix() for path in below(folder, "rgb_*.jpg"))
     if not images:
         raise ValueError(f"{folder}: no rgb_NNNNN.jpg below it; {HOW}")
     return [(path, f"{Path(path).parent.as_posix()}/sync_depth_{Path(path).stem[4:]}.png") for path in images]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from dualfocus.atomic import replacing
-from dualfocus.datasets.files import read_image
+from dualfocus.datasets.files import below, read_image
 from dualfocus.datasets.rgbd import depth_maps, rgbd_pairs
 from dualfocus.readers.sidecar import SIDECAR, read_sidecar
 
@@ -88,7 +88,7 @@ def _entries(root: Path, quality: int, split: str | None) -> Iterator[Entry]:
         raise ValueError(f"{root}: has no split {split!r}; splits belong to the labelled NYU set")
     if (root / "rgb").is_dir() and (root / "depth").is_dir():
         return _rgbd(root, quality)
-    sidecars = sorted(root.rglob(SIDECAR))
+    sidecars = sorted(below(root, SIDECAR))
     if sidecars:
         return _stacks(root, sidecars, quality)
     raise ValueError(f"{root}: holds no data set to pack (splits.json of NYU, rgb and depth, or stack.json folders)")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.datasets.files import read_image
+from dualfocus.datasets.files import below, read_image
 from dualfocus.datasets.sample import Sample
 from dualfocus.readers import load_stack
 from dualfocus.readers.files import why_closed
@@ -42,7 +42,7 @@ class StackFolders:
         self.without_truth: list[str] = []
         self.names: list[str] = []
         self._folders: list[Path] = []
-        sidecars = sorted(self.root.rglob(SIDECAR), key=_natural)
+        sidecars = sorted(below(self.root, SIDECAR), key=_natural)
         for sidecar in sidecars:
             name = sidecar.parent.relative_to(self.root).as_posix()
             name = self.root.resolve().name if name == "." else name

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.datasets.files import read_exr, read_image
+from dualfocus.datasets.files import below, read_exr, read_image
 from dualfocus.datasets.sample import Sample
 from dualfocus.stack import FocalStack
 
@@ -57,9 +57,9 @@ class SyntheticFs:
         if not Path(root).is_dir():
             raise ValueError(f"{root}: no such folder; {HOW}")
         self.kind = kind
-        below = sorted(path for path in Path(root).rglob(kind.folder) if path.is_dir())
-        base = below[0] if below else Path(root)
-        self.folders = sorted(path.parent for path in base.rglob(TRUTH))
+        sets = sorted(path for path in below(root, kind.folder) if path.is_dir())
+        base = sets[0] if sets else Path(root)
+        self.folders = sorted(path.parent for path in below(base, TRUTH))
         if not self.folders:
             raise ValueError(f"{base}: no scene of {kind.title} (a folder with {TRUTH}) in it; {HOW}")
         self.names = [folder.relative_to(base).as_posix() for folder in self.folders]
