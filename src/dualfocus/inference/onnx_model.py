@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus import __version__
+from dualfocus.child_process import run_python, why_it_failed
 from dualfocus.inference.focus_maps import Box, FocusMaps, Size
 from dualfocus.inference.long_stack import estimate_long
 from dualfocus.inference.prediction import FocusModel, Planes, to_array
@@ -156,15 +155,9 @@ def cached_export(name: str) -> Path:
             f"{name} must be exported to ONNX once and {missing[0]} is not installed: run"
             " `dualfocus export -o model.onnx` where it is, and load that file"
         )
-    done = subprocess.run(
-        [sys.executable, "-m", "dualfocus", "export", name, "-o", str(path)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
-    )
+    done = run_python(["-m", "dualfocus", "export", name, "-o", str(path)])
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
-        raise ValueError(f"{name}: the export to {path} failed: {reason}")
+        raise ValueError(f"{name}: the export to {path} failed: {why_it_failed(done)}")
     return path
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from dualfocus.child_process import child_environment
+
 _PATIENCE = timedelta(days=7)  # how long one process may wait for another
 _POLL_S, _GRACE_S, _LAST_WORD_S = 0.1, 1.0, 10.0
 
@@ -135,7 +137,6 @@ def _start(count: int, arguments: Sequence[str], logs: Sequence[str]) -> list[su
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // count))),
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),  # finds the package where this process did
     }
     workers = []
     for rank, log in enumerate(logs):
@@ -145,7 +146,7 @@ def _start(count: int, arguments: Sequence[str], logs: Sequence[str]) -> list[su
                     [sys.executable, "-m", "dualfocus", *arguments],
                     stdout=None if rank == 0 else subprocess.DEVNULL,
                     stderr=None if rank == 0 else file,
-                    env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                    env={**child_environment(), **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 )
             )
     return workers

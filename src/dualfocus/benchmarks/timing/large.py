@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.benchmarks.evaluation.records import write_json
+from dualfocus.child_process import run_python, why_it_failed
 from dualfocus.readers.sidecar import SIDECAR
 
 _BLUR_STEP = 0.7  # pixels of Gaussian sigma between prepared pictures
@@ -106,18 +105,12 @@ def measure(stack: Path, out: Path, model: str) -> dict[str, float]:
         ValueError: the command failed.
     """
     arguments = ["predict", str(stack), "-o", str(out), "--model", model, "--device", "cpu"]
-    search = os.pathsep.join(path for path in sys.path if path)
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD, *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": search},
-    )
+    done = run_python(["-c", _CHILD, *arguments])
     seconds = time.perf_counter() - started
     found = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {"code": done.returncode}
     if found["code"]:
-        raise ValueError(f"dualfocus predict {stack}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+        raise ValueError(f"dualfocus predict {stack}: {why_it_failed(done)}")
     return {"wall_s": seconds, "cpu_s": found["cpu_s"], "peak_mib": found["peak_mib"]}
 
 

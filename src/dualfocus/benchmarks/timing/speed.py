@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +20,7 @@ from dualfocus.benchmarks.protocols.published import PUBLISHED
 from dualfocus.benchmarks.timing.machine import describe_machine, device_peak_mib, peak_memory_mib
 from dualfocus.benchmarks.timing.stages import STAGES, stage_seconds
 from dualfocus.benchmarks.timing.variants import Timed, Variant, variants
+from dualfocus.child_process import run_python, why_it_failed
 from dualfocus.outputs import check_output
 from dualfocus.stack import FocalStack
 
@@ -246,12 +245,9 @@ def _cost(model: str, planes: int, size: Size) -> dict[str, float | None]:
 def _memory_of(variant: Variant, planes: int, size: Size, device: str, folder: Path) -> dict[str, float | None]:
     """Peak memory of one predict, measured in a new process."""
     what = [variant.model, variant.backend, variant.precision, str(planes), *map(str, size), device, str(folder)]
-    command = [sys.executable, "-m", "dualfocus.benchmarks.timing.speed", *what]
-    search = os.pathsep.join(path for path in sys.path if path)  # finds the package where this process found it
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search})
+    done = run_python(["-m", "dualfocus.benchmarks.timing.speed", *what])
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
-        raise ValueError(f"{variant.label}: its memory could not be measured: {reason}")
+        raise ValueError(f"{variant.label}: its memory could not be measured: {why_it_failed(done)}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
