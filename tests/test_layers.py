@@ -10,7 +10,19 @@ import dualfocus
 ROOT = Path(dualfocus.__file__).parent
 # Lower ones first; those of one line know nothing of one another. docs/code.md says what each is for.
 LAYERS = (
-    ("atomic", "child_process", "extras", "metrics", "optics", "pixels", "remedies", "result_mark", "srgb", "stack"),
+    (
+        "atomic",
+        "child_process",
+        "extras",
+        "markdown",
+        "metrics",
+        "optics",
+        "pixels",
+        "remedies",
+        "result_mark",
+        "srgb",
+        "stack",
+    ),
     ("derived", "models", "planning"),
     ("losses", "ordering", "outputs"),
     ("calibration", "readers"),

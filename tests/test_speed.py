@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualfocus.benchmarks.timing import machine, speed, stages, stream, variants
+from dualfocus.benchmarks.timing import machine, speed, speed_report, stages, stream, variants
 from dualfocus.commands import bench as command
 from dualfocus.inference.torch_model import describe_model
 
@@ -71,13 +71,13 @@ def test_pace_is_relative_to_the_first_setting():
         return {"planes": planes, "height": height, "width": width, "variants": {"dualfocus-s": {"median_s": seconds}}}
 
     settings = [setting(5, 480, 640, 0.384), setting(2, 1000, 2000, 1.5), setting(2, 96, 125, 0.012)]
-    rows = speed._pace_to_markdown(settings).splitlines()[-3:]
-    assert rows == [
+    _, table = speed_report.pace_to_markdown(settings)
+    assert table.splitlines()[2:] == [
         "| 5 | 480 x 640 | 250 (1.00) |",
         "| 2 | 1000 x 2000 | 375 (1.50) |",
         "| 2 | 96 x 125 | 500 (2.00; 12 ms) |",
     ]
-    assert speed._pace_to_markdown(settings[:1]) == ""
+    assert speed_report.pace_to_markdown(settings[:1]) == []
 
 
 def test_times_interleave_and_rotate():

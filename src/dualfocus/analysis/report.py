@@ -9,7 +9,7 @@ import numpy as np
 
 from dualfocus.analysis.runner import MIDDLE
 from dualfocus.benchmarks.tables.error_table import number
-from dualfocus.benchmarks.tables.report import markdown_table
+from dualfocus.markdown import markdown_table
 
 _MODEL_HEADER = ("model", "network", "steps", "minutes", "spatial", "focal", "weights")
 _HEADER = ("share right", "confidence", "valid", "calibration error")

@@ -60,9 +60,9 @@ def bench(
 
 def model_speed(options: SpeedOptions, out: Path | None) -> str:
     """Time and memory of models, as a table."""
-    from dualfocus.benchmarks.timing import speed
+    from dualfocus.benchmarks.timing import speed, speed_report
 
-    return speed.to_markdown(speed.bench(options, out))
+    return speed_report.to_markdown(speed.bench(options, out))
 
 
 def training_pace(config: Path) -> str:

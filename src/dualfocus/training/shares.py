@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from dualfocus.markdown import markdown_table
 from dualfocus.models.record import axis_of
 from dualfocus.models.weights import load_weights
 from dualfocus.stack.axis import AxisName
@@ -75,10 +76,8 @@ def _name(source: SourceConfig) -> str:
 
 def table(measured: dict[str, list[float]], shares: Sequence[float]) -> str:
     """A Markdown table: a row for each share, a column for each source."""
-    lines = [f"| share of AFTER | {' | '.join(measured)} |", "|---" * (len(measured) + 1) + "|"]
-    for row, share in enumerate(shares):
-        lines.append(f"| {share:g} | {' | '.join(f'{values[row]:.4f}' for values in measured.values())} |")
-    return "\n".join(lines)
+    rows = ([f"{share:g}", *(f"{values[n]:.4f}" for values in measured.values())] for n, share in enumerate(shares))
+    return markdown_table(["share of AFTER", *measured], rows)
 
 
 def main() -> None:

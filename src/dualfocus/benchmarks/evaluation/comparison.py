@@ -20,6 +20,7 @@ from dualfocus.benchmarks.evaluation.measure import COLUMNS
 from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.protocols import find_protocol
+from dualfocus.markdown import markdown_table
 from dualfocus.models import build_network
 from dualfocus.training.config import TrainConfig
 from dualfocus.training.loop import Trainer
@@ -182,17 +183,16 @@ def table(comparison: Comparison, out: Path) -> str:
     columns = comparison.evaluate.columns
     figures = {row: _figures(comparison, row, out) for row in comparison.rows}
     reference = figures[comparison.reference]
-    lines = [f"{comparison.title}", ""]
-    lines += ["| row | parameters | seeds | " + " | ".join(f"{c} | ratio" for c in columns) + " |"]
-    lines += ["|---|---|---|" + "---|---|" * len(columns)]
+    header = ["row", "parameters", "seeds", *(heading for column in columns for heading in (column, "ratio"))]
+    rows = []
     for row, runs in figures.items():
         cells = [row, _parameters(comparison, row), str(len(runs)) if runs else NOT_RUN]
         for column in columns:
             values, base = ([run[column] for run in some if run[column] is not None] for some in (runs, reference))
             cells += [_spread(values), f"{mean(values) / mean(base):.2f}" if values and base and mean(base) else ""]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", f"Mean over seeds [smallest, largest]; ratio to {comparison.reference}. {_budget(comparison)}", ""]
-    return "\n".join(lines)
+        rows.append(cells)
+    note = f"Mean over seeds [smallest, largest]; ratio to {comparison.reference}. {_budget(comparison)}"
+    return "\n\n".join([comparison.title, markdown_table(header, rows), note]) + "\n"
 
 
 def _figures(comparison: Comparison, row: str, out: Path) -> list[dict[str, float]]:

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.markdown import markdown_table
 from dualfocus.stack import FocalStack
 
 if TYPE_CHECKING:
@@ -127,9 +128,9 @@ def main(source: str, *names: str) -> None:
     if not rows:
         raise ValueError(f"{source}: no stack with an all-in-focus image in its stack.json")
     count = len(next(iter(rows.values())))
-    print(f"{count} stacks\n\n| method | PSNR dB | SSIM | seconds |\n|---|---|---|---|")
-    for method, values in rows.items():
-        print("| {} | {:.2f} | {:.4f} | {:.2f} |".format(method, *np.mean(values, axis=0)))
+    means = ((method, *np.mean(values, axis=0).tolist()) for method, values in rows.items())
+    cells = ([method, f"{db:.2f}", f"{alike:.4f}", f"{seconds:.2f}"] for method, db, alike, seconds in means)
+    print(f"{count} stacks\n\n{markdown_table(['method', 'PSNR dB', 'SSIM', 'seconds'], cells)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dualfocus.benchmarks.evaluation.measure import COLUMNS
@@ -18,6 +18,7 @@ from dualfocus.benchmarks.tables.error_table import (
     presented,
     published_rows,
 )
+from dualfocus.markdown import markdown_table
 
 PICTURE = "[picture]("  # how a link to a picture begins
 _ALREADY_SAID = ("name", "summary")
@@ -175,9 +176,3 @@ def _worst_parts(models: Mapping[str, Any]) -> list[str]:
         return []
     column = next(m["worst_by"] for m in models.values() if m.get("worst"))
     return ["## Worst images", markdown_table(["model", "image", column, ""], rows)]
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [list(header), ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

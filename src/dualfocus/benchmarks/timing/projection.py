@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.timing.machine import processor_name
+from dualfocus.markdown import markdown_table
 from dualfocus.models.projection import adjoint_differences, integrable_projection
 from dualfocus.outputs import check_output
 
@@ -78,23 +79,21 @@ def measure(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = 5, out: str 
 def to_markdown(report: dict[str, Any]) -> str:
     """The report as a table: milliseconds per map, its ratio to ours, and the largest relative error."""
     names = [method.name for method in METHODS]
-    lines = [
-        f"Milliseconds per map (times the first method's; largest error relative to the largest value), medians of "
-        f"interleaved rounds; {report['processor']}, {report['threads']} threads, torch {report['torch']}.",
-        "",
-        f"| size | {' | '.join(names)} |",
-        "|---" * (len(names) + 1) + "|",
-    ]
-    for size, rows in report["sizes"].items():
-        first = rows[names[0]]["ms"]
+    note = (
+        "Milliseconds per map (times the first method's; largest error relative to the largest value), medians of "
+        f"interleaved rounds; {report['processor']}, {report['threads']} threads, torch {report['torch']}."
+    )
+    rows = []
+    for size, found in report["sizes"].items():
+        first = found[names[0]]["ms"]
         cells = [
-            f"{rows[name]['ms']:.3g} ({rows[name]['ms'] / first:.3g}x; {rows[name]['error']:.0e})"
-            if name in rows
+            f"{found[name]['ms']:.3g} ({found[name]['ms'] / first:.3g}x; {found[name]['error']:.0e})"
+            if name in found
             else "does not fit"
             for name in names
         ]
-        lines.append(f"| {size} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append([size, *cells])
+    return f"{note}\n\n{markdown_table(['size', *names], rows)}\n"
 
 
 def _at_size(height: int, width: int, rounds: int) -> dict[str, dict[str, float]]:

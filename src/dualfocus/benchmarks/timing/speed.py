@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 
 from dualfocus.benchmarks.evaluation.records import write_json, write_text
-from dualfocus.benchmarks.protocols.published import PUBLISHED
 from dualfocus.benchmarks.timing.machine import describe_machine, device_peak_mib, peak_memory_mib
-from dualfocus.benchmarks.timing.stages import STAGES, stage_seconds
+from dualfocus.benchmarks.timing.speed_report import published_to_markdown, to_markdown
+from dualfocus.benchmarks.timing.stages import stage_seconds
 from dualfocus.benchmarks.timing.variants import Timed, Variant, variants
 from dualfocus.child_process import run_python, why_it_failed
 from dualfocus.outputs import check_output
 from dualfocus.stack import FocalStack
-
-_SMALL = 0.3  # megapixels of a plane: below, a fixed cost counts
 
 Size = tuple[int, int]
 
@@ -99,7 +97,7 @@ def bench(options: SpeedOptions, out: str | Path | None = None) -> dict[str, Any
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "speed.json", report)
-        write_text(folder / "speed.md", to_markdown(report) + "\n" + _published_to_markdown())
+        write_text(folder / "speed.md", to_markdown(report) + "\n" + published_to_markdown())
     return report
 
 
@@ -121,81 +119,6 @@ def make_stack(planes: int, height: int, width: int) -> FocalStack:
         frame = (sums[:, high] - sums[:, low]) / (high - low)[None, :, None]
         frames.append(np.clip(frame, 0, 255).astype(np.uint8, order="C"))  # in memory as decoders give a photograph
     return FocalStack(frames, 1 / coordinate, "m")
-
-
-def to_markdown(report: dict[str, Any]) -> str:
-    """The report as tables."""
-    where = report["device"] if report["gpu"] is None else f"{report['device']} ({report['gpu']})"
-    lines = [
-        f"`predict` on {where}, {report['repeats']} interleaved rounds; {report['processor']}, {report['threads']}"
-        f" threads, torch {report['torch']}, Python {report['python']}.",
-    ]
-    for setting in report["settings"]:
-        rows = setting["variants"]
-        first = next(iter(rows))
-        lines += [
-            "",
-            f"{setting['planes']} planes of {setting['height']} x {setting['width']}:",
-            "",
-            f"| model | median s | min s | max s | times {first} | peak memory MiB | after loading MiB | on the GPU MiB"
-            " | parameters (M) | GFLOP |",
-            "|---" * 10 + "|",
-        ]
-        for label, row in rows.items():
-            seconds = [f"{row[key]:.3f}" for key in ("median_s", "min_s", "max_s", "ratio")]
-            memory = [_cell(row[key], 0) for key in ("peak_mib", "loaded_mib", "device_peak_mib")]
-            size = [_cell(None if row["parameters"] is None else row["parameters"] / 1e6, 2), _cell(row["gflop"], 1)]
-            lines.append(f"| {' | '.join([label, *seconds, *memory, *size])} |")
-        if all(row["stages"] for row in rows.values()):
-            lines += ["", f"| from JPEG files to files | {' | '.join(STAGES)} |", "|---" * (len(STAGES) + 1) + "|"]
-            for label, row in rows.items():
-                total = sum(row["stages"].values())
-                shares = " | ".join(f"{100 * row['stages'][stage] / total:.0f} %" for stage in STAGES)
-                lines.append(f"| {label} ({total:.2f} s) | {shares} |")
-    return "\n".join(lines) + "\n" + _pace_to_markdown(report["settings"])
-
-
-def _pace_to_markdown(settings: list[dict[str, Any]]) -> str:
-    """Time per megapixel-plane beside that of the first setting, and the whole time of images below 0.3 megapixels."""
-    if len(settings) == 1:
-        return ""
-    labels = list(settings[0]["variants"])
-    lines = [
-        "",
-        "Milliseconds per megapixel-plane (times the first row's); below 0.3 megapixels also the time of the stack:",
-        "",
-        f"| planes | size | {' | '.join(labels)} |",
-        "|---" * (len(labels) + 2) + "|",
-    ]
-    first: dict[str, float] = {}
-    for setting in settings:
-        megapixels, cells = setting["height"] * setting["width"] / 1e6, []
-        for label, row in setting["variants"].items():
-            whole = 1e3 * row["median_s"]
-            pace = whole / (setting["planes"] * megapixels)
-            small = f"; {whole:.0f} ms" if megapixels < _SMALL else ""
-            cells.append(f"{pace:.0f} ({pace / first.setdefault(label, pace):.2f}{small})")
-        lines.append(f"| {setting['planes']} | {setting['height']} x {setting['width']} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _published_to_markdown() -> str:
-    """What others state of their size and speed."""
-    lines = [
-        "Published by others, on other inputs and machines: **not comparable with the figures above**.",
-        "",
-        "| method | input | parameters (M) | GFLOP | s | as stated | source |",
-        "|---" * 7 + "|",
-    ]
-    for row in PUBLISHED["size-and-speed"]:
-        millions = _cell(None if row.parameters is None else row.parameters / 1e6, 2)
-        figures = [millions, _cell(row.gflop, 0), _cell(row.seconds, 3)]
-        lines.append(f"| {' | '.join([row.method, row.kind, *figures, row.protocol, row.source])} |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _measure(
