@@ -16,12 +16,14 @@ from test_measure import HEIGHT, TRUTH, WIDTH, answer, make_sample
 from dualfocus.benchmarks.evaluation import evaluator
 from dualfocus.benchmarks.evaluation.evaluate import evaluate
 from dualfocus.benchmarks.evaluation.measure import COLUMNS
+from dualfocus.benchmarks.evaluation.names import safe_name
 from dualfocus.benchmarks.evaluation.options import EvaluationOptions
-from dualfocus.benchmarks.evaluation.records import ModelRecord, safe_name, write_json
+from dualfocus.benchmarks.evaluation.records import ModelRecord
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.protocols import PROTOCOLS, find_protocol
 from dualfocus.benchmarks.protocols.published import PUBLISHED
 from dualfocus.benchmarks.tables.report import to_markdown
+from dualfocus.benchmarks.writing import write_json
 from dualfocus.cli import main
 from dualfocus.datasets.stride import even_stride
 from dualfocus.inference.fingerprint import fingerprint

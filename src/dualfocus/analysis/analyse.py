@@ -12,8 +12,8 @@ from dualfocus.analysis import constraints, figures, runner
 from dualfocus.analysis.experiments import Experiment
 from dualfocus.analysis.inputs import Inputs
 from dualfocus.analysis.report import to_markdown
-from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.evaluation.systems import System
+from dualfocus.benchmarks.writing import write_json, write_text
 from dualfocus.inference.fingerprint import fingerprint
 
 

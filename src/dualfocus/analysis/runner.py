@@ -12,7 +12,8 @@ import dualfocus
 from dualfocus.analysis.experiments import Experiment, Level
 from dualfocus.analysis.inputs import Inputs, MissingError
 from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, run
-from dualfocus.benchmarks.evaluation.records import ModelRecord, own_name, safe_name
+from dualfocus.benchmarks.evaluation.names import own_name, safe_name
+from dualfocus.benchmarks.evaluation.records import ModelRecord
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.evaluation.run_folder import open_run
 from dualfocus.benchmarks.evaluation.systems import System

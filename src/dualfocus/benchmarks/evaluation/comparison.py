@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dualfocus.benchmarks.evaluation.evaluate import evaluate
 from dualfocus.benchmarks.evaluation.measure import COLUMNS
 from dualfocus.benchmarks.evaluation.options import EvaluationOptions
-from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.protocols import find_protocol
+from dualfocus.benchmarks.writing import write_json, write_text
 from dualfocus.markdown import markdown_table
 from dualfocus.models import build_network
 from dualfocus.training.config import TrainConfig

@@ -10,24 +10,18 @@ from typing import Any
 
 from dualfocus.benchmarks.evaluation.command_line import command_words
 from dualfocus.benchmarks.evaluation.evaluator import ALL_COLUMNS, Progress, run
+from dualfocus.benchmarks.evaluation.names import own_name, safe_name
 from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.evaluation.processes import ALONE, Processes
-from dualfocus.benchmarks.evaluation.records import (
-    ModelRecord,
-    identify,
-    own_name,
-    safe_name,
-    write_json,
-    write_table,
-    write_text,
-)
-from dualfocus.benchmarks.evaluation.run_folder import open_collection, open_run
+from dualfocus.benchmarks.evaluation.records import ModelRecord
+from dualfocus.benchmarks.evaluation.run_folder import identify, open_collection, open_run
 from dualfocus.benchmarks.evaluation.slices import COLUMNS as SLICE_COLUMNS
 from dualfocus.benchmarks.evaluation.systems import System, load_models
 from dualfocus.benchmarks.protocols import BenchmarkProtocol, find_protocol, open_dataset
 from dualfocus.benchmarks.tables.latex import to_latex
 from dualfocus.benchmarks.tables.report import PICTURE, to_markdown
 from dualfocus.benchmarks.tables.worst import draw_worst, worst_images
+from dualfocus.benchmarks.writing import write_json, write_table, write_text
 from dualfocus.datasets import Dataset
 from dualfocus.datasets.stride import even_stride
 from dualfocus.inference.fingerprint import fingerprint

@@ -11,8 +11,9 @@ import numpy as np
 
 from dualfocus import metrics
 from dualfocus.benchmarks.evaluation.measure import COLUMNS, Yardstick
+from dualfocus.benchmarks.evaluation.names import own_name
 from dualfocus.benchmarks.evaluation.processes import ALONE, Processes
-from dualfocus.benchmarks.evaluation.records import ModelRecord, own_name
+from dualfocus.benchmarks.evaluation.records import ModelRecord
 from dualfocus.benchmarks.evaluation.systems import System, answer
 from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.datasets import Dataset, Sample

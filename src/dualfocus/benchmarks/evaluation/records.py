@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from zipfile import BadZipFile
 
-import numpy as np
-
 from dualfocus.atomic import replacing
+from dualfocus.benchmarks.evaluation.names import own_name
 from dualfocus.benchmarks.evaluation.reliability import ConfidenceHistogram
 from dualfocus.benchmarks.evaluation.slices import SliceSums
-from dualfocus.datasets.sample import Dataset
+from dualfocus.benchmarks.writing import as_csv, csv_cell, write_table
 
 _REMEDY = "remove it, and its images are measured again"
-_LONGEST_NAME = 100  # bytes of a name that are kept; a part of a path has room for 255, with what is put around it
 Sums = TypeVar("Sums", ConfidenceHistogram, SliceSums)
 
 
@@ -66,7 +61,7 @@ class ModelRecord:
                 sums.save(temporary)
         row = {column: figures[column] for column in self.columns}
         with self._own.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow([name, *(_cell(row[column]) for column in self.columns)])
+            csv.writer(file, lineterminator="\n").writerow([name, *(csv_cell(row[column]) for column in self.columns)])
         self.rows[name] = row
 
     def gather(self, order: Sequence[str] = ()) -> None:
@@ -76,8 +71,8 @@ class ModelRecord:
             self.rows |= self._read(part)
         named = [name for name in order if name in self.rows]
         self.rows = {name: self.rows[name] for name in dict.fromkeys([*named, *self.rows])}
-        lines = [self._header, *([name, *map(_cell, row.values())] for name, row in self.rows.items())]
-        if not self._table.exists() or self._table.read_text(encoding="utf-8") != _as_csv(lines):
+        lines = [self._header, *([name, *map(csv_cell, row.values())] for name, row in self.rows.items())]
+        if not self._table.exists() or self._table.read_text(encoding="utf-8") != as_csv(lines):
             write_table(self._table, lines)
         for part in parts:
             part.unlink()
@@ -131,67 +126,3 @@ def _loaded(kind: type[Sums], path: Path) -> Sums:
         return kind.load(path)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         raise ValueError(f"{path}: cannot be read; {_REMEDY}") from None
-
-
-def identify(dataset: Dataset) -> str:
-    """Short hash of a dataset: its sample names, in order, and what the first and the last sample hold.
-
-    Sets that were rendered anew, or packed, have the same names. Means are rounded, so that the same data are the same
-    on every machine.
-    """
-    said = list(dataset.names)
-    for index in sorted({0, len(dataset) - 1} if said else ()):
-        sample = dataset[index]
-        truth = sample.truth[sample.mask]
-        planes = [float(np.mean(sample.stack[n])) for n in range(len(sample.stack))]
-        said += [f"{value:.4g}" for value in (*planes, truth.size, float(truth.mean()) if truth.size else 0.0)]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
-
-
-def safe_name(name: str) -> str:
-    """A name as one path component."""
-    return "".join(c if c.isalnum() or c in "-_." else "__" for c in name).lstrip(".") or "_"
-
-
-def own_name(name: str) -> str:
-    """A name as one path component that no other name has: a hash is in it, unless it is a plain one.
-
-    Capitals are not plain: to some file systems `Scene` and `scene` are one. Nor are names longer than a part of a path
-    may be, which those of nested folders are together.
-    """
-    safe = safe_name(name).encode()[:_LONGEST_NAME].decode(errors="ignore")
-    return safe if safe == name == name.lower() else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Replace a JSON file as a whole; what JSON has no number for, NaN and infinity, becomes null."""
-    write_text(path, json.dumps(_as_json(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a text file as a whole."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_table(path: Path, rows: Sequence[Sequence[Any]]) -> None:
-    """Replace a CSV file as a whole; NaN becomes an empty cell."""
-    write_text(path, _as_csv([[_cell(c) if isinstance(c, float) else c for c in row] for row in rows]))
-
-
-def _as_csv(rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _cell(value: float) -> str:
-    return "" if value != value else repr(float(value))
-
-
-def _as_json(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {key: _as_json(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [_as_json(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualfocus.benchmarks.evaluation.records import own_name, write_json
+import numpy as np
+
+from dualfocus.benchmarks.evaluation.names import own_name
+from dualfocus.benchmarks.writing import write_json
+from dualfocus.datasets import Dataset
 
 
 def open_run(out: Path, record: Mapping[str, Any], models: Mapping[str, str], resume: bool) -> None:
@@ -55,6 +60,21 @@ def open_collection(out: Path, protocols: Sequence[str]) -> None:
             raise ValueError(f"{out}: holds an evaluation under one protocol; give another folder for several")
         earlier = list(content.get("protocols", []))
     write_json(path, {"protocols": [*dict.fromkeys([*earlier, *protocols])]})
+
+
+def identify(dataset: Dataset) -> str:
+    """Short hash of a dataset: its sample names, in order, and what the first and the last sample hold.
+
+    Sets that were rendered anew, or packed, have the same names. Means are rounded, so that the same data are the same
+    on every machine.
+    """
+    said = list(dataset.names)
+    for index in sorted({0, len(dataset) - 1} if said else ()):
+        sample = dataset[index]
+        truth = sample.truth[sample.mask]
+        planes = [float(np.mean(sample.stack[n])) for n in range(len(sample.stack))]
+        said += [f"{value:.4g}" for value in (*planes, truth.size, float(truth.mean()) if truth.size else 0.0)]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
 def _check_folder(out: Path) -> None:

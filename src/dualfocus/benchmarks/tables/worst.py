@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dualfocus.atomic import replacing
 from dualfocus.benchmarks.evaluation.measure import Yardstick, fill
-from dualfocus.benchmarks.evaluation.records import own_name
+from dualfocus.benchmarks.evaluation.names import own_name
 from dualfocus.benchmarks.evaluation.systems import System, answer
 from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, number

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.benchmarks.evaluation.records import write_json
+from dualfocus.benchmarks.writing import write_json
 from dualfocus.child_process import run_python, why_it_failed
 from dualfocus.readers.sidecar import SIDECAR
 

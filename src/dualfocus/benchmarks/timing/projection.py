@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.timing.machine import processor_name
+from dualfocus.benchmarks.writing import write_json, write_text
 from dualfocus.markdown import markdown_table
 from dualfocus.models.projection import adjoint_differences, integrable_projection
 from dualfocus.outputs import check_output

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from dualfocus.benchmarks.evaluation.records import write_json, write_text
 from dualfocus.benchmarks.timing.machine import describe_machine, device_peak_mib, peak_memory_mib
 from dualfocus.benchmarks.timing.speed_report import published_to_markdown, to_markdown
 from dualfocus.benchmarks.timing.stages import stage_seconds
 from dualfocus.benchmarks.timing.variants import Timed, Variant, variants
+from dualfocus.benchmarks.writing import write_json, write_text
 from dualfocus.child_process import run_python, why_it_failed
 from dualfocus.outputs import check_output
 from dualfocus.stack import FocalStack
