@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import dualfocus
-from dualfocus.benchmarks.evaluation.pictures import enfuse, psnr, ssim
+from dualfocus.benchmarks.evaluation.pictures import enfuse
 from dualfocus.inference import all_in_focus
 from dualfocus.inference.all_in_focus import FocusPosition, compose, spread
 from dualfocus.inference.torch_model import load_torch_model
+from dualfocus.metrics import psnr, ssim
 from dualfocus.readers import load_stack
 
 SIZE = (150, 210)

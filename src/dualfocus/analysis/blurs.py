@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from dualfocus.analysis.setup import Setup, Size, hard_edged, layered_blur
-from dualfocus.benchmarks.evaluation.pictures import psnr
+from dualfocus.metrics import psnr
 from dualfocus.rendering.capture import FocusPlan, sharp_light
 from dualfocus.rendering.gather import gather_blur
 from dualfocus.rendering.meshes import Mesh, write_ply

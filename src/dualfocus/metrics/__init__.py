@@ -1,4 +1,4 @@
-"""Depth and confidence metrics of one image, in float64 numpy.
+"""Metrics of depth, of confidence and of pictures, each of one image and in float64.
 
 Conventions that never share a column: `depth_metrics` counts accuracies as fractions over an explicit mask, as
 HybridDepth does; `dfv_metrics` gives them in percent over the pixels with truth > 0, as DDFF and DFV do;
@@ -24,6 +24,7 @@ from dualfocus.metrics.depth import (
     mean_absolute_error,
     root_mean_square_error,
 )
+from dualfocus.metrics.picture import psnr, ssim
 
 __all__ = [
     "bad_pixels",
@@ -38,7 +39,9 @@ __all__ = [
     "fossa_metrics",
     "is_right",
     "mean_absolute_error",
+    "psnr",
     "risk_coverage",
     "root_mean_square_error",
     "sparsification_error",
+    "ssim",
 ]
