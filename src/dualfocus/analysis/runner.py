@@ -35,18 +35,8 @@ class Middle:
     def predict(self, stack: FocalStack) -> DepthResult:
         """The middle, everywhere."""
         middle = float(stack.depth_from_coordinate(stack.coordinates[[0, -1]].mean()))
-        depth, unknown = (np.full(stack.size, value, np.float32) for value in (middle, np.nan))
-        return DepthResult(
-            depth=depth,
-            valid=np.ones(stack.size, bool),
-            confidence=unknown,
-            std=unknown,
-            all_in_focus=stack[0],
-            unit=stack.result_unit,
-            focus_distances=stack.focus_distances,
-            model=MIDDLE,
-            warnings=[],
-        )
+        depth, valid = np.full(stack.size, middle, np.float32), np.ones(stack.size, bool)
+        return DepthResult.of_stack(stack, depth=depth, valid=valid, all_in_focus=stack[0], model=MIDDLE)
 
 
 def measure(

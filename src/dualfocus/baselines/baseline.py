@@ -110,13 +110,10 @@ def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings:
         warnings: what a reader of the depth must know.
     """
     depth = np.asarray(depth, np.float32)
-    unknown = np.full(depth.shape, np.nan, np.float32)
     return DepthResult.of_stack(
         scene.stack,
         depth=depth,
         valid=np.isfinite(depth) & (depth > 0),
-        confidence=unknown,
-        std=unknown.copy(),
         all_in_focus=scene.all_in_focus,
         model=model,
         warnings=(f"{model}: single-image depth of {scene.source}; no confidence", *warnings),

@@ -65,10 +65,10 @@ class DepthResult:
         *,
         depth: NDArray[np.float32],
         valid: NDArray[np.bool_],
-        confidence: NDArray[np.float32],
-        std: NDArray[np.float32],
         all_in_focus: NDArray[Any],
         model: str,
+        confidence: NDArray[np.float32] | None = None,
+        std: NDArray[np.float32] | None = None,
         warnings: Iterable[str] = (),
         precision: str = "",
     ) -> DepthResult:
@@ -78,18 +78,18 @@ class DepthResult:
             stack: what the answer is for, in its `result_unit`.
             depth: see the attributes; as for the other maps.
             valid: which pixels the model calls valid.
-            confidence: (H, W).
-            std: (H, W).
             all_in_focus: (H, W, 3).
             model: its name.
+            confidence: (H, W); None for a system that knows none, and NaN in the result.
+            std: likewise.
             warnings: sentences to add to those of the stack.
             precision: the model's arithmetic.
         """
         return cls(
             depth=depth,
             valid=valid if stack.common_region is None else valid & stack.common_region,
-            confidence=confidence,
-            std=std,
+            confidence=_unknown(depth) if confidence is None else confidence,
+            std=_unknown(depth) if std is None else std,
             all_in_focus=all_in_focus,
             unit=stack.result_unit,
             focus_distances=stack.focus_distances,
@@ -144,3 +144,7 @@ class DepthResult:
 
         formats = [*([also] if isinstance(also, str) else also), *(["ply"] if points else [])]
         return write_result(self, folder, overwrite=overwrite, also=formats, fov=fov, stack=stack)
+
+
+def _unknown(depth: NDArray[Any]) -> NDArray[np.float32]:
+    return np.full(depth.shape, np.nan, np.float32)

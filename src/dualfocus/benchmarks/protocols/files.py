@@ -86,16 +86,8 @@ class Files:
             depth = self._depth(values.astype(np.float64) * (self.reading.scale or 1.0), stack).astype(np.float32)
         known = np.isfinite(depth) & ((depth > 0) | (not stack.is_camera))  # a stage has any sign, an index begins at 0
         depth[~known] = np.nan
-        unknown = np.full(stack.size, np.nan, np.float32)
-        return DepthResult(
-            depth=depth,
-            valid=known,
-            confidence=unknown,
-            std=unknown,
-            all_in_focus=stack[0],
-            unit=stack.result_unit,
-            model=f"{PREFIX}{self.folder.name}",
-        )
+        name = f"{PREFIX}{self.folder.name}"
+        return DepthResult.of_stack(stack, depth=depth, valid=known, all_in_focus=stack[0], model=name)
 
     def fingerprint(self) -> str:
         """Short hash of the predictions, so that a resumed run notices other ones.
