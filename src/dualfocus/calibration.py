@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dualfocus.derived import shallow_copy
 from dualfocus.outputs.result import DepthResult
 from dualfocus.stack import FocalStack
-from dualfocus.stack.distances import AT_INFINITY
+from dualfocus.stack.distances import AT_INFINITY, PER_METRE
 
 COORDINATES = ("inverse_depth", "depth")
 UNITS = ("m", "mm", "um", "dioptre")
@@ -212,7 +212,7 @@ def _plane_distances(
     if planes is None or (_is_camera_depth(unit, coordinate) and (planes <= 0).any()):
         return None, None
     if coordinate == "inverse_depth":
-        return np.clip(planes * (1000 if unit == "mm" else 1), 0, None), "dioptre"
+        return np.clip(planes * PER_METRE[unit], 0, None), "dioptre"
     return planes, unit
 
 

@@ -16,8 +16,7 @@ from dualfocus.inference.predictor import Predictor
 from dualfocus.outputs import DepthResult
 from dualfocus.pixels import to_uint8
 from dualfocus.stack import FocalStack
-
-_PER_METRE = {"m": 1.0, "dioptre": 1.0, "mm": 1000.0}
+from dualfocus.stack.distances import PER_METRE
 
 
 class Scene(NamedTuple):
@@ -95,9 +94,9 @@ def to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 def per_metre(stack: FocalStack, model: str) -> float:
     """Result units of a stack in a metre (ValueError where its unit is no distance from the camera)."""
-    if stack.unit not in _PER_METRE:
+    if stack.result_unit not in PER_METRE:
         raise ValueError(f"{model} gives metres from one picture; a stack in {stack.unit!r} has no place for them")
-    return _PER_METRE[stack.unit]
+    return PER_METRE[stack.result_unit]
 
 
 def single_image_result(scene: Scene, depth: NDArray[Any], model: str, warnings: Iterable[str]) -> DepthResult:

@@ -16,6 +16,7 @@ from dualfocus.readers import load_stack
 from dualfocus.readers.files import why_closed
 from dualfocus.readers.sidecar import SIDECAR
 from dualfocus.stack import FocalStack
+from dualfocus.stack.distances import PER_METRE
 
 _LARGEST_SCALE = 1e6  # metres a level
 
@@ -123,10 +124,10 @@ def _truth_from_png(
     scale = sidecar.get("depth_png_scale_m")
     if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < _LARGEST_SCALE:
         raise ValueError(f"{folder / 'stack.json'}: depth_png needs depth_png_scale_m, metres for each level")
-    if stack.result_unit not in ("m", "mm"):
+    if stack.result_unit not in PER_METRE:
         raise ValueError(f"{folder / 'stack.json'}: depth_png is in metres, the stack in {stack.unit!r}")
     level = read_image(folder / sidecar["depth_png"]).astype(np.float64)
     if level.ndim != 2:
         raise ValueError(f"{folder / sidecar['depth_png']}: a depth image has one channel, not {level.shape[2]}")
-    truth = level * scale * (1 if stack.result_unit == "m" else 1000)
+    truth = level * scale * PER_METRE[stack.result_unit]
     return truth.astype(np.float32), level > 0

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dualfocus.stack.distances import AT_INFINITY, FARTHEST_M
+from dualfocus.stack.distances import AT_INFINITY, FARTHEST_M, PER_METRE
 from dualfocus.stack.focal_stack import FocalStack
 
 AxisName = Literal["focus", "depth"]  # as `data.coordinate` and the records of weights have it
@@ -72,4 +72,4 @@ class FocusAxis:
 
 def _farthest(stack: FocalStack) -> float:
     """Focus coordinate below which a plane counts as focused at infinity."""
-    return 1 / (FARTHEST_M * (1000 if stack.result_unit == "mm" else 1))
+    return 1 / (FARTHEST_M * PER_METRE[stack.result_unit])

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 UNITS = ("m", "mm", "um", "dioptre", "index")
 ORDERS = ("near_to_far", "far_to_near")
+PER_METRE = {"m": 1.0, "mm": 1000.0}  # units in a metre, of results whose depth is a distance from a camera
 INVERSE_UNITS = ("m", "mm", "dioptre")  # blur is linear in inverse depth for a camera, in depth for a microscope
 FARTHEST_M = 1000.0  # no lens tells it from infinity: a plane said to be farther away is one at infinity
 AT_INFINITY = 0.02  # in plane spacings: what is nearer to a plane at infinity is infinite; kilometres hide all else

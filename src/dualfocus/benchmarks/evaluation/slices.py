@@ -17,6 +17,7 @@ from dualfocus.benchmarks.evaluation.texture import TEXTURE_WINDOW, texture_stre
 from dualfocus.datasets import Sample
 from dualfocus.optics import circle_of_confusion_px, pixel_pitch
 from dualfocus.stack import FocalStack
+from dualfocus.stack.distances import PER_METRE
 
 EDGE_STEP = 0.05  # share of the focus range between two neighbouring pixels, from which they are an edge
 
@@ -168,7 +169,7 @@ def _blur(stack: FocalStack, truth: NDArray[Any], inside: Mask) -> tuple[Array, 
     focal_length, f_number, width = camera.focal_length_mm, camera.f_number, camera.sensor_width_mm
     if focal_length is None or f_number is None or width is None:
         return None
-    per_metre = 1000 if stack.result_unit == "mm" else 1
+    per_metre = PER_METRE[stack.result_unit]
     depth = np.where(inside, truth, 1).astype(np.float64) / per_metre
     distances = stack.depth_from_coordinate(stack.coordinates) / per_metre
     pitch = pixel_pitch(width / 1000, max(stack.size))

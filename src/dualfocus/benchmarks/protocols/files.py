@@ -18,11 +18,11 @@ from dualfocus.datasets import Sample
 from dualfocus.datasets.files import DAMAGED, read_exr
 from dualfocus.outputs import DepthResult
 from dualfocus.stack import FocalStack
+from dualfocus.stack.distances import PER_METRE
 
 PREFIX = "files:"
 NOTE = "predictions.json"
 ENDINGS = (".npy", ".npz", "/depth.exr", ".png")  # Depth Pro writes .npz, MoGe a folder for each image
-_PER_METRE = {"m": 1.0, "mm": 1000.0}
 
 
 class Reading(NamedTuple):
@@ -104,9 +104,9 @@ class Files:
         """Values carried to the result unit of a stack."""
         if self.reading.unit == "protocol":
             return self.protocol.depth_of(values)
-        if stack.result_unit not in _PER_METRE:
+        if stack.result_unit not in PER_METRE:
             raise ValueError(f"{self.folder / NOTE}: unit {self.reading.unit!r} for a stack in {stack.result_unit!r}")
-        return values * (_PER_METRE[stack.result_unit] / _PER_METRE[self.reading.unit])
+        return values * (PER_METRE[stack.result_unit] / PER_METRE[self.reading.unit])
 
     def _path(self, name: str) -> Path:
         """The file of a sample, the .npy where there is none."""
@@ -125,7 +125,7 @@ def _read_note(path: Path) -> Reading:
     if not isinstance(content, dict) or not set(content) <= set(Reading._fields):
         raise ValueError(f'{path}: must be an object with "scale" and "unit", not {str(content)[:60]}')
     reading = Reading(**content)
-    scale, known = reading.scale, ("protocol", *_PER_METRE)
+    scale, known = reading.scale, ("protocol", *PER_METRE)
     if reading.unit not in known:
         raise ValueError(f"{path}: unit {reading.unit!r} is not one of {', '.join(known)}")
     if scale is not None and (type(scale) not in (int, float) or not 0 < scale < float("inf")):
