@@ -130,15 +130,25 @@ def colour_picture(result: DepthResult) -> NDArray[np.uint8]:
         rows = slice(top, top + _STRIP)
         nearness = scale.nearness(result.depth[rows])
         known = result.valid[rows] & np.isfinite(nearness)
-        picture[rows] = _paint(nearness, known, scale)
+        picture[rows] = paint((nearness - scale.low) / (scale.high - scale.low), known, colour_map())
         anything |= bool(known.any())
     legend = _legend(picture.shape[0], scale, result.unit) if anything else None
     return picture if legend is None else np.concatenate([picture, legend], axis=1)
 
 
-def _paint(nearness: NDArray[np.float64], known: NDArray[np.bool_], scale: ColourScale) -> NDArray[np.uint8]:
-    position = np.clip((np.where(known, nearness, scale.low) - scale.low) / (scale.high - scale.low), 0, 1)
-    picture = colour_map()[np.round(255 * position).astype(np.uint8)]
+def paint(position: NDArray[np.float64], known: NDArray[np.bool_], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A map as a picture.
+
+    Args:
+        position: (H, W), 0 to 1 from the first colour to the last; beyond, it is that of the end.
+        known: (H, W) bool; grey elsewhere.
+        colours: (256, 3).
+
+    Returns:
+        (H, W, 3).
+    """
+    shown = np.clip(np.where(known, position, 0), 0, 1)
+    picture = colours[np.round(255 * shown).astype(np.uint8)]
     picture[~known] = INVALID_GREY
     return picture
 

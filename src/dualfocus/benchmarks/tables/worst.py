@@ -18,7 +18,7 @@ from dualfocus.benchmarks.protocols import BenchmarkProtocol
 from dualfocus.benchmarks.tables.error_table import HIGHER_IS_BETTER, number
 from dualfocus.datasets import Dataset
 from dualfocus.outputs import DepthResult
-from dualfocus.outputs.colour import INVALID_GREY, colour_map
+from dualfocus.outputs.colour import colour_map, paint
 from dualfocus.pixels import to_uint8
 from dualfocus.stack import FocalStack
 
@@ -86,6 +86,7 @@ def draw(yardstick: Yardstick, result: DepthResult, caption: str) -> Image.Image
     shown, _ = fill(stack, depth)
     nearness = [-stack.normalised_coordinate(values) for values in (sample.truth, shown)]
     low, high = _limits(nearness[0][sample.mask])
+    truth, prediction = ((values - low) / (high - low) for values in nearness)
     depths = [stack.depth_from_coordinate(_coordinate(stack, -place)) for place in (high, low)]
     ends = [_with_unit(float(d), stack.result_unit) for d in depths]
     error = yardstick.coordinate_error(depth) * (len(stack) - 1)
@@ -93,10 +94,10 @@ def draw(yardstick: Yardstick, result: DepthResult, caption: str) -> Image.Image
     plane = _sharpest_plane(yardstick)
     panels = [
         _panel(to_uint8(stack[plane]), f"input, plane {plane + 1} of {len(stack)}"),
-        _panel(_painted(nearness[0], low, high, sample.mask), "truth", colour_map()[::-1], ends),
-        _panel(_painted(nearness[1], low, high, np.isfinite(depth)), "prediction", colour_map()[::-1], ends),
-        _panel(_mapped(error, _heat(), inside), "error in plane spacings", _heat(), ["0", "1 and more"]),
-        _panel(_mapped(confidence, _grey(), np.isfinite(confidence)), "confidence", _grey(), ["0", "1"]),
+        _panel(paint(truth, sample.mask, colour_map()), "truth", colour_map()[::-1], ends),
+        _panel(paint(prediction, np.isfinite(depth), colour_map()), "prediction", colour_map()[::-1], ends),
+        _panel(paint(error, inside, _heat()), "error in plane spacings", _heat(), ["0", "1 and more"]),
+        _panel(paint(confidence, np.isfinite(confidence), _grey()), "confidence", _grey(), ["0", "1"]),
     ]
     return _sheet(panels, caption)
 
@@ -123,18 +124,6 @@ def _sharpest_plane(yardstick: Yardstick) -> int:
     planes = stack.normalised_coordinate(stack.depth_from_coordinate(stack.coordinates))
     truth = yardstick.true_coordinate[yardstick.sample.mask]
     return int(np.argmin(np.abs(planes - (np.median(truth) if truth.size else 0))))
-
-
-def _painted(nearness: NDArray[np.float64], low: float, high: float, known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return _mapped((nearness - low) / (high - low), colour_map(), known)
-
-
-def _mapped(values: NDArray[np.float64], colours: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(H, W, 3): values from 0 to 1 in a colour map, grey where there is none."""
-    position = np.clip(np.where(known, values, 0), 0, 1)
-    picture = colours[np.round(255 * position).astype(np.uint8)]
-    picture[~known] = INVALID_GREY
-    return picture
 
 
 def _heat() -> NDArray[np.uint8]:
