@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualfocus.pixels import to_uint8, to_unit, white
+from dualfocus.pixels import pick_pixels, to_uint8, to_unit, white
 
 
 @pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 255), (np.uint16, 65535), (">u2", 65535), (np.float32, 1)])
@@ -41,3 +41,10 @@ def test_floats_are_copied():
     image = np.linspace(0, 1, 6, dtype=np.float32).reshape(1, 2, 3)
     got = to_unit(image)
     assert np.array_equal(got, image) and not np.shares_memory(got, image)
+
+
+def test_fewer_pixels_are_those_in_the_middle_of_each_cell():
+    rows, columns = np.mgrid[:6, :10]
+    assert pick_pixels(rows, (2, 5))[:, 0].tolist() == [1, 4]
+    assert pick_pixels(columns, (2, 4))[0].tolist() == [1, 3, 6, 8]
+    assert np.array_equal(pick_pixels(rows, (6, 10)), rows)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M
 from dualfocus.datasets.nyu_forms import open_nyu
+from dualfocus.pixels import pick_pixels
 
 
 class Pictures(Protocol):
@@ -60,7 +61,6 @@ def shrunk(picture: NDArray[np.uint8], depth: NDArray[np.float64], size: tuple[i
     Returns:
         (h, w, 3) uint8 and (h, w) float32 metres, 0 where unknown or not between `MIN_DEPTH_M` and `MAX_DEPTH_M`.
     """
-    middles = [(np.arange(new) + 0.5) * old / new for new, old in zip(size, depth.shape, strict=True)]
-    picked = depth[np.ix_(*(middle.astype(int) for middle in middles))].astype(np.float32)
+    picked = pick_pixels(depth, size).astype(np.float32)
     known = (picked > MIN_DEPTH_M) & (picked < MAX_DEPTH_M)
     return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.where(known, picked, 0)

@@ -18,6 +18,7 @@ from dualfocus.outputs.mesh import STEEPEST, encode_jpeg
 from dualfocus.outputs.numbers import apart
 from dualfocus.outputs.projection import check_projection, projection
 from dualfocus.outputs.result import DepthResult
+from dualfocus.pixels import pick_pixels
 from dualfocus.stack import FocalStack
 
 LONGEST = 1280  # pixels of a side of the pictures in the page
@@ -37,7 +38,7 @@ def encode_report(result: DepthResult, stack: FocalStack | None, fov: float | No
     height, width = result.depth.shape
     factor = min(1.0, LONGEST / max(height, width))
     shown = (max(1, round(height * factor)), max(1, round(width * factor)))
-    depth, valid, confidence = (_nearest(part, shown) for part in (result.depth, result.valid, result.confidence))
+    depth, valid, confidence = (pick_pixels(part, shown) for part in (result.depth, result.valid, result.confidence))
     codes, scale, offset = encode_depth(depth, valid)
     colours = colour_scale(result)
     data = {
@@ -72,12 +73,6 @@ def _pack(codes: NDArray[np.uint16], confidence: NDArray[np.float32]) -> str:
     sure = np.round(255 * np.clip(np.nan_to_num(confidence), 0, 1)).astype(np.uint8)
     parts = [(steps >> 8).astype(np.uint8), (steps & 255).astype(np.uint8), sure]
     return base64.b64encode(zlib.compress(b"".join(part.tobytes() for part in parts), 9)).decode("ascii")
-
-
-def _nearest(part: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Pixels picked, never mixed: a mean over a depth edge is the depth of nothing."""
-    rows, columns = ((np.arange(n) + 0.5) * full / n for n, full in zip(size, part.shape, strict=True))
-    return part[rows.astype(int)[:, None], columns.astype(int)]
 
 
 def _planes(stack: FocalStack, unit: str) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dualfocus.datasets.files import DAMAGED, read_image
 from dualfocus.datasets.rgbd import rgbd_pairs
+from dualfocus.pixels import pick_pixels
 from dualfocus.rendering.rgbd import render_rgbd
 from dualfocus.training.stacks import TrainingStack, from_rendered
 
@@ -75,10 +76,10 @@ def random_square(
         raise ValueError(f"{path}: {_size(depth)} pixels are smaller than the crop of {crop}")
     side = int(round(math.exp(rng.uniform(math.log(crop), math.log(min(height, width))))))
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    part = Image.fromarray(image[top : top + side, left : left + side])
-    pick = ((np.arange(crop) + 0.5) * side / crop).astype(int)
+    square = (slice(top, top + side), slice(left, left + side))
+    part = Image.fromarray(image[square])
     shrunk = part if side == crop else part.resize((crop, crop), Image.Resampling.LANCZOS)
-    return np.array(shrunk), depth[top + pick[:, None], left + pick[None, :]]
+    return np.array(shrunk), pick_pixels(depth[square], (crop, crop))
 
 
 def _size(array: np.ndarray) -> str:
