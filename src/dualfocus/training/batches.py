@@ -14,7 +14,7 @@ from dualfocus.training.augment import jitter, registered
 from dualfocus.training.config import DataConfig
 from dualfocus.training.objective import Batch
 from dualfocus.training.sources import open_source
-from dualfocus.training.stacks import Source, TrainingStack, require_size, take_planes
+from dualfocus.training.stacks import Source, TrainingStack, cut, draw_square, require_size, take_planes
 from dualfocus.training.unblurred import SharpBatch, SharpStack, collate_sharp, mirrored
 
 
@@ -78,15 +78,13 @@ def random_crop(stack: TrainingStack, rng: np.random.Generator, crop: int, turn:
         ValueError: the stack is smaller than the crop.
     """
     require_size(stack, crop)
-    height, width = stack.truth.shape
-    top, left = int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
-    square = (slice(top, top + crop), slice(left, left + crop))
-    images, truth, known = stack.images[:, square[0], square[1]], stack.truth[square], stack.known[square]
+    square = cut(stack, draw_square(rng, stack.truth.shape, crop))
     turns = int(rng.integers(4)) if turn else 0
-    images, truth, known = np.rot90(images, turns, (1, 2)), np.rot90(truth, turns), np.rot90(known, turns)
+    images = np.rot90(square.images, turns, (1, 2))
+    truth, known = np.rot90(square.truth, turns), np.rot90(square.known, turns)
     if rng.random() < 0.5:
         images, truth, known = images[:, :, ::-1], truth[:, ::-1], known[:, ::-1]
-    return stack._replace(images=images, truth=truth, known=known)
+    return square._replace(images=images, truth=truth, known=known)
 
 
 def upside_down(stack: TrainingStack) -> TrainingStack:

@@ -9,7 +9,7 @@ import numpy as np
 from dualfocus.datasets import Dataset, Ddff12, Fod500
 from dualfocus.stack.axis import AxisName
 from dualfocus.training.config import SourceConfig
-from dualfocus.training.stacks import TrainingStack, load_named, require_size, select, source_path, take_planes
+from dualfocus.training.stacks import TrainingStack, cut, load_named, require_size, select, source_path, take_planes
 
 _KEPT_FOD500, _KEPT_DDFF12 = 400, 64  # decoded stacks, of 1 MB and 6 MB each
 _KNOWN_SHARE = 0.8  # share of a crop of DDFF whose truth must be known
@@ -38,11 +38,8 @@ class Ddff12Source(SampleSource):
         """See `dualfocus.training.sources.Source`; exactly so many planes and pixels."""
         stack = super().draw(rng, planes, crop)
         top, left = _well_known(rng, stack, crop)
-        part = (slice(top, top + crop), slice(left, left + crop))
+        square = cut(stack, (slice(top, top + crop), slice(left, left + crop)))
         chosen = np.sort(rng.choice(len(stack.images), min(planes, len(stack.images)), replace=False))
-        square = stack._replace(
-            images=stack.images[:, part[0], part[1]], truth=stack.truth[part], known=stack.known[part]
-        )
         return take_planes(square, chosen)
 
 

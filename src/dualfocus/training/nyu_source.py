@@ -11,7 +11,7 @@ from dualfocus.rendering.gathered_stack import WINDOW, planes_over
 from dualfocus.stack import FocalStack
 from dualfocus.stack.axis import AxisName, FocusAxis
 from dualfocus.training.config import SourceConfig
-from dualfocus.training.stacks import TrainingStack, select
+from dualfocus.training.stacks import TrainingStack, draw_square, select
 from dualfocus.training.unblurred import SharpStack, blurred
 
 _UNIT_M = 2e-4  # step of the depths kept in memory: 16 bits reach 13 m; deeper pixels are not known anyway
@@ -53,7 +53,7 @@ class NyuSource:
         distances = self.distances
         if distances is None:
             distances = planes_over(depth, known, planes, f"NYU image {self.images.names[index]}")
-        square = _random_square(rng, depth.shape, crop)
+        square = draw_square(rng, depth.shape, crop)
         focus_axis = FocusAxis(FocalStack(np.zeros((len(distances), 1, 1), np.uint8), distances, "m"), self.axis)
         truth = np.where(known, focus_axis.normalise(np.where(known, depth, 1.0)), 0.0)[square]
         radius = np.stack([LENS.blur_radius(_around(depth, square), s) for s in distances.tolist()]).astype(np.float32)
@@ -72,11 +72,6 @@ class NyuSource:
             self._kept[index] = (rgb, np.rint(depth / _UNIT_M).clip(0, 65535).astype(np.uint16))
         rgb, units = self._kept[index]
         return rgb, units * _UNIT_M
-
-
-def _random_square(rng: np.random.Generator, size: tuple[int, ...], crop: int) -> tuple[slice, slice]:
-    top, left = (int(rng.integers(extent - crop + 1)) for extent in size)
-    return slice(top, top + crop), slice(left, left + crop)
 
 
 def _around(array: np.ndarray, square: tuple[slice, slice]) -> np.ndarray:

@@ -12,7 +12,7 @@ from dualfocus.datasets.files import DAMAGED, read_image
 from dualfocus.datasets.rgbd import rgbd_pairs
 from dualfocus.pixels import pick_pixels
 from dualfocus.rendering.rgbd import render_rgbd
-from dualfocus.training.stacks import TrainingStack, from_rendered
+from dualfocus.training.stacks import TrainingStack, draw_square, from_rendered
 
 _TRIES = 8
 
@@ -75,8 +75,7 @@ def random_square(
     if min(height, width) < crop:
         raise ValueError(f"{path}: {_size(depth)} pixels are smaller than the crop of {crop}")
     side = int(round(math.exp(rng.uniform(math.log(crop), math.log(min(height, width))))))
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    square = (slice(top, top + side), slice(left, left + side))
+    square = draw_square(rng, depth.shape, side)
     part = Image.fromarray(image[square])
     shrunk = part if side == crop else part.resize((crop, crop), Image.Resampling.LANCZOS)
     return np.array(shrunk), pick_pixels(depth[square], (crop, crop))

@@ -87,6 +87,18 @@ def take_planes(stack: TrainingStack, index: np.ndarray) -> TrainingStack:
     return stack._replace(images=stack.images[index], coordinates=(u - u[0]) / extent, truth=truth, ratio=ratio)
 
 
+def cut(stack: TrainingStack, part: tuple[slice, slice]) -> TrainingStack:
+    """The rows and columns of a part of the picture."""
+    rows, columns = part
+    return stack._replace(images=stack.images[:, rows, columns], truth=stack.truth[part], known=stack.known[part])
+
+
+def draw_square(rng: np.random.Generator, size: tuple[int, ...], side: int) -> tuple[slice, slice]:
+    """Rows and columns of a random square of `side` pixels in a picture of `size` (height, width), which has them."""
+    top, left = (int(rng.integers(extent - side + 1)) for extent in size)
+    return slice(top, top + side), slice(left, left + side)
+
+
 def require_size(stack: TrainingStack, crop: int) -> None:
     """Refuse a stack with a side of less than `crop` pixels (ValueError naming it)."""
     height, width = stack.truth.shape

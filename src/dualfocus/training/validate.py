@@ -15,7 +15,7 @@ from dualfocus.training.batches import choose_planes, collate
 from dualfocus.training.config import ValidationConfig
 from dualfocus.training.objective import Batch, network_input, to_device, validation_errors
 from dualfocus.training.sources import open_source
-from dualfocus.training.stacks import TrainingStack
+from dualfocus.training.stacks import TrainingStack, cut
 
 
 class Validation:
@@ -71,8 +71,7 @@ def centre_crop(stack: TrainingStack, crop: int) -> TrainingStack:
     height, width = stack.truth.shape
     rows, columns = min(crop, height), min(crop, width)
     top, left = (height - rows) // 2, (width - columns) // 2
-    part = (slice(top, top + rows), slice(left, left + columns))
-    return stack._replace(images=stack.images[:, part[0], part[1]], truth=stack.truth[part], known=stack.known[part])
+    return cut(stack, (slice(top, top + rows), slice(left, left + columns)))
 
 
 def _picture(batch: Batch, coordinate: torch.Tensor, confidence: torch.Tensor) -> Image.Image:
