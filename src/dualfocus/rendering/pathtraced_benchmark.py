@@ -207,13 +207,7 @@ def _placed(
     plain: float,
     name: str,
 ) -> Body:
-    share = float(rng.uniform(*sizes))
-    while True:
-        point = stage.floor_point(rng)
-        to_world = stage.stand(mesh, point, share * 2 * stage.lens.half_width * point[2], turn)
-        if to_world is not None:
-            break
-        share *= 0.97
+    to_world = stage.stand_somewhere(rng, mesh, float(rng.uniform(*sizes)), turn)
     texture = plaster(rng) if rng.random() < plain else paint(rng)
     gloss = float(rng.uniform(0.1, 0.4)) if rng.random() < 0.35 else 0.0
     return Body(mesh, to_world, texture, float(rng.uniform(0.3, 1.2)), gloss, name)

@@ -89,12 +89,7 @@ def _standing(rng: np.random.Generator, stage: Stage, meshes: MeshLibrary, textu
     name = "card" if card else meshes.names[int(rng.integers(len(meshes.names)))]
     mesh: Mesh = SQUARE if card else meshes.load(name)
     share = float(rng.uniform(0.15, 0.6))
-    turn = yaw(rng)
-    to_world = None
-    while to_world is None:
-        point = stage.floor_point(rng)
-        to_world = stage.stand(mesh, point, share * 2 * stage.lens.half_width * point[2], turn)
-        share *= 0.97
+    to_world = stage.stand_somewhere(rng, mesh, share, yaw(rng))
     gloss = float(rng.uniform(0.15, 0.6)) if rng.random() < 0.25 else 0.0
     texture = _surface(rng, textures, rng.random() < bare)
     return Body(mesh, to_world, texture, float(rng.uniform(0.3, 2)), gloss, name)

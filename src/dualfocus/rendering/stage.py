@@ -15,6 +15,7 @@ SQUARE = prepare(np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) / 2,
 _GRID = 16  # rays across the picture that look for the ends of the depth
 _TRIES = 1000
 _LEAST_FLOOR = 0.2  # of the picture
+_SHRINK = 0.97  # of an object that does not fit where it was tried
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,22 @@ class Stage:
         if not self.near < depth.min() <= depth.max() < self.far:
             return None
         return matrix(size * self.axes @ turn, raised)
+
+    def stand_somewhere(self, rng: np.random.Generator, mesh: Mesh, share: float, turn: Array) -> Array:
+        """Matrix (4, 4) that sets a mesh somewhere on the floor, smaller where it would not fit.
+
+        Args:
+            rng: draws the place.
+            mesh: to be placed.
+            share: of its longest side in the width of the picture there.
+            turn: (3, 3) rotation in the frame of the axes.
+        """
+        while True:
+            point = self.floor_point(rng)
+            to_world = self.stand(mesh, point, share * 2 * self.lens.half_width * point[2], turn)
+            if to_world is not None:
+                return to_world
+            share *= _SHRINK
 
     def face_matrix(self, face: int) -> Array:
         """Matrix (4, 4) that makes the unit square a face, wide enough to leave the picture."""
