@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,16 +66,14 @@ def check_data(name: str, path: str | Path) -> tuple[list[str], list[str]]:
 
 
 def _nyu(root: Path, found: list[str]) -> Iterator[str]:
-    for split in SPLITS:
-        try:
-            images = open_nyu(root, split, planes=2)
-        except ValueError as error:
-            yield str(error)
-            continue
+    def check(split: str) -> Iterator[str]:
+        images = open_nyu(root, split, planes=2)
         expected = nyu_bts.COUNTS[split] if isinstance(images, NyuBts) else SPLITS[split]
         if isinstance(images, NyuBts):
             yield from _missing(images.folder, [name for pair in images.pairs for name in pair])
         yield from _split(images, split, expected, found, read=images.rgbd)
+
+    return _every(SPLITS, check)
 
 
 def _fod500(root: Path, found: list[str]) -> Iterator[str]:
@@ -84,21 +83,14 @@ def _fod500(root: Path, found: list[str]) -> Iterator[str]:
     yield from (f"{folder}: {problem}" for problem in problems if problem)
     if any(problems):
         return
-    for split, expected in (("train", fod500.FIRST_TEST), ("test", fod500.COUNT - fod500.FIRST_TEST)):
-        try:
-            yield from _split(fod500.Fod500(root, split), split, expected, found)
-        except ValueError as error:
-            yield str(error)
+    counts = {"train": fod500.FIRST_TEST, "test": fod500.COUNT - fod500.FIRST_TEST}
+    yield from _every(counts, lambda split: _split(fod500.Fod500(root, split), split, counts[split], found))
 
 
 def _ddff12(root: Path, found: list[str]) -> Iterator[str]:
     path = ddff12.find_file(root)
-    form = "official" if path.name == "ddff-dataset-trainval.h5" else "dfv"
-    for split, expected in ddff12.COUNTS[form].items():
-        try:
-            yield from _split(ddff12.Ddff12(path, split), split, expected, found)
-        except ValueError as error:
-            yield str(error)
+    counts = ddff12.COUNTS["official" if path.name == "ddff-dataset-trainval.h5" else "dfv"]
+    return _every(counts, lambda split: _split(ddff12.Ddff12(path, split), split, counts[split], found))
 
 
 def _ddff12_test(root: Path, found: list[str]) -> Iterator[str]:
@@ -107,8 +99,8 @@ def _ddff12_test(root: Path, found: list[str]) -> Iterator[str]:
 
 def _arkitscenes(root: Path, found: list[str]) -> Iterator[str]:
     frames = arkitscenes.ArkitScenes(root)
-    paths = [str(path) for name in frames.frames for path in (name, name.replace("/wide/", "/highres_depth/"))]
-    yield from _missing(frames.folder, paths)
+    yield from _missing(frames.folder, frames.frames)
+    yield from _absent(arkitscenes.depth_of(frames.folder, frame) for frame in frames.frames)
     yield from _split(frames, "validation", arkitscenes.COUNT, found)
 
 
@@ -123,25 +115,19 @@ def _hammer(root: Path, found: list[str]) -> Iterator[str]:
 
 
 def _light_field_4d(root: Path, found: list[str]) -> Iterator[str]:
-    for split, expected in light_field_4d.COUNTS.items():
-        try:
-            scenes = light_field_4d.LightField4d(root, split)
-        except ValueError as error:
-            yield str(error)
-            continue
+    def check(split: str) -> Iterator[str]:
+        scenes = light_field_4d.LightField4d(root, split)
         for folder in scenes.folders:
             yield from _missing(folder, light_field_4d.VIEW_NAMES)
-        yield from _split(scenes, split, expected, found, read=scenes.read)
+        yield from _split(scenes, split, light_field_4d.COUNTS[split], found, read=scenes.read)
+
+    return _every(light_field_4d.COUNTS, check)
 
 
 def _synthetic_fs(kind: synthetic_fs.StereoSet) -> Callable[[Path, list[str]], Iterator[str]]:
     def check(root: Path, found: list[str]) -> Iterator[str]:
         scenes = synthetic_fs.SyntheticFs(root, kind)
-        for folder in scenes.folders:
-            try:
-                synthetic_fs.plane_paths(folder, kind)
-            except ValueError as error:
-                yield str(error)
+        yield from _refusals(lambda folder: synthetic_fs.plane_paths(folder, kind), scenes.folders)
         yield from _split(scenes, "scenes", kind.count, found)
 
     return check
@@ -154,14 +140,12 @@ def _infinigen(root: Path, found: list[str]) -> Iterator[str]:
 
 
 def _zedd(root: Path, found: list[str]) -> Iterator[str]:
-    for split in ("val", "test"):
-        try:
-            scenes = zedd.Zedd(root, split)
-        except ValueError as error:
-            yield str(error)
-            continue
+    def check(split: str) -> Iterator[str]:
+        scenes = zedd.Zedd(root, split)
         yield from _absent(path for index in range(len(scenes)) for path in scenes.paths(index))
         yield from _split(scenes, split, zedd.COUNT, found)
+
+    return _every(("val", "test"), check)
 
 
 def _smartphone(root: Path, found: list[str]) -> Iterator[str]:
@@ -189,13 +173,8 @@ def _upload(name: str) -> Callable[[Path, list[str]], Iterator[str]]:
 def _stacks(root: Path, found: list[str]) -> Iterator[str]:
     stacks = StackFolders(root)
     found.append(f"{len(stacks)} stacks with truth, {len(stacks.without_truth)} without")
-    for index in range(len(stacks)):  # folders of one's own: each may be wrong in its own way
-        try:
-            sample = stacks[index]
-            for plane in sample.stack:
-                del plane
-        except ValueError as error:
-            yield str(error)
+    # folders of one's own: each may be wrong in its own way
+    yield from _refusals(lambda index: deque(stacks[index].stack, maxlen=0), range(len(stacks)))
 
 
 CHECKS: dict[str, Callable[[Path, list[str]], Iterator[str]]] = {
@@ -226,9 +205,23 @@ def _split(
     found.append(f"{split}: {len(data)} samples")
     if len(data) != expected:
         yield f"{split}: {len(data)} samples, not {expected}"
-    for index in {0, len(data) - 1}:
+    yield from _refusals(read or data.__getitem__, sorted({0, len(data) - 1}))
+
+
+def _every(splits: Iterable[str], check: Callable[[str], Iterator[str]]) -> Iterator[str]:
+    """The problems of every split; one that cannot be opened hides none of the others."""
+    for split in splits:
         try:
-            (read or data.__getitem__)(index)
+            yield from check(split)
+        except ValueError as error:
+            yield str(error)
+
+
+def _refusals(read: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[str]:
+    """What is wrong with those items that cannot be read."""
+    for item in items:
+        try:
+            read(item)
         except ValueError as error:
             yield str(error)
 
