@@ -15,6 +15,7 @@ LAYERS = (
         "child_process",
         "extras",
         "markdown",
+        "messages",
         "metrics",
         "optics",
         "pixels",

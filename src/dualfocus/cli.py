@@ -27,6 +27,7 @@ from dualfocus.commands import (
 )
 from dualfocus.commands.console import as_option, fail
 from dualfocus.extras import install
+from dualfocus.messages import of_the_system
 from dualfocus.remedies import phrased
 
 _INTERRUPTED = 130
@@ -81,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return fail(f"this needs {error.name}, which is not installed: {install(extra)}")
     except OSError as error:
-        where = "" if error.filename is None else f"{error.filename}: "
-        return fail(f"{where}{error.strerror or error}")
+        return fail(of_the_system(error))
     except UnicodeEncodeError as error:  # of a path, in a record that is UTF-8
         name = re.split(r'[\s"/\\]', error.object[: error.end])[-1].encode("ascii", "backslashreplace").decode()
         return fail(f"{name}...: a name that is no UTF-8 text cannot be written into records; rename it")

@@ -14,6 +14,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from dualfocus.app.words import in_fields, on_page
+from dualfocus.messages import of_the_system
 from dualfocus.outputs.projection import check_projection
 from dualfocus.outputs.summary import summary
 from dualfocus.pipeline import Settings, predict_stack
@@ -98,8 +99,7 @@ def answer(
         except ValueError as error:
             raise ValueError(reword(str(error))) from error
         except OSError as error:
-            where = "" if error.filename is None else f"{error.filename}: "
-            raise ValueError(reword(f"{where}{error.strerror or error}")) from error
+            raise ValueError(reword(of_the_system(error))) from error
 
 
 def _load(source: Path, settings: Settings, limits: Limits) -> FocalStack:

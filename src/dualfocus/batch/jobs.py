@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dualfocus.loading import load_model
+from dualfocus.messages import one_line
 from dualfocus.outputs.summary import summary
 from dualfocus.pipeline import Settings, open_stack, predict_to_folder
 
@@ -40,9 +41,9 @@ def run_job(source: Path, out: Path, settings: Settings, overwrite: bool) -> Out
         result = predict_to_folder(source, out, settings, overwrite, model)
         outcome: Outcome = {"status": "done", "summary": summary(result), "warnings": result.warnings}
     except (ValueError, OSError) as error:
-        outcome = {"status": "failed", "error": " ".join(str(error).split())}
+        outcome = {"status": "failed", "error": one_line(error)}
     except Exception as error:  # a fault of ours: the type says more than the text
-        outcome = {"status": "failed", "error": " ".join(f"{type(error).__name__}: {error}".split())}
+        outcome = {"status": "failed", "error": one_line(f"{type(error).__name__}: {error}")}
     return {**outcome, "seconds": round(time.perf_counter() - started, 3)}
 
 
@@ -59,7 +60,7 @@ def check_any(stacks: Sequence[Path], settings: Settings) -> None:
         try:
             open_stack(path, settings)
         except (ValueError, OSError) as error:
-            refusals.append(f"{path.name}: {' '.join(str(error).split())}")
+            refusals.append(f"{path.name}: {one_line(error)}")
         else:
             return
     raise ValueError(f"none of the {len(stacks)} stacks can be predicted, so nothing was changed: {refusals[0]}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dualfocus.batch.jobs import Outcome, Run, run_job
+from dualfocus.messages import one_line
 from dualfocus.pipeline import Settings
 from dualfocus.remedies import Phrasing, current_phrasing, phrased
 
@@ -55,7 +56,7 @@ def _connect(cluster: str | None) -> None:
         ray.init(address=address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises all sorts at an address
         where = "Ray cannot be started on this machine" if cluster is None else f"--cluster {cluster}: cannot connect"
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = one_line(error) or type(error).__name__
         raise ValueError(f"{where} ({text})") from error
 
 
@@ -104,4 +105,4 @@ def _outcome(finished: Any) -> Outcome:
         text = f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:
         text = str(error).strip().partition("\n")[0]
-    return {"status": "failed", "error": " ".join(text.split()), "seconds": 0.0}
+    return {"status": "failed", "error": one_line(text), "seconds": 0.0}

@@ -11,29 +11,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from dualfocus.messages import one_line
 from dualfocus.remedies import Remedy
 
 
 def fail(message: str, code: int = 2) -> int:
     """Print `error: ...` on one line of stderr; returns the exit code."""
-    _say(f"error: {_one_line(message)}")
+    _say(f"error: {one_line(message)}")
     return code
 
 
 def warn(messages: Iterable[str]) -> None:
     """Print each as `warning: ...` on one line of stderr."""
     for message in messages:
-        _say(f"warning: {_one_line(message)}")
+        _say(f"warning: {one_line(message)}")
 
 
 def _say(line: str) -> None:
     """Print a line on stderr; that nobody can read it must not fail a run that is done."""
     with contextlib.suppress(OSError):
         typer.echo(line, err=True)
-
-
-def _one_line(message: str) -> str:
-    return " ".join(message.split())
 
 
 def as_option(remedy: Remedy) -> str:

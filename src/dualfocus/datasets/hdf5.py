@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.messages import first_line
+
 
 class LazyFile:
     """One HDF5 file for reading. A handle is made in each process and never carried into a forked or spawned one.
@@ -44,7 +46,7 @@ class LazyFile:
         try:
             return np.asarray(self._open()[key][index])
         except (OSError, KeyError, IndexError) as error:
-            raise ValueError(f"{self.path}: {key}[{index}] cannot be read ({_first_line(error)}); {self.how}") from None
+            raise ValueError(f"{self.path}: {key}[{index}] cannot be read ({first_line(error)}); {self.how}") from None
 
     def _open(self) -> Any:
         if self._process != os.getpid():
@@ -56,11 +58,7 @@ class LazyFile:
                 self._handle = h5py.File(self.path, "r")
             except OSError as error:
                 raise ValueError(
-                    f"{self.path}: not a whole HDF5 file ({_first_line(error)}); download it again: {self.how}"
+                    f"{self.path}: not a whole HDF5 file ({first_line(error)}); download it again: {self.how}"
                 ) from None
             self._process = os.getpid()
         return self._handle
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or ["?"])[0]

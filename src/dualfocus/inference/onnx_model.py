@@ -20,6 +20,7 @@ from dualfocus.inference.prediction import FocusModel, Planes, to_array
 from dualfocus.inference.resizing import WORKING_PIXELS
 from dualfocus.inference.shipped import shipped_weights
 from dualfocus.inference.windows import LONGEST, WINDOW
+from dualfocus.messages import first_line
 from dualfocus.models import KINDS
 from dualfocus.models.record import WeightsRecord
 
@@ -49,8 +50,7 @@ class OnnxModel(FocusModel):
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=[_PROVIDERS[device]])
         except Exception as error:  # its exceptions share no class of their own
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{path}: ONNX Runtime cannot load it ({reason}); export it again") from None
+            raise ValueError(f"{path}: ONNX Runtime cannot load it ({first_line(error)}); export it again") from None
         record = _read_record(path, self.session.get_modelmeta().custom_metadata_map)
         super().__init__(record["model"], record)
         self.path, self.device, self.precision = path, device, record.get("precision", "fp32")

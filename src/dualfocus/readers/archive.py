@@ -13,6 +13,8 @@ import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from dualfocus.messages import first_line
+
 _MOST_MEMBERS = 20_000
 _LARGEST_MEMBER = 2**31  # bytes unpacked: more than a 200-megapixel photograph with 16 bits
 _ENCRYPTED, _UTF_8 = 1, 0x800  # bits of the flags
@@ -102,7 +104,7 @@ class ZipPath:
             with zipfile.ZipFile(self.archive) as archive:
                 return archive.read(member)  # never more than the size that was just checked
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-            raise ValueError(f"{self}: cannot be unpacked ({_line(error)}); make the ZIP again") from error
+            raise ValueError(f"{self}: cannot be unpacked ({first_line(error)}); make the ZIP again") from error
 
     def open(self, mode: str = "rb") -> io.BytesIO:
         """The bytes as a stream; `mode` is always "rb"."""
@@ -135,7 +137,7 @@ def zip_folder(path: Path, sidecar: str, wanted: tuple[str, ...]) -> ZipPath:
     try:
         names = list(_members(path))
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise ValueError(f"{path}: not a ZIP file that can be read ({_line(error)})") from error
+        raise ValueError(f"{path}: not a ZIP file that can be read ({first_line(error)})") from error
     marked = [posixpath.dirname(name) for name in names if posixpath.basename(name) == sidecar]
     images = sorted({posixpath.dirname(name) for name in names if PurePosixPath(name).suffix.lower() in wanted})
     folders = marked if len(marked) == 1 else images
@@ -178,7 +180,3 @@ def _name(member: zipfile.ZipInfo) -> str:
 def _is_litter(name: str) -> bool:
     parts = PurePosixPath(name).parts
     return ".." in parts or "__MACOSX" in parts or any(part.startswith(".") for part in parts)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dualfocus.messages import one_line
 from dualfocus.readers.archive import File, ZipPath, is_zip, zip_folder
 from dualfocus.readers.files import SUFFIXES
 from dualfocus.readers.sidecar import SIDECAR
@@ -45,7 +46,7 @@ def _what_it_is(source: Any, item: Any) -> str:
         if getattr(found, "ndim", 0) >= 2:
             shape = " x ".join(map(str, found.shape))
             return f"an array of {shape} is no file: images in memory make a stack by FocalStack(images)"
-    shown = " ".join(repr(item).split())
+    shown = one_line(repr(item))
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
     return f"{shown} is not a path or a list of paths: {_WANTED}"
 

@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from dualfocus.messages import first_line
+
 
 def read_yaml(path: Path, kind: Any) -> Any:
     """Read and check a YAML file; relative paths inside are taken from the working directory.
@@ -29,7 +31,7 @@ def read_yaml(path: Path, kind: Any) -> Any:
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
+        raise ValueError(f"{path}: not valid YAML ({first_line(error)})") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a mapping of settings; see configs/ for examples")
     try:
