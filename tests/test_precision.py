@@ -35,6 +35,17 @@ def test_bf16_is_near_to_fp32_and_not_the_same(name, stack):
     assert half.depth.dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_bf16_takes_photographs_of_more_than_eight_bits(stack, dtype):
+    planes = [stack[n][:64, :96] for n in range(len(stack))]
+    wide = [plane.astype(dtype) * 257 if dtype is np.uint16 else plane.astype(dtype) / 255 for plane in planes]
+    model = load_model(device="cpu", precision="bf16")
+    plain, result = (model.predict(FocalStack(images, stack.focus_distances, "m")) for images in (planes, wide))
+    spacing = np.ptp(1 / np.asarray(stack.focus_distances)) / (len(stack) - 1)
+    assert result.precision == "bf16"
+    assert np.abs(1 / result.depth - 1 / plain.depth).mean() < 0.05 * spacing
+
+
 def test_float32_is_what_python_gets_and_classical_knows_nothing_else(stack, whole):
     assert whole.precision == "fp32"
     model = load_model("classical", device="cpu", precision="bf16")

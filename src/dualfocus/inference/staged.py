@@ -18,6 +18,7 @@ from dualfocus.inference.focus_maps import Box, FocusMaps, Size, from_output
 from dualfocus.inference.frames import in_unit
 from dualfocus.models.layers import pad_to_multiple
 from dualfocus.models.output import FocusOutput
+from dualfocus.models.precision import full_precision
 from dualfocus.models.small import DualFocusSmall
 
 PLANE_CELLS = 190_000  # planes x cells of a level fused at once, else in tiles: about 200 MB
@@ -113,7 +114,8 @@ class EncodedPlanes:
         coarser = _cut(coarser, _moved(outer, box), 8)
         fused, score = self.network.fuse_level(2, self._features(chosen, 0, outer), coarser, u)
         assert score is not None
-        images = torch.cat([_cut(self.images[n], outer, 1) for n in chosen])
+        with full_precision(score.device):  # bfloat16's autocast joins no numbers of the other 16-bit kind
+            images = torch.cat([_cut(self.images[n], outer, 1) for n in chosen])
         return score, self.network.collapse(fused, score, images, u)
 
     def _features(self, chosen: list[int], level: int, box: Box) -> Tensor:
