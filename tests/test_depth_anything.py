@@ -15,8 +15,8 @@ import torch
 from dualfocus import FocalStack, load_model
 from dualfocus.baselines.scale_shift import fit_scale_shift
 from dualfocus.cli import main
-from dualfocus.commands.options import DEMO_STACK
 from dualfocus.datasets import Sample
+from dualfocus.inference.shipped import DEMO_STACK
 
 transformers = pytest.importorskip("transformers")
 

@@ -12,9 +12,9 @@ from dualfocus.benchmarks.evaluation.options import EvaluationOptions
 from dualfocus.benchmarks.protocols import find_protocol, open_dataset
 from dualfocus.benchmarks.protocols.files import NOTE, Files
 from dualfocus.cli import main
-from dualfocus.commands.options import DEMO_STACK
 from dualfocus.datasets import Sample
 from dualfocus.datasets.fixtures.tools import write_exr
+from dualfocus.inference.shipped import DEMO_STACK
 from dualfocus.stack import FocalStack
 
 NAMES = ("desk", "rooms/one")

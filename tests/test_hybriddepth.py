@@ -17,8 +17,8 @@ from dualfocus.baselines.train import train
 from dualfocus.baselines.va_network import VaConfig, VaNetwork
 from dualfocus.benchmarks.evaluation.systems import load_models
 from dualfocus.benchmarks.protocols import find_protocol
-from dualfocus.commands.options import DEMO_STACK
 from dualfocus.datasets import Sample, StackFolders
+from dualfocus.inference.shipped import DEMO_STACK
 from dualfocus.models.weights import save_weights
 from dualfocus.outputs import DepthResult
 

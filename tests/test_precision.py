@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from dualfocus import FocalStack, load_model, load_stack
-from dualfocus.commands.options import DEMO_STACK
 from dualfocus.inference import arithmetic
 from dualfocus.inference.arithmetic import choose_precision
+from dualfocus.inference.shipped import DEMO_STACK
 
 
 @pytest.fixture(scope="module")

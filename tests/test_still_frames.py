@@ -9,7 +9,7 @@ import dualfocus
 from dualfocus import FocalStack
 from dualfocus.alignment import align
 from dualfocus.alignment.motion import apply
-from dualfocus.commands.options import DEMO_STACK
+from dualfocus.inference.shipped import DEMO_STACK
 
 
 def test_auto_leaves_a_still_stack_alone():

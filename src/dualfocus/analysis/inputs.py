@@ -10,11 +10,11 @@ from pathlib import Path
 from dualfocus.analysis.setup import Setup, Size
 from dualfocus.datasets import Dataset, ProceduralScenes, Sample, StackFolders, open_nyu
 from dualfocus.datasets.unpacked import unpacked
+from dualfocus.inference.shipped import SAMPLES
 from dualfocus.rendering.textures import TexturePool
 
 DATA = ("textures", "pathtraced", "nyu")  # what `--data NAME=PATH` can give
 _FIRST_SEED = 5000
-_PACKAGED = Path(__file__).parents[1] / "samples"
 _NYU_PLANES = 5
 
 
@@ -80,7 +80,7 @@ def photo_textures(inputs: Inputs) -> Dataset:
 
 def path_traced(inputs: Inputs) -> Dataset:
     """The given path-traced stacks, or the packaged ones."""
-    return StackFolders(inputs.data.get("pathtraced", _PACKAGED))
+    return StackFolders(inputs.data.get("pathtraced", SAMPLES))
 
 
 def nyu(inputs: Inputs) -> Dataset:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dualfocus.commands.options import DEFAULT_MODEL, DEMO_STACK, DeviceOption, ModelOption
+from dualfocus.commands.options import DEFAULT_MODEL, DeviceOption, ModelOption
+from dualfocus.inference.shipped import DEMO_STACK
 
 
 def app(

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 DEFAULT_MODEL = "dualfocus-s"
-DEMO_STACK = Path(__file__).parents[1] / "samples" / "desk"
 
 
 def given_path(given: str | Path, what: str = "the path") -> Path:

@@ -11,7 +11,6 @@ from dualfocus.commands.console import warn
 from dualfocus.commands.memory import keep_freed_memory
 from dualfocus.commands.options import (
     DEFAULT_MODEL,
-    DEMO_STACK,
     AlsoOption,
     DeviceOption,
     FovOption,
@@ -40,6 +39,7 @@ from dualfocus.commands.predict_options import (
     ZStepOption,
 )
 from dualfocus.commands.single import calibration_settings, parse_formats, predict_one
+from dualfocus.inference.shipped import DEMO_STACK
 
 
 def demo(

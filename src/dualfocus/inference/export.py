@@ -22,6 +22,7 @@ from torch.onnx import symbolic_helper
 from dualfocus.atomic import replacing
 from dualfocus.inference.onnx_model import METADATA
 from dualfocus.inference.prediction import to_array
+from dualfocus.inference.shipped import DEMO_STACK
 from dualfocus.inference.torch_model import DepthModel, load_torch_model
 from dualfocus.models.export_graph import OUTPUTS, ExportGraph
 from dualfocus.models.small import DualFocusSmall
@@ -181,7 +182,7 @@ def _calibration_samples() -> Iterator[dict[str, np.ndarray]]:
     """Crops of the packaged stack, of two to five planes."""
     from dualfocus.readers import load_stack
 
-    stack = load_stack(Path(__file__).parents[1] / "samples" / "desk")
+    stack = load_stack(DEMO_STACK)
     planes = np.stack([to_array(stack[int(n)]) for n in stack.near_to_far])[None]
     u = stack.coordinates[stack.near_to_far]
     for start, stop in ((0, 5), (0, 2), (2, 5)):
