@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dualfocus.datasets.rgbd import read_depth
 from dualfocus.rendering.noise import fractal
 from dualfocus.training.batches import BatchDataset
 from dualfocus.training.config import DataConfig, SourceConfig
-from dualfocus.training.rgbd_source import RgbdSource, random_square, read_depth
+from dualfocus.training.rgbd_source import RgbdSource, random_square
 from dualfocus.training.sources import open_source
 
 HEIGHT, WIDTH = 60, 80

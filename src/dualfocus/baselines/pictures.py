@@ -9,8 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dualfocus.datasets.files import read_image
 from dualfocus.datasets.nyu import MAX_DEPTH_M, MIN_DEPTH_M
 from dualfocus.datasets.nyu_forms import open_nyu
+from dualfocus.datasets.rgbd import read_depth, rgbd_pairs
+from dualfocus.datasets.unpacked import unpacked
 from dualfocus.pixels import pick_pixels
 
 
@@ -32,24 +35,17 @@ class RgbdFolder:
     """
 
     def __init__(self, folder: Path) -> None:
-        from dualfocus.training.rgbd_source import RgbdSource
-
-        self._pairs = RgbdSource(folder).pairs
+        self._pairs = rgbd_pairs(folder)
         self.names = [image.stem for image, _ in self._pairs]
 
     def rgbd(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """See `Pictures`."""
-        from dualfocus.datasets.files import read_image
-        from dualfocus.training.rgbd_source import read_depth
-
         image, depth = read_image(self._pairs[index][0], "RGB"), read_depth(self._pairs[index][1])
         return image, np.where(np.isfinite(depth), depth, 0).astype(np.float64)
 
 
 def open_pictures(path: Path, kind: str) -> Pictures:
     """The training images of NYU in any of its forms or in a pack ("nyu"), or a folder with rgb and depth ("rgbd")."""
-    from dualfocus.datasets.unpacked import unpacked
-
     if kind == "rgbd":
         return RgbdFolder(path)
     return open_nyu(unpacked(path), "train", planes=2)  # of the stacks it could make, nothing is used

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dualfocus.datasets.files import DAMAGED
+
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp")
 _DEPTH = (".npy", ".png")  # in metres, and 16-bit millimetres; where there are both the first counts
 
@@ -31,6 +37,21 @@ def rgbd_pairs(folder: Path) -> list[tuple[Path, Path]]:
 def depth_maps(folder: Path) -> list[Path]:
     """The files of depth, those that count first."""
     return sorted(_files(folder / "depth", _DEPTH), key=lambda path: _DEPTH.index(path.suffix.lower()))
+
+
+def read_depth(path: Path) -> NDArray[np.float32]:
+    """Depth in metres, (H, W) float32, anything not finite and positive being unknown (ValueError naming the file)."""
+    try:
+        if path.suffix.lower() == ".npy":
+            depth, scale = np.load(path, allow_pickle=False), 1.0
+        else:
+            with Image.open(path) as opened:
+                depth, scale = np.array(opened), 1e-3
+    except (*DAMAGED, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as depth ({error})") from None
+    if depth.ndim != 2 or depth.dtype.kind not in "iuf" or depth.dtype == np.uint8:
+        raise ValueError(f"{path}: depth must be (H, W) metres in .npy or 16-bit millimetres in .png, one channel")
+    return depth.astype(np.float32) * np.float32(scale)
 
 
 def _depth_of(image: Path, depth: dict[str, Path]) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dualfocus.datasets.files import DAMAGED, read_image
-from dualfocus.datasets.rgbd import rgbd_pairs
+from dualfocus.datasets.files import read_image
+from dualfocus.datasets.rgbd import read_depth, rgbd_pairs
 from dualfocus.pixels import pick_pixels
 from dualfocus.rendering.rgbd import render_rgbd
 from dualfocus.training.stacks import TrainingStack, draw_square, from_rendered
@@ -47,21 +47,6 @@ class RgbdSource:
             if known.any():
                 return from_rendered(render_rgbd(image, depth, rng, planes=planes))._replace(known=known)
         raise ValueError(f"{depth_path}: no depth in {_TRIES} random squares; are most of its pixels 0 or NaN?")
-
-
-def read_depth(path: Path) -> np.ndarray:
-    """Depth in metres, (H, W) float32, anything not finite and positive being unknown (ValueError naming the file)."""
-    try:
-        if path.suffix.lower() == ".npy":
-            depth, scale = np.load(path, allow_pickle=False), 1.0
-        else:
-            with Image.open(path) as opened:
-                depth, scale = np.array(opened), 1e-3
-    except (*DAMAGED, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read as depth ({error})") from None
-    if depth.ndim != 2 or depth.dtype.kind not in "iuf" or depth.dtype == np.uint8:
-        raise ValueError(f"{path}: depth must be (H, W) metres in .npy or 16-bit millimetres in .png, one channel")
-    return depth.astype(np.float32) * np.float32(scale)
 
 
 def random_square(
