@@ -105,6 +105,11 @@ class TestMistakes:
         with pytest.raises(ValueError, match=f"0.npy: .*{message}"):
             RgbdSource(folder).draw(np.random.default_rng(0), 2, 32)
 
+    def test_a_depth_map_that_was_cut_off_is_named(self, folder):
+        (folder / "depth" / "0.npy").write_bytes(b"")
+        with pytest.raises(ValueError, match="0.npy: cannot be read as depth"):
+            read_depth(folder / "depth" / "0.npy")
+
     def test_a_picture_that_is_none(self, folder):
         (folder / "rgb" / "0.jpg").write_text(json.dumps("text"))
         (folder / "rgb" / "1.png").unlink()

@@ -47,7 +47,7 @@ def read_depth(path: Path) -> NDArray[np.float32]:
         else:
             with Image.open(path) as opened:
                 depth, scale = np.array(opened), 1e-3
-    except (*DAMAGED, ValueError) as error:
+    except (*DAMAGED, ValueError, EOFError) as error:
         raise ValueError(f"{path}: cannot be read as depth ({error})") from None
     if depth.ndim != 2 or depth.dtype.kind not in "iuf" or depth.dtype == np.uint8:
         raise ValueError(f"{path}: depth must be (H, W) metres in .npy or 16-bit millimetres in .png, one channel")
