@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dualfocus.datasets.files import below
+from dualfocus.datasets.files import below, read_array
 
 
 class RelativeModel(Protocol):
@@ -67,12 +67,9 @@ class StoredMaps:
         if name is None:
             raise ValueError(f"{self.name}: stored maps go by the name of a sample, which only `evaluate` knows")
         path = self.folder / f"{name}.npy"
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path}: cannot be read as a .npy array ({error})") from None
-        if values.shape != picture.shape[:2] or values.dtype.kind not in "fiu":
-            raise ValueError(f"{path}: is {values.shape} {values.dtype}, not numbers of the size {picture.shape[:2]}")
+        values = read_array(path)
+        if values.shape != picture.shape[:2]:
+            raise ValueError(f"{path}: is {values.shape}, not of the size {picture.shape[:2]} of the picture")
         return values.astype(np.float32)
 
     def fingerprint(self) -> str:
