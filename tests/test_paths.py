@@ -94,6 +94,19 @@ def test_a_link_among_the_results_that_is_a_plane_is_never_replaced(photographs:
     assert main(["predict", str(stack), "-o", str(tmp_path / "other"), *UNMOVED]) == 0
 
 
+def test_a_plane_behind_a_link_that_leads_nowhere_is_missed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stack = make_stack(tmp_path / "in" / "one")
+    make_stack(tmp_path / "in" / "two")
+    (stack / "stack.json").unlink(missing_ok=True)
+    (stack / "9.png").symlink_to(tmp_path / "gone.png")
+    assert main(["predict", str(stack), "-o", str(tmp_path / "out"), *UNMOVED]) == 2
+    said = capsys.readouterr().err
+    assert "9.png: a link to a file that is not there" in said and len(said.splitlines()) == 1
+    assert main(["predict", str(tmp_path / "in"), "-o", str(tmp_path / "batch"), *UNMOVED]) == 1
+    entries = json.loads((tmp_path / "batch" / "batch.json").read_text())["stacks"]
+    assert entries["two"]["status"] == "done" and "9.png: a link to a file" in entries["one"]["error"]
+
+
 def test_an_output_path_that_leads_through_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("one", "two"):
         make_stack(tmp_path / "in" / name)

@@ -25,11 +25,14 @@ def natural_key(name: str) -> list[str | int]:
 def folder_images(folder: File, skip: Collection[str] = ()) -> list[File]:
     """Images directly in a folder in natural order, without hidden files and the names in `skip`.
 
+    Links to images that are not there are among them: without a plane, those behind it would be counted one too low.
+
     Raises:
         ValueError: the folder cannot be read or holds no image.
     """
     try:
-        found = [path for path in folder.iterdir() if _is_image_name(path) and path.name not in skip and path.is_file()]
+        named = [path for path in folder.iterdir() if _is_image_name(path) and path.name not in skip]
+        found = [path for path in named if path.is_file() or leads_nowhere(path)]
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder}: the folder cannot be read ({getattr(error, 'strerror', error)})") from error
     if not found:
@@ -61,6 +64,8 @@ def without_raw_twins(images: Sequence[File]) -> tuple[list[File], list[str]]:
 def check_file(path: File) -> File:
     """The path itself when it is an existing file of a supported kind (else ValueError)."""
     if isinstance(path, Path):
+        if leads_nowhere(path):
+            raise ValueError(f"{path}: a link to a file that is not there; bring the file back, or remove the link")
         if not os.path.exists(path):  # unlike Path.exists, also False for a name that is too long
             raise ValueError(f"{path}: no such file or folder, or no permission to see it")
         if path.is_dir():
@@ -70,6 +75,11 @@ def check_file(path: File) -> File:
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: not a supported image file; convert it to one of {', '.join(SUFFIXES)}")
     return path
+
+
+def leads_nowhere(path: File) -> bool:
+    """Whether this is a link to what is not there."""
+    return isinstance(path, Path) and os.path.islink(path) and not os.path.exists(path)
 
 
 def is_file(path: File) -> bool:

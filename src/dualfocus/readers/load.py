@@ -174,7 +174,7 @@ def _image_files(places: Sequence[File], sidecar: Sidecar | None, warnings: list
         named = [name for name in sidecar.extra.values() if isinstance(name, str)] if sidecar else []
         images, said = without_raw_twins(folder_images(folder, named))
         warnings += said
-        return images
+        return [check_file(path) for path in images]
     if len(places) == 1 and places[0].suffix.lower() in VIDEO_SUFFIXES and is_file(places[0]):
         return list(places)
     return [check_file(path) for path in places]
