@@ -183,6 +183,19 @@ def test_figures_of_something_else_are_not_mixed(stacks, tmp_path):
     np.save(rendered_anew / "scene0" / "truth.npy", 1.1 * TRUTH)
     with pytest.raises(ValueError, match="another data"):
         evaluate([], "stacks", rendered_anew, out, ONE, models={"m": model})
+    for name in ("truth.npy", "stack.json"):  # of a stack between the first and the last
+        mended = tmp_path / name / stacks.name
+        shutil.copytree(stacks, mended)
+        if name == "truth.npy":
+            np.save(mended / "scene1" / name, 1.1 * TRUTH)
+        else:
+            (mended / "scene1" / name).write_text((mended / "scene1" / name).read_text().replace('"m"', '"mm"'))
+        with pytest.raises(ValueError, match="another data"):
+            evaluate([], "stacks", mended, out, ONE, models={"m": model})
+    untouched = tmp_path / "copy"
+    shutil.copytree(stacks, untouched)
+    (untouched / "scene1" / "notes.txt").write_text("mine")
+    evaluate([], "stacks", untouched, out, ONE, models={"m": model})
     mapped = Weights(1)
     mapped.record = {"confidence_map": {"said": [0, 1], "measured": [0.1, 0.9]}}
     with pytest.raises(ValueError, match="other weights of m"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from dualfocus.datasets.files import below, read_image
 from dualfocus.datasets.sample import Sample
 from dualfocus.readers import load_stack
-from dualfocus.readers.files import why_closed
+from dualfocus.readers.files import folder_images, why_closed
 from dualfocus.readers.sidecar import SIDECAR
 from dualfocus.stack import FocalStack
 from dualfocus.stack.distances import PER_METRE
@@ -62,6 +64,20 @@ class StackFolders:
     def __len__(self) -> int:
         """Number of stacks with truth."""
         return len(self.names)
+
+    def fingerprint(self) -> str:
+        """Short hash of what the figures rest on: every sidecar, every truth, and the names and sizes of the images."""
+        digest = hashlib.sha256()
+        for folder in self._folders:
+            sidecar = _read_sidecar(folder / SIDECAR)
+            digest.update(json.dumps(sidecar, sort_keys=True).encode())
+            truth = folder / str(sidecar.get("ground_truth") or sidecar.get("depth_png"))
+            with contextlib.suppress(OSError):  # what is missing is said when the stack is loaded
+                digest.update(truth.read_bytes())
+            with contextlib.suppress(ValueError):  # no image lies here: the sidecar names them elsewhere
+                images = [path for path in folder_images(folder) if isinstance(path, Path) and path.is_file()]
+                digest.update(json.dumps([[path.name, path.stat().st_size] for path in images]).encode())
+        return digest.hexdigest()[:16]
 
     def __getitem__(self, index: int) -> Sample:
         """Load stack `index` (frames stay on disk until used) with its truth in the result unit."""

@@ -66,9 +66,11 @@ def identify(dataset: Dataset) -> str:
     """Short hash of a dataset: its sample names, in order, and what the first and the last sample hold.
 
     Sets that were rendered anew, or packed, have the same names. Means are rounded, so that the same data are the same
-    on every machine.
+    on every machine. A set that people change by hand may have a `fingerprint` of its own, which goes in, too.
     """
     said = list(dataset.names)
+    if callable(own := getattr(dataset, "fingerprint", None)):
+        said.append(own())
     for index in sorted({0, len(dataset) - 1} if said else ()):
         sample = dataset[index]
         truth = sample.truth[sample.mask]
