@@ -238,5 +238,5 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="one.npy: cannot be read"):
         stored.inverse_depth(np.zeros((4, 5, 3), np.uint8), "one")
     np.save(tmp_path / "one.npy", np.ones((5, 4)))
-    with pytest.raises(ValueError, match="one.npy: is .5, 4. float64, not numbers of the size"):
+    with pytest.raises(ValueError, match="one.npy: is .5, 4., not of the size .4, 5. of the picture"):
         stored.inverse_depth(np.zeros((4, 5, 3), np.uint8), "one")
