@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from test_cli import assert_refused, run
 
+from dualfocus.alignment import align
 from dualfocus.ordering import CHOICES, find_order, order_of, reorder, settle_order, sharpness_pattern
 from dualfocus.ordering.round_trip import shortest_trip, trip_length
 from dualfocus.readers import load_stack
@@ -189,3 +190,10 @@ def test_the_round_trip_is_the_shortest_of_all(seed):
     distances = np.linalg.norm(points[:, None] - points, axis=-1)
     shortest = min(trip_length(np.array(path), distances) for path in permutations(range(6)))
     assert trip_length(shortest_trip(distances), distances) == pytest.approx(shortest)
+
+
+@pytest.mark.parametrize("used", [align, find_order, settle_order])
+@pytest.mark.parametrize("stack", [None, "photos/", np.zeros((3, 8, 8), np.uint8)])
+def test_what_is_no_focal_stack_is_refused(used, stack):
+    with pytest.raises(ValueError, match=f"{used.__name__} takes a focal stack, not .*load_stack"):
+        used(stack)

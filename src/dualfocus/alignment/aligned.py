@@ -14,7 +14,7 @@ from dualfocus.alignment.exposure import apply_gain
 from dualfocus.alignment.motion import MOTIONS
 from dualfocus.alignment.region import common_region
 from dualfocus.derived import shallow_copy, stack_arguments
-from dualfocus.stack import FocalStack
+from dualfocus.stack import FocalStack, check_stack
 from dualfocus.stack.lazy import LazyPlanes
 
 CHOICES = ("auto", "none", *MOTIONS)
@@ -50,14 +50,15 @@ def align(stack: FocalStack, motion: str = "auto", progress: Callable[[], None] 
         `alignment` of either is what `result.json` says of it.
 
     Raises:
-        ValueError: an unknown motion, one for a stack that is registered already, frames with a side of 1 pixel or of
-            32767 and more (which "auto" leaves alone, with a warning), or fewer than half of the frames (or than two)
-            can be aligned.
+        ValueError: no focal stack, an unknown motion, one for a stack that is registered already, frames with a side of
+            1 pixel or of 32767 and more (which "auto" leaves alone, with a warning), or fewer than half of the frames
+            (or than two) can be aligned.
 
     >>> stack = FocalStack(np.zeros((3, 48, 64), np.uint8), [1, 2, 3])
     >>> align(stack, "none").alignment["reason"], stack.alignment
     ('not asked for', None)
     """
+    check_stack(stack, "align")
     check_choice(motion)
     if isinstance(stack, AlignedStack):
         if motion not in ("auto", "none"):

@@ -24,7 +24,7 @@ from dualfocus.models import KINDS
 from dualfocus.models.record import TrainingRecord, axis_of
 from dualfocus.outputs import DepthResult
 from dualfocus.pixels import white
-from dualfocus.stack import FocalStack
+from dualfocus.stack import FocalStack, check_stack
 from dualfocus.stack.axis import FocusAxis
 
 # Below it a pixel counts as nowhere in focus. A guess is within half a plane spacing of the truth with probability
@@ -73,11 +73,7 @@ class FocusModel(Predictor):
 
     def predict(self, stack: FocalStack, progress: Progress | None = None) -> DepthResult:
         """See `Predictor.predict`."""
-        if not isinstance(stack, FocalStack):
-            raise ValueError(
-                f"predict takes a focal stack, not {type(stack).__name__}: make one with load_stack(files) or"
-                " FocalStack(images)"
-            )
+        check_stack(stack, "predict")
         axis = FocusAxis(stack, axis_of(self.record))
         sizes = self.sizes(stack.size, len(stack))
         started = time.perf_counter()

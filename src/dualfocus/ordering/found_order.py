@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dualfocus.ordering.round_trip import shortest_trip, trip_length
 from dualfocus.ordering.sharpness import pattern_distances, sharpness_pattern
-from dualfocus.stack import FocalStack
+from dualfocus.stack import FocalStack, check_stack
 
 _CLEAR_EXCESS = 0.04  # excess length of the round trip from which the order given is called wrong
 
@@ -43,7 +43,11 @@ def find_order(stack: FocalStack, progress: Callable[[], None] | None = None) ->
     Args:
         stack: the planes; distances are not looked at.
         progress: called after each plane.
+
+    Raises:
+        ValueError: no focal stack.
     """
+    check_stack(stack, "find_order")
     patterns = []
     for plane in stack:
         patterns.append(sharpness_pattern(plane))

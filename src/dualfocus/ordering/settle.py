@@ -6,7 +6,7 @@ from dualfocus.derived import shallow_copy
 from dualfocus.ordering.found_order import find_order
 from dualfocus.ordering.reordered import reorder
 from dualfocus.remedies import Answerable, Remedy
-from dualfocus.stack import ORDERS, FocalStack
+from dualfocus.stack import ORDERS, FocalStack, check_stack
 
 CHOICES = ("given", "auto", *ORDERS)
 
@@ -32,8 +32,9 @@ def settle_order(stack: FocalStack, wanted: str = "given") -> FocalStack:
         A stack of the same planes, still lazy, with the warnings. A result counts its planes in the order of that one.
 
     Raises:
-        ValueError: another word, or a registered stack that is to be put in another order.
+        ValueError: no focal stack, another word, or a registered stack that is to be put in another order.
     """
+    check_stack(stack, "settle_order")
     check_order(wanted)
     stack = shallow_copy(stack)
     if stack.focus_distances is not None:

@@ -2,6 +2,6 @@
 
 from dualfocus.stack.camera import Camera
 from dualfocus.stack.distances import ORDERS, UNITS
-from dualfocus.stack.focal_stack import FocalStack
+from dualfocus.stack.focal_stack import FocalStack, check_stack
 
-__all__ = ["ORDERS", "UNITS", "Camera", "FocalStack"]
+__all__ = ["ORDERS", "UNITS", "Camera", "FocalStack", "check_stack"]

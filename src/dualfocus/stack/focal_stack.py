@@ -221,6 +221,15 @@ class FocalStack:
             raise ValueError(f"{self.names[0]} is empty: {self.size[1]} x {self.size[0]} pixels")
 
 
+def check_stack(stack: object, user: str) -> None:
+    """Refuse what is no focal stack, such as the path of one, in the name of the function that was given it."""
+    if not isinstance(stack, FocalStack):
+        raise ValueError(
+            f"{user} takes a focal stack, not {type(stack).__name__}: make one with load_stack(files) or"
+            " FocalStack(images)"
+        )
+
+
 def _as_float(values: ArrayLike) -> NDArray[np.floating[Any]]:
     array = np.asarray(values)
     return array if array.dtype.kind == "f" else array.astype(np.float64)
