@@ -57,6 +57,25 @@ def test_a_worker_names_data_that_cannot_be_used(tmp_path):
     assert "DataLoader" not in done.stderr and "Traceback" not in done.stderr
 
 
+WORKERS_BESIDE_OPENCV = """
+import cv2, numpy as np
+from dualfocus.training.batches import batch_loader
+from dualfocus.training.config import DataConfig
+
+cv2.setNumThreads(4)
+cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.float32), (0, 0), 3)  # has begun threads
+config = DataConfig(sources=[{"kind": "procedural"}], crop=32, planes=[2, 2], planes_per_batch=2, workers=1)
+print(len(list(batch_loader(config, 0, 0, 2))), cv2.getNumThreads())
+"""
+
+
+def test_workers_begin_beside_the_threads_of_opencv():
+    """As of the second row of a comparison, when the first one was measured in the same process."""
+    command = [sys.executable, "-c", WORKERS_BESIDE_OPENCV]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["2", "4"], done.stderr
+
+
 def test_data_that_cannot_be_used_is_named(tmp_path, capsys):
     write_stack(tmp_path / "data" / "scene7", 7, "m")
     data = {"sources": [{"kind": "stacks", "path": str(tmp_path / "data")}], "planes_per_batch": 24, "workers": 0}

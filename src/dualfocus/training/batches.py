@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,7 +113,9 @@ def batch_loader(config: DataConfig, seed: int, first: int, last: int) -> Iterat
     options: dict[str, Any] = {"prefetch_factor": 4, "worker_init_fn": _quiet_worker} if config.workers else {}
     dataset = _Outcomes(BatchDataset(config, seed))
     options |= {"sampler": range(first, last), "num_workers": config.workers}
-    for outcome in DataLoader(dataset, batch_size=None, **options):
+    with _without_opencv_threads():
+        outcomes = iter(DataLoader(dataset, batch_size=None, **options))  # begins the workers
+    for outcome in outcomes:
         if isinstance(outcome, ValueError):
             raise outcome
         yield outcome
@@ -129,6 +132,17 @@ class _Outcomes(Dataset):
             return self.batches[step]
         except (ValueError, OSError) as error:
             return ValueError(str(error))  # others may not survive the way from the worker
+
+
+@contextlib.contextmanager
+def _without_opencv_threads() -> Iterator[None]:
+    """End OpenCV's threads for a while: a process that is forked beside them waits for ever where it would end them."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _quiet_worker(_: int) -> None:
