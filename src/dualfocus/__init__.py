@@ -6,6 +6,7 @@ Importing this package imports no torch: the public names are loaded on first us
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,4 +38,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    modules = (name for name, value in globals().items() if isinstance(value, ModuleType))  # imported so far
+    return sorted({*__all__, *modules})
