@@ -88,7 +88,7 @@ class EncodedPlanes:
     def _in_tiles(
         self, chosen: list[int], stride: int, box: Box, compute: Callable[[Box], tuple[Tensor, ...]]
     ) -> list[Tensor]:
-        """FocusMaps of the padded box at a stride; each tile sees a halo of its neighbours and keeps its core."""
+        """Maps of the padded box at a stride; each tile sees a halo of its neighbours and keeps its core."""
         whole: list[Tensor] = []
         for core in _tiles(box, len(chosen), stride):
             outer = _with_halo(core, box, HALO * stride)

@@ -23,7 +23,7 @@ class SampleSource:
         self.load = lru_cache(maxsize=kept)(lambda index: load_named(dataset, index, config, axis))
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """See `dualfocus.training.sources.Source`."""
+        """See `dualfocus.training.stacks.Source`."""
         return self.load(int(rng.choice(self.indices)))
 
 
@@ -35,7 +35,7 @@ class Ddff12Source(SampleSource):
     """
 
     def draw(self, rng: np.random.Generator, planes: int, crop: int) -> TrainingStack:
-        """See `dualfocus.training.sources.Source`; exactly so many planes and pixels."""
+        """See `dualfocus.training.stacks.Source`; exactly so many planes and pixels."""
         stack = super().draw(rng, planes, crop)
         top, left = _well_known(rng, stack, crop)
         square = cut(stack, (slice(top, top + crop), slice(left, left + crop)))

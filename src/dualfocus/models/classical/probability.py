@@ -41,7 +41,7 @@ def focus_probability(coordinate: Tensor, error: Tensor, coordinates: Tensor, br
 def expected_error(confidence: Tensor, planes: int) -> Tensor:
     """Deviation of the normal error that is below half a plane spacing with probability `confidence`.
 
-    `dualfocus.inference.windows` has it without torch, from a table, for networks whatever computes them; this one
+    `dualfocus.inference.expected_error` has it without torch, from a table, for whatever runs a network; this one
     is exact and stays on the device.
 
     Args:
