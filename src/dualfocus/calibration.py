@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,6 @@ def calibrate(
     slope, start = np.polyfit(indices, wanted, 1)
     depth, std = _carry(result, float(slope), float(start), coordinate)
     valid = result.valid & np.isfinite(depth) & ((depth > 0) | (unit == "um"))
-    fitted = start + slope * indices
     planes = None if not result.images else start + slope * np.arange(len(result.images))
     metric = "m" if unit == "dioptre" else unit
     impossible = [] if planes is None else _impossible_planes(planes, metric, coordinate)
@@ -126,13 +126,7 @@ def calibrate(
             "formula": ("1 / depth" if coordinate == "inverse_depth" else "depth") + " = start + slope * plane index",
             "start": float(start),
             "slope": float(slope),
-            "points": [
-                {"x": float(x), "y": float(y), "plane_index": float(index), "given": given, "fitted": fit}
-                for (x, y, _), index, given, fit in zip(
-                    points, indices, *(_depths(values, coordinate) for values in (wanted, fitted)), strict=True
-                )
-            ],
-            "rms_residual": float(np.sqrt(np.mean((fitted - wanted) ** 2))) if len(points) > 2 else None,
+            **_fit_at_points(points, indices, wanted, start + slope * indices, coordinate),
         },
     )
 
@@ -200,6 +194,24 @@ def _carry(
     with np.errstate(invalid="ignore", over="ignore"):
         std = np.where(np.isinf(depth), np.inf, depth * depth * spread)
         return depth.astype(np.float32), std.astype(np.float32)
+
+
+def _fit_at_points(
+    points: Sequence[Point],
+    indices: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+    fitted: NDArray[np.float64],
+    coordinate: str,
+) -> dict[str, Any]:
+    """The record of the points, given and as the fit has them; two points are fitted exactly, so leave no residual."""
+    given, found = _depths(wanted, coordinate), _depths(fitted, coordinate)
+    return {
+        "points": [
+            {"x": float(x), "y": float(y), "plane_index": float(index), "given": known, "fitted": fit}
+            for (x, y, _), index, known, fit in zip(points, indices, given, found, strict=True)
+        ],
+        "rms_residual": float(np.sqrt(np.mean((fitted - wanted) ** 2))) if len(points) > 2 else None,
+    }
 
 
 def _plane_distances(
