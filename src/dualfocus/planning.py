@@ -83,9 +83,7 @@ def plan_camera(
             f"near {near:g} m is within the focal length, {focal_length:g} m, where no lens focuses: give a larger one"
         )
     total = float(image_distance(near, focal_length)) / pitch * aperture * (1 / near - 1 / far)
-    count = _count(total, spacing_px) if planes is None else planes
-    if count > MOST_PLANES:
-        raise ValueError(f"more than {MOST_PLANES} planes: check the units, or ask for fewer or a larger spacing")
+    count = _count(total, spacing_px, planes)
     focus = planes_even_in_dioptres(near, far, count)
     step = (1 / near - 1 / far) / (count - 1)
     return Plan("m", focus, total / (count - 1), total, focus**2 * step * error, error)
@@ -117,16 +115,21 @@ def plan_microscope(
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a finite number above zero, not {value!r}")
     total = 2 * numerical_aperture * depth_um / pixel_um
-    count = _count(total, spacing_px) if planes is None else planes
-    if count > MOST_PLANES:
-        raise ValueError(f"more than {MOST_PLANES} planes: check the units, or ask for fewer or a larger spacing")
-    if count < 2:
-        raise ValueError(f"a focal stack needs at least 2 planes, not {count}")
+    count = _count(total, spacing_px, planes)
     step = depth_um / (count - 1)
     return Plan("um", np.linspace(0, depth_um, count), total / (count - 1), total, np.full(count, step * error), error)
 
 
-def _count(total_px: float, spacing_px: float) -> int:
-    if not (math.isfinite(spacing_px) and spacing_px > 0):
+def _count(total_px: float, spacing_px: float, planes: int | None) -> int:
+    """The planes that were asked for, or as many as keep neighbours within the spacing."""
+    if planes is not None:
+        count = planes
+    elif math.isfinite(spacing_px) and spacing_px > 0:
+        count = max(2, math.ceil(min(total_px / spacing_px, MOST_PLANES) - 1e-9) + 1)
+    else:
         raise ValueError(f"spacing must be a finite number of pixels above zero, not {spacing_px!r}")
-    return max(2, math.ceil(min(total_px / spacing_px, MOST_PLANES) - 1e-9) + 1)
+    if count > MOST_PLANES:
+        raise ValueError(f"more than {MOST_PLANES} planes: check the units, or ask for fewer or a larger spacing")
+    if count < 2:
+        raise ValueError(f"a focal stack needs at least 2 planes, not {count}")
+    return count
