@@ -61,7 +61,7 @@ def assign_data(protocols: Sequence[str], given: Sequence[str]) -> dict[str, Pat
         ValueError: an unknown protocol or one named twice, data for a protocol that is not asked for, or for the same
             protocol twice.
     """
-    from dualfocus.benchmarks.protocols import find_protocol, needs_data
+    from dualfocus.benchmarks.protocols import find_protocol
 
     for protocol in protocols:
         find_protocol(protocol)
@@ -84,7 +84,7 @@ def assign_data(protocols: Sequence[str], given: Sequence[str]) -> dict[str, Pat
     found: dict[str, Path | None] = {}
     for protocol in protocols:
         fits = [known for known in named if _serves(known, protocol)]
-        takes_plain = plain and (len(protocols) == 1 or needs_data(protocol))
+        takes_plain = plain and (len(protocols) == 1 or find_protocol(protocol).needs_data)
         found[protocol] = named[max(fits, key=len)] if fits else plain[0] if takes_plain else None
     if plain and plain[0] not in found.values():
         raise ValueError(f"--data {plain[0]}: no protocol of this run is without data")

@@ -28,8 +28,14 @@ FIXED_DISTANCES_M = (1.0, 1.5, 2.5, 4.0, 6.0)
 LEAKING = "N distances equally spaced in metres over the true depth range of each image: leaks that range"
 
 
-def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str | None) -> BenchmarkProtocol:
-    fixed = name == "nyu/fixed-n5"
+def _nyu(
+    name: str,
+    planes: int,
+    summary: str,
+    focus_range: str = LEAKING,
+    focus_distances: tuple[float, ...] | None = None,
+    published: str | None = "nyu",
+) -> BenchmarkProtocol:
     return BenchmarkProtocol(
         name=name,
         summary=summary,
@@ -41,7 +47,7 @@ def _nyu(name: str, planes: int, summary: str, focus_range: str, published: str 
         crop="uniform border removed and padded back, then the central 512 x 384",
         lens="thin lens 50 mm f/8, pixels of 12 um; gather blur with a window of 7",
         open=lambda data: open_nyu(
-            given(data), planes=None if fixed else planes, focus_distances=FIXED_DISTANCES_M if fixed else None
+            given(data), planes=None if focus_distances else planes, focus_distances=focus_distances
         ),
         within=Range(MIN_DEPTH_M, MAX_DEPTH_M),
         published=published,
@@ -101,22 +107,19 @@ PROTOCOLS: dict[str, BenchmarkProtocol] = {
             "nyu/hybriddepth-n5",
             5,
             "NYU Depth v2, 654 labelled test images, focal stacks rendered as by HybridDepth, five planes.",
-            LEAKING,
-            "nyu",
         ),
         _nyu(
             "nyu/hybriddepth-n10",
             10,
             "NYU Depth v2, 654 labelled test images, focal stacks rendered as by HybridDepth, ten planes.",
-            LEAKING,
-            "nyu",
         ),
         _nyu(
             "nyu/fixed-n5",
             5,
             "NYU Depth v2, 654 labelled test images, the same renderer, five focus distances that are always the same.",
             f"fixed at {', '.join(f'{s:g}' for s in FIXED_DISTANCES_M)} m: tells nothing of the image",
-            None,
+            FIXED_DISTANCES_M,
+            published=None,
         ),
         _fod500(
             "fod500/dfv",
@@ -210,6 +213,7 @@ PROTOCOLS: dict[str, BenchmarkProtocol] = {
             crop="none",
             lens="thin lens drawn with the scene, layered renderer, noise and JPEG",
             open=lambda data: ProceduralScenes(textures=data),
+            needs_data=False,
         ),
     )
 }
@@ -222,11 +226,6 @@ def find_protocol(name: str) -> BenchmarkProtocol:
     return PROTOCOLS[name]
 
 
-def needs_data(name: str) -> bool:
-    """Whether the protocol of that name cannot do without a path of its data."""
-    return name != "procedural"
-
-
 def open_dataset(protocol: BenchmarkProtocol, data: str | Path | None) -> Dataset:
     """The samples of a protocol.
 
@@ -234,6 +233,6 @@ def open_dataset(protocol: BenchmarkProtocol, data: str | Path | None) -> Datase
         protocol: one of `PROTOCOLS`.
         data: the folder of stacks, of labelled NYU, or of texture images (procedural; None: noise textures only).
     """
-    if data is None and needs_data(protocol.name):
+    if data is None and protocol.needs_data:
         raise ValueError(f"protocol {protocol.name} needs the folder or file of its data: --data")
     return protocol.open(None if data is None else unpacked(Path(data)))

@@ -80,6 +80,7 @@ class BenchmarkProtocol:
         crop: part of the image that is used.
         lens: camera and renderer, or where the images come from.
         open: makes the dataset from the path of its data.
+        needs_data: `open` cannot do without that path.
         open_test: makes the test set whose truth is hidden, from the path of its data; None where there is none.
         clip: least and most, in the protocol's space, to which prediction and truth are clipped; or None.
         inverse: errors are taken of `inverse` / depth: 1 for dioptres, the factor of disparity; None for depth itself.
@@ -107,6 +108,7 @@ class BenchmarkProtocol:
     crop: str
     lens: str
     open: Callable[[Path | None], Dataset] = field(compare=False, repr=False)
+    needs_data: bool = True
     open_test: Callable[[Path], Dataset] | None = field(default=None, compare=False, repr=False)
     clip: tuple[float, float] | None = None
     inverse: float | None = None
