@@ -41,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
         raise OSError(error.errno, error.strerror, f"{path}{where.removeprefix(str(temporary))}") from error
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 def temporary_name(path: Path) -> str:
@@ -66,17 +66,18 @@ def remove_leftovers(path: Path, older_than_s: float | None = None) -> None:
         for entry in path.parent.iterdir():
             is_left = is_temporary(entry.name) and entry.name[: -len("01234567.tmp")] == start
             if is_left and (older_than_s is None or now - entry.lstat().st_mtime > older_than_s):
-                _remove(entry)
+                remove(entry)
 
 
-def _start(path: Path) -> str:
-    # Bytes are what file systems count, 255 at most, and a character takes up to four.
-    return path.name.encode("utf-8", "surrogateescape")[:_LONGEST_START].decode("utf-8", "ignore") or "result"
-
-
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all in it, or a link; what cannot be removed, or is not there, is left."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         with contextlib.suppress(OSError):  # such as one that is open, on Windows: it must not hide the first error
             path.unlink(missing_ok=True)
+
+
+def _start(path: Path) -> str:
+    # Bytes are what file systems count, 255 at most, and a character takes up to four.
+    return path.name.encode("utf-8", "surrogateescape")[:_LONGEST_START].decode("utf-8", "ignore") or "result"

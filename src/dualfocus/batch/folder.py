@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dualfocus import __version__
-from dualfocus.atomic import is_temporary, replacing
+from dualfocus.atomic import is_temporary, remove, replacing
 from dualfocus.batch.options import changed_option
 from dualfocus.batch.stacks import name_stacks
 from dualfocus.outputs.files import check_output, foreign_names, plain_errors, real_path, remove_result
@@ -163,4 +162,4 @@ def _remove_temporary(path: Path) -> None:
     """What killed processes left."""
     for entry in path.iterdir():
         if is_temporary(entry.name):
-            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+            remove(entry)
