@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dualfocus.benchmarks.evaluation.texture import TEXTURE_WINDOW, texture_strength
 from dualfocus.datasets import Sample
+from dualfocus.metrics import is_right
 from dualfocus.optics import circle_of_confusion_px, pixel_pitch
 from dualfocus.stack import FocalStack
 from dualfocus.stack.distances import PER_METRE
@@ -95,8 +96,8 @@ class SliceSums:
 
     def add(self, groups: dict[str, NDArray[np.intp]], error: Array, confidence: Array, planes: int) -> None:
         """Count pixels: `slice_groups`, errors in focus ranges and confidence, (pixels,) each, and the plane count."""
-        spacings = error * (planes - 1)
-        weights = (np.ones_like(error), spacings, error**2, (spacings < 0.5).astype(np.float64), confidence)
+        right = is_right(error, planes).astype(np.float64)
+        weights = (np.ones_like(error), error * (planes - 1), error**2, right, confidence)
         for start, (name, rule) in zip(_STARTS, SLICES.items(), strict=False):
             if name in groups:
                 rows = slice(start, start + len(rule.groups))
