@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualfocus.optics import circle_of_confusion_px
+from dualfocus.optics import circle_of_confusion_px, planes_even_in_depth
 from dualfocus.pixels import to_unit
 
 WINDOW = 7
@@ -79,4 +79,4 @@ def planes_over(depth: NDArray[Any], mask: NDArray[np.bool_], planes: int, where
     near, far = float(valid.min()), float(valid.max())
     if not far > near:
         raise ValueError(f"{where}: all depths are {near:g} m: no focus range")
-    return np.linspace(near, far, planes)
+    return planes_even_in_depth(near, far, planes)
