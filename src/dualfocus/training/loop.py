@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import platform
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from dualfocus.losses import distillation_loss
 from dualfocus.models import build_network
 from dualfocus.models.layers import use_channels_last
-from dualfocus.models.record import TrainingRecord
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.batches import batch_loader
 from dualfocus.training.checkpoint import NAME, check_new_run, load_checkpoint, save_checkpoint
@@ -26,13 +23,12 @@ from dualfocus.training.fit_confidence import fit_confidence_map
 from dualfocus.training.log import TrainingLog
 from dualfocus.training.objective import Batch, depth_beta, network_input, objective
 from dualfocus.training.run_clock import RunClock
+from dualfocus.training.run_record import origin, run_record
 from dualfocus.training.sources import open_source
 from dualfocus.training.unblurred import SharpBatch, on_device
 from dualfocus.training.validate import Validation
 
 _FREE = ("learning_rate", "clip")  # optimiser settings that act anew at every step: a resumed run may have others
-# keys of the record of other weights that are kept in the record of those made from them
-_ORIGIN = ("model", "data", "steps", "minutes", "hardware", "seed", "averaged", "initial_weights")
 
 
 def train(config_path: Path, resume: bool = False, time_limit: float | None = None, output: Path | None = None) -> Path:
@@ -73,7 +69,7 @@ class Trainer:
         self.initial: dict[str, Any] | None = None
         if config.initial_weights is not None:
             trained, record = load_weights(config.initial_weights)
-            self.initial = _origin(record)
+            self.initial = origin(record)
             _load_into(network, trained.state_dict(), config.initial_weights)
         network = network.to(self.accelerator.device)
         use_channels_last(network)
@@ -153,37 +149,13 @@ class Trainer:
     def export(self, figures: dict[str, float]) -> Path:
         """Write the averaged weights with their record."""
         path = self.config.output / f"{self.config.model.name}.safetensors"
-        record = self._record(figures)
+        record = run_record(self.config, self.step, self.clock, figures, self.accelerator.device)
+        record["initial_weights"] = self.initial  # null: it began with random numbers
+        record["teacher"] = origin(self.teacher.record) if self.teacher else None
         held_out = self.validation.draw_for_confidence()
         record["confidence_map"] = fit_confidence_map(self.average.module, held_out, self.accelerator.device)
         save_weights(path, self.config.model.name, self.average.module, record)
         return path
-
-    def _record(self, figures: dict[str, float]) -> TrainingRecord:
-        data = [
-            {"kind": s.kind, "name": s.path.name if s.path else "noise textures", "licence": s.licence}
-            for s in self.config.data.sources
-        ]
-        record: TrainingRecord = {
-            "data": data,
-            "initial_weights": self.initial,  # null: it began with random numbers
-            "teacher": _origin(self.teacher.record) if self.teacher else None,
-            "steps": self.step,
-            "minutes": round(self.clock.elapsed / 60, 1),
-            "processor_minutes": round(self.clock.processor / 60, 1),
-            "waiting_minutes": round(self.clock.waited / 60, 1),
-            "hardware": describe_hardware(self.accelerator.device),
-            "seed": self.config.seed,
-            "precision": self.config.precision,
-            "validation": {key: round(value, 5) for key, value in figures.items()},
-            "preprocessing": "display-encoded RGB in [0, 1]; planes near to far; coordinate scaled to [0, 1]",
-            "coordinate": self.config.data.coordinate,
-            "training": self.config.model_dump(mode="json", include={"loss", "optimiser"})
-            | {"crop": self.config.data.crop, "planes": list(self.config.data.planes)},
-        }
-        if self.config.looks is not None:
-            record["looks"] = self.config.looks
-        return record
 
     def _validate(self, log: TrainingLog) -> dict[str, float]:
         pictures = self.config.output / "pictures" / f"{self.step:06d}"
@@ -229,11 +201,6 @@ class Trainer:
         torch.set_rng_state(state["random"])
 
 
-def _origin(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of the record of other weights that had a part in these."""
-    return {key: record[key] for key in _ORIGIN if key in record}
-
-
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without those that may change; checkpoints of earlier versions hold all of them.
 
@@ -256,13 +223,6 @@ def _parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dic
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def describe_hardware(device: torch.device) -> str:
-    """What the run ran on, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} threads of {platform.processor() or platform.machine()} CPU"
 
 
 def _progress_bar() -> Progress:

@@ -9,7 +9,8 @@ from typing import TypedDict
 
 from dualfocus.training.batches import BatchDataset, batch_loader
 from dualfocus.training.config import ValidationConfig, read_config
-from dualfocus.training.loop import Trainer, describe_hardware
+from dualfocus.training.loop import Trainer
+from dualfocus.training.run_record import describe_hardware
 
 _WARM_UP = 3  # steps that are not counted
 
