@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from batch_folders import MODEL, make_stack, names
 from test_bad_files import limited
-from test_batch import MODEL, make_stack, names
 from test_outputs import make_result
 
 import dualfocus

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from batch_folders import make_stack, names
 from PIL import Image
-from test_batch import make_stack, names
 from test_ordering import sweep
 
 from dualfocus import load_model

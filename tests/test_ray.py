@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_batch import MODEL, make_stack, names, read_record, started
+from batch_folders import MODEL, make_stack, names, read_record, started
 
 from dualfocus.cli import main
 from dualfocus.outputs.files import RESULT_FILES
