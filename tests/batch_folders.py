@@ -1,15 +1,10 @@
-"""Small stacks, batches of them, what lies in the folder of a batch, and a command that can be interrupted."""
+"""Small stacks, batches of them and the records of these."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-import dualfocus
 
 MODEL = ("--model", "classical")
 
@@ -35,17 +30,5 @@ def make_shelf(folder: Path) -> Path:
     return folder
 
 
-def names(folder: Path) -> set[str]:
-    """What lies in a folder, without the lock of a batch."""
-    return {path.name for path in folder.iterdir()} - {".dualfocus.lock"}
-
-
 def read_record(out: Path) -> dict:
     return json.loads((out / "batch.json").read_text(encoding="utf-8"))
-
-
-def started(*arguments: object) -> subprocess.Popen[str]:
-    """A command in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(dualfocus.__file__).parents[1])}
-    command = [sys.executable, "-m", "dualfocus", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_folders import MODEL, make_shelf, make_stack, names, read_record
+from batch_folders import MODEL, make_shelf, make_stack, read_record
+from command_runs import names
 from PIL import Image
 
 from dualfocus.cli import main

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_runs import assert_refused, names, run
 from PIL import Image
-from test_cli import assert_refused, names, run
 from test_ordering import sweep
 
 from dualfocus.alignment import align

@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,40 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from command_runs import assert_refused, names, run
 from PIL import Image
 
-import dualfocus
 from dualfocus.outputs.files import RESULT_FILES
 
 COMMANDS = ("demo", "predict", "evaluate", "train", "render", "bench", "export", "info")
-
-
-def run(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    search = os.pathsep.join([str(Path(dualfocus.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "COLUMNS": "100",
-        "NO_COLOR": "1",
-        "PYTHONPATH": search,
-        **variables,
-    }
-    command = [sys.executable, "-m", "dualfocus", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit code 2 and exactly one line on stderr, which says all of the words."""
-    assert done.returncode == 2, done.stderr
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr
-    for word in words:
-        assert word in lines[0], lines[0]
-    assert "Traceback" not in done.stderr + done.stdout
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def test_help_lists_the_commands_in_order_and_imports_nothing_slow() -> None:

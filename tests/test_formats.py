@@ -6,7 +6,8 @@ import OpenEXR
 import pytest
 import tifffile
 import trimesh
-from test_outputs import make_result, names, read_png
+from command_runs import names
+from test_outputs import make_result, read_png
 
 from dualfocus.outputs import FORMATS, DepthResult
 from dualfocus.outputs.exr import encode_exr

@@ -6,8 +6,8 @@ from itertools import permutations
 import cv2
 import numpy as np
 import pytest
+from command_runs import assert_refused, run
 from PIL import Image
-from test_cli import assert_refused, run
 
 from dualfocus.alignment import align
 from dualfocus.ordering import CHOICES, find_order, order_of, reorder, settle_order, sharpness_pattern

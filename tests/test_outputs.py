@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command_runs import names
 
 from dualfocus import load_model
 from dualfocus.outputs import DepthResult, check_output
@@ -33,10 +34,6 @@ def make_result(height: int = 120, width: int = 160, **changes: object) -> Depth
         "warnings": ["a warning"],
     }
     return DepthResult(**{**fields, **changes})
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def read_png(path: Path) -> np.ndarray:

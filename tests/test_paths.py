@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_folders import MODEL, make_stack, names
+from batch_folders import MODEL, make_stack
+from command_runs import names
 from test_bad_files import limited
 from test_outputs import make_result
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_folders import make_stack, names
+from batch_folders import make_stack
+from command_runs import names
 from PIL import Image
 from test_ordering import sweep
 

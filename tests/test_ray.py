@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from batch_folders import MODEL, make_stack, names, read_record, started
+from batch_folders import MODEL, make_stack, read_record
+from command_runs import names, started
 
 from dualfocus.cli import main
 from dualfocus.outputs.files import RESULT_FILES

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 from camera_files import H, W, smooth
+from command_runs import assert_refused, run
 from PIL import Image
-from test_cli import assert_refused, run
 
 from dualfocus.batch.stacks import find_batch
 from dualfocus.readers import load_stack
