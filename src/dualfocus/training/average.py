@@ -8,7 +8,6 @@ figures nor a confidence map: `dualfocus.training.refit_confidence` finds them.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dualfocus.messages import ending_in_one_line
 from dualfocus.models.record import WeightsRecord
 from dualfocus.models.weights import load_weights, save_weights
 
@@ -75,10 +75,8 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", required=True, help="share of each, 1 in all")
     parser.add_argument("-o", "--out", type=Path, required=True, help="where to write the new .safetensors")
     arguments = parser.parse_args()
-    try:
+    with ending_in_one_line():
         written = average(arguments.weights, arguments.shares, arguments.out)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
     print(f"weights written to {written}")
 
 

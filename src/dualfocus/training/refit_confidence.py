@@ -9,11 +9,11 @@ planes and more.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 
+from dualfocus.messages import ending_in_one_line
 from dualfocus.models.record import ConfidenceMap, axis_of
 from dualfocus.models.weights import load_weights, save_weights
 from dualfocus.training.config import read_config
@@ -57,10 +57,8 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="where to write the new .safetensors")
     parser.add_argument("--range", type=int, help="add a range of stacks with this many planes and more")
     arguments = parser.parse_args()
-    try:
+    with ending_in_one_line():
         written = refit_confidence(arguments.weights, arguments.config, arguments.out, arguments.range)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
     print(f"weights written to {written}")
 
 

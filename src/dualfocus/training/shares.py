@@ -8,13 +8,13 @@ itself: what a stage of training won on one kind of scene and lost on another. T
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from dualfocus.markdown import markdown_table
+from dualfocus.messages import ending_in_one_line
 from dualfocus.models.record import axis_of
 from dualfocus.models.weights import load_weights
 from dualfocus.stack.axis import AxisName
@@ -88,10 +88,8 @@ def main() -> None:
     parser.add_argument("configs", type=Path, nargs="+", help="training configurations with validation sources")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="shares of AFTER, each 0 to 1")
     arguments = parser.parse_args()
-    try:
+    with ending_in_one_line():
         measured = measure_shares(arguments.before, arguments.after, arguments.configs, arguments.shares)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
     print(table(measured, arguments.shares))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualfocus.markdown import markdown_table
+from dualfocus.messages import ending_in_one_line
 from dualfocus.metrics import psnr, ssim
 from dualfocus.stack import FocalStack
 
@@ -111,7 +111,5 @@ if __name__ == "__main__":
     parser.add_argument("source", help="folder of stacks, or `procedural`")
     parser.add_argument("names", nargs="*", help="stacks of the folder; of `procedural` a folder of textures")
     options = parser.parse_args()
-    try:
+    with ending_in_one_line():
         main(options.source, *options.names)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")

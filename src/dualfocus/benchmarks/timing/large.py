@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from dualfocus.benchmarks.writing import write_json
 from dualfocus.child_process import run_python, why_it_failed
+from dualfocus.messages import ending_in_one_line
 from dualfocus.readers.sidecar import SIDECAR
 
 _BLUR_STEP = 0.7  # pixels of Gaussian sigma between prepared pictures
@@ -29,7 +29,7 @@ CASES = ((20, 4000, 6000), (200, 1200, 1667))  # planes, height, width
 
 _CHILD = """
 import json, os, sys
-from dualfocus.benchmarks.timing.speed import peak_memory_mib
+from dualfocus.benchmarks.timing.machine import peak_memory_mib
 from dualfocus.cli import main
 code = main(sys.argv[1:])
 print(json.dumps({"code": code, "peak_mib": peak_memory_mib(), "cpu_s": sum(os.times()[:2])}))
@@ -131,7 +131,5 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, help="for stacks and results, 750 MB and more")
     parser.add_argument("models", nargs="*", default=["dualfocus-s", "classical"])
     options = parser.parse_args()
-    try:
+    with ending_in_one_line():
         main(options.folder, options.models)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
