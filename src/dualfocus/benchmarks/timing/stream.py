@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
@@ -42,24 +43,16 @@ def measure(
     images, distances = list(sweep), sweep.focus_distances.tolist()
     for image, distance in zip(images[: window - 1], distances, strict=False):
         stream.push(image, distance)
-    push, predict, flops = [], [], {"push_gflop": 0.0, "predict_gflop": 0.0}
-    for turn in range(repeats + 1):
+
+    def both(turn: int, measured: Callable[[Callable[[], object]], float]) -> tuple[float, float]:
+        """What the last plane of a window takes, pushed, and what the whole window takes at once."""
         part = slice(turn, turn + window)
         batch = FocalStack(images[part], distances[part], "m")
-        if turn == 0:  # warms up, and counts
-            with FlopCounterMode(display=False) as counter:
-                stream.push(images[window - 1], distances[window - 1])
-            flops["push_gflop"] = counter.get_total_flops() / 1e9
-            with FlopCounterMode(display=False) as counter:
-                model.predict(batch)
-            flops["predict_gflop"] = counter.get_total_flops() / 1e9
-            continue
-        start = time.perf_counter()
-        stream.push(images[part.stop - 1], distances[part.stop - 1])
-        middle = time.perf_counter()
-        model.predict(batch)
-        push.append(middle - start)
-        predict.append(time.perf_counter() - middle)
+        pushed = measured(lambda: stream.push(images[part.stop - 1], distances[part.stop - 1]))
+        return pushed, measured(lambda: model.predict(batch))
+
+    push_gflop, predict_gflop = both(0, _gflop)  # warms up, too
+    push, predict = zip(*(both(turn, _seconds) for turn in range(1, repeats + 1)), strict=True)
     ratios = [whole / one for whole, one in zip(predict, push, strict=True)]
     return {
         "window": window,
@@ -70,8 +63,21 @@ def measure(
         "push_s": statistics.median(push),
         "predict_s": statistics.median(predict),
         "ratio": statistics.median(ratios),
-        **flops,
+        "push_gflop": push_gflop,
+        "predict_gflop": predict_gflop,
     }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _gflop(work: Callable[[], object]) -> float:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops() / 1e9
 
 
 def to_text(found: dict[str, Any]) -> str:
