@@ -29,20 +29,14 @@ class ConfidenceHistogram:
         if not (np.all(c >= 0) and np.all(c <= 1)):
             raise ValueError("confidence must lie in [0, 1]")
         level = np.minimum((c * LEVELS).astype(int), LEVELS - 1)
-        for sums, weights in (
-            (self.count, np.ones_like(c)),
-            (self.confidence, c),
-            (self.correct, np.asarray(correct, np.float64).ravel()),
-            (self.error, np.asarray(error, np.float64).ravel()),
-        ):
+        hits, errors = (np.asarray(values, np.float64).ravel() for values in (correct, error))
+        for sums, weights in zip(self._tables(), (np.ones_like(c), c, hits, errors), strict=True):
             sums += np.bincount(level, weights=weights, minlength=LEVELS)
 
     def merge(self, other: ConfidenceHistogram) -> None:
         """Add the pixels of another histogram."""
-        self.count += other.count
-        self.confidence += other.confidence
-        self.correct += other.correct
-        self.error += other.error
+        for sums, others in zip(self._tables(), other._tables(), strict=True):
+            sums += others
 
     def expected_calibration_error(self, bins: int = 15) -> float:
         """As `metrics.expected_calibration_error`, for a number of bins that divides LEVELS; NaN when empty."""
@@ -58,7 +52,7 @@ class ConfidenceHistogram:
     def save(self, path: Path) -> None:
         """Write the levels that hold pixels to a .npz."""
         used = np.flatnonzero(self.count)
-        table = np.stack([self.count, self.confidence, self.correct, self.error])[:, used]
+        table = np.stack(self._tables())[:, used]
         with path.open("wb") as file:
             np.savez_compressed(file, level=used.astype(np.int32), sums=table)
 
