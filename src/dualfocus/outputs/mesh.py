@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,11 +101,7 @@ def encode_glb(mesh: Surface, image: NDArray[Any], unit: str, comment: str) -> b
         return _container(nothing, b"")
     parts = [mesh.positions, mesh.texture_positions, mesh.triangles]
     chunks = [np.ascontiguousarray(part).tobytes() for part in parts] + [encode_jpeg(image, LONGEST_TEXTURE)]
-    views, offset = [], 0
-    for chunk, target in zip(chunks, (_VERTICES, _VERTICES, _INDICES, None), strict=True):
-        view = {"buffer": 0, "byteOffset": offset, "byteLength": len(chunk)}
-        views.append(view if target is None else {**view, "target": target})
-        offset += len(_padded(chunk))
+    binary = b"".join(_padded(chunk) for chunk in chunks)
     scale = _METRES[unit]
     primitive = {"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}
     bounds = {"min": mesh.positions.min(axis=0).tolist(), "max": mesh.positions.max(axis=0).tolist()}
@@ -131,10 +128,20 @@ def encode_glb(mesh: Surface, image: NDArray[Any], unit: str, comment: str) -> b
             {"bufferView": 1, "componentType": _FLOAT, "count": len(mesh.texture_positions), "type": "VEC2"},
             {"bufferView": 2, "componentType": _UINT32, "count": mesh.triangles.size, "type": "SCALAR"},
         ],
-        "bufferViews": views,
-        "buffers": [{"byteLength": offset}],
+        "bufferViews": _views(chunks, (_VERTICES, _VERTICES, _INDICES, None)),
+        "buffers": [{"byteLength": len(binary)}],
     }
-    return _container(description, b"".join(_padded(chunk) for chunk in chunks))
+    return _container(description, binary)
+
+
+def _views(chunks: Sequence[bytes], targets: Sequence[int | None]) -> list[dict[str, int]]:
+    """Where each chunk lies in the buffer, and what the graphics card takes it for; a texture is for none."""
+    views, offset = [], 0
+    for chunk, target in zip(chunks, targets, strict=True):
+        view = {"buffer": 0, "byteOffset": offset, "byteLength": len(chunk)}
+        views.append(view if target is None else {**view, "target": target})
+        offset += len(_padded(chunk))
+    return views
 
 
 def _container(description: dict[str, Any], binary: bytes) -> bytes:
