@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from random_tensors import random
 
 from dualfocus.losses import (
     confidence_loss,
@@ -14,10 +15,6 @@ from dualfocus.losses import (
     total_loss,
 )
 from dualfocus.models.projection import forward_differences
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def probabilities(batch: int, planes: int, height: int, width: int, seed: int = 0) -> torch.Tensor:

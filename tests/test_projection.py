@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from random_tensors import random
 
 from dualfocus.models import projection
 from dualfocus.models.projection import (
@@ -19,10 +20,6 @@ SIZES = [(1, 1), (1, 7), (5, 1), (2, 2), (6, 8), (9, 4), (12, 12)]
 def solver(request, monkeypatch):
     """Everything here holds for both ways to transform."""
     monkeypatch.setattr(projection, "_FFT_PIXELS", 10**9 if request.param == "products" else 0)
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def dense_differences(height: int, width: int) -> np.ndarray:

@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from random_tensors import random
 
 from dualfocus.models.projection import adjoint_differences, forward_differences, integrable_projection
 from dualfocus.models.weighted_projection import conjugate_gradients, weighted_projection
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def weights(*shape: int, seed: int = 1, least: float = 0.05) -> torch.Tensor:
