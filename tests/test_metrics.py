@@ -267,3 +267,20 @@ def test_risk_coverage_counts_from_the_most_confident():
     np.testing.assert_allclose(got, [0.5, 0.5, (1 + 3) / 3, 7 / 4])
     with pytest.raises(ValueError, match="no pixels"):
         metrics.risk_coverage([0, 0], [0, 0])
+
+
+@pytest.mark.parametrize("mask", [np.ones(13, bool), np.ones((13, 5), bool), np.ones((13, 17))])
+def test_bumpiness_names_a_wrong_mask(mask):
+    prediction, truth, _ = random_maps()
+    with pytest.raises(ValueError, match=r"the mask must be bool of shape \(13, 17\)"):
+        metrics.bumpiness(prediction, truth, mask)
+
+
+@pytest.mark.parametrize("mean", [metrics.mean_absolute_error, metrics.root_mean_square_error])
+@pytest.mark.parametrize(
+    "weight", [np.ones((13, 5)), np.zeros((13, 17)), -np.ones((13, 17)), np.full((13, 17), np.nan)]
+)
+def test_weights_that_are_none_are_refused(mean, weight):
+    prediction, truth, mask = random_maps()
+    with pytest.raises(ValueError, match="weight"):
+        mean(prediction, truth, mask, weight)

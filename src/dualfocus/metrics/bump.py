@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualfocus.metrics.arrays import Array, as_pair
+from dualfocus.metrics.arrays import Array, as_mask, as_pair
 
 BUMP_CLIP = 0.05
 
@@ -19,9 +19,12 @@ def bumpiness(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike | None = 
         prediction: (H, W), unmasked: its values at pixels without truth take part in the derivatives.
         truth: (H, W), 0 where there is none.
         mask: (H, W) bool, the pixels averaged over; those with truth > 0 when None.
+
+    Raises:
+        ValueError: maps of two sizes, or a mask of another size or type.
     """
     prediction, truth = as_pair(prediction, truth)
-    counted = truth > 0 if mask is None else np.asarray(mask, bool)
+    counted = truth > 0 if mask is None else as_mask(mask, truth.shape)
     if not counted.any():
         return 0.0
     error = prediction - truth

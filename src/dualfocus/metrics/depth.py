@@ -100,7 +100,7 @@ def mean_absolute_error(
     """Mean |prediction - truth| over the mask, (H, W) each, in their unit, by `weight` (H, W) where there is one.
 
     Raises:
-        ValueError: as for `depth_metrics`.
+        ValueError: shapes differ, the mask is empty, a counted value is not finite, or weights that are no weights.
     """
     y, t = counted_values(prediction, truth, mask)
     return float(np.average(np.abs(y - t), weights=_counted_weight(weight, mask)))
@@ -130,7 +130,15 @@ def correlation(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike) -> flo
 
 
 def _counted_weight(weight: ArrayLike | None, mask: ArrayLike) -> Array | None:
-    return None if weight is None else np.asarray(weight, np.float64)[np.asarray(mask)]
+    if weight is None:
+        return None
+    w, keep = np.asarray(weight, np.float64), np.asarray(mask)
+    if w.shape != keep.shape:
+        raise ValueError(f"weight {w.shape} and mask {keep.shape} must be (H, W) maps of one size")
+    w = w[keep]
+    if not (np.isfinite(w).all() and np.all(w >= 0) and w.any()):
+        raise ValueError("weights must be finite, not negative, and above 0 somewhere in the mask")
+    return w
 
 
 def _errors(error: Array, truth: Array) -> dict[str, float]:
