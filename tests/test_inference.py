@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import dualfocus
-from dualfocus.inference.confidence_map import measured_confidence
+from dualfocus.inference.confidence_map import measured_confidence, shifted
 from dualfocus.inference.torch_model import DepthModel, load_torch_model
 from dualfocus.models.output import FocusOutput
 from dualfocus.rendering.capture import render_stack
@@ -127,6 +127,17 @@ def test_confidence_map_knows_the_number_of_planes():
         assert (np.diff(answer) > 0).all()
     old = {"said": [0.0, 1.0], "measured": [0.2, 0.8]}  # of weights made before shifts
     np.testing.assert_allclose(measured_confidence([0.0, 0.5], old, 2), [0.2, 0.5])
+
+
+def test_a_shift_reaches_the_share_of_right_answers_however_far_it_is():
+    count, right = np.zeros((2, 5, 200))
+    count[0, 6], right[0, 6] = 1000, 950  # two planes: said 3 %, right 95 %
+    shift = fit_shifts(count, right)["shift"]
+    assert shifted(np.array([6.5 / 200]), shift[0])[0] == pytest.approx(0.95, abs=0.001)
+    right[0, 6] = 1000
+    assert 4 < fit_shifts(count, right)["shift"][0] < 20  # nothing says how sure "always" is
+    right[0, 6] = 0
+    assert -20 < fit_shifts(count, right)["shift"][0] < -4
 
 
 class Says(torch.nn.Module):
