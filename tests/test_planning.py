@@ -104,3 +104,11 @@ def test_far_planes_are_told_apart_in_dioptres_too():
     camera = ["--focal-length", "400", "--f-number", "2.8", "--sensor-width", "36", "--pixels", "6000"]
     done = run(*camera, "--near", "500", "--far", "2000", "--planes", "3")
     assert re.findall(r"\b(?:500|800|2000)\W+(0\.\d+)", done.stdout) == ["0.002", "0.00125", "0.0005"]
+
+
+@pytest.mark.parametrize("error", [0, -0.25, float("nan"), float("inf")])
+def test_an_error_that_is_none_is_refused(error):
+    with pytest.raises(ValueError, match="error must be a finite number of plane spacings above zero"):
+        plan_camera(50, 8, 36, 6000, 0.5, 2, error=error)
+    with pytest.raises(ValueError, match="error must be a finite number of plane spacings above zero"):
+        plan_microscope(0.5, 0.65, 50, error=error)

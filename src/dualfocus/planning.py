@@ -70,9 +70,10 @@ def plan_camera(
         error: expected error in plane spacings.
 
     Raises:
-        ValueError: lengths that are not above zero, near not below far or within the focal length, fewer than 2 planes
-            or more than `MOST_PLANES`.
+        ValueError: lengths or an error that are not above zero, near not below far or within the focal length, fewer
+            than 2 planes or more than `MOST_PLANES`.
     """
+    _check_error(error)
     focal_length = focal_length_mm / 1e3
     pitch = pixel_pitch(sensor_width_mm / 1e3, columns)
     aperture = aperture_diameter(focal_length, f_number)
@@ -111,6 +112,7 @@ def plan_microscope(
     Raises:
         ValueError: numbers that are not above zero, fewer than 2 planes or more than `MOST_PLANES`.
     """
+    _check_error(error)
     for name, value in (("numerical aperture", numerical_aperture), ("pixel", pixel_um), ("depth", depth_um)):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a finite number above zero, not {value!r}")
@@ -133,3 +135,8 @@ def _count(total_px: float, spacing_px: float, planes: int | None) -> int:
     if count < 2:
         raise ValueError(f"a focal stack needs at least 2 planes, not {count}")
     return count
+
+
+def _check_error(error: float) -> None:
+    if not (math.isfinite(error) and error > 0):
+        raise ValueError(f"error must be a finite number of plane spacings above zero, not {error!r}")
