@@ -9,6 +9,7 @@ pytest.importorskip("accelerate", reason="training needs the extra dualfocus[tra
 from dualfocus.models import build_network
 from dualfocus.models.output import FocusOutput, TrainingOutput
 from dualfocus.rendering.capture import render_stack
+from dualfocus.training import loop
 from dualfocus.training.batches import collate
 from dualfocus.training.config import LossConfig, SourceConfig, read_config
 from dualfocus.training.loop import Trainer, train
@@ -131,3 +132,17 @@ class TestObjective:
             next(trainer.network.parameters()).fill_(float("nan"))
         with pytest.raises(ValueError, match="not finite"):
             trainer.run()
+
+    def test_a_gradient_that_is_not_finite_stops_the_run_before_its_step(self, tmp_path, rendered, monkeypatch):
+        options = settings(tmp_path / "run", {"kind": "rendered", "path": str(rendered)})
+        trainer = Trainer(read_config(write(tmp_path / "c.yaml", options)))
+
+        def steep(output, batch, config):
+            losses = objective(output, batch, config)
+            return losses._replace(total=losses.total + (output.coordinate.mean() * 0).sqrt())  # 0, of infinite slope
+
+        monkeypatch.setattr(loop, "objective", steep)
+        with pytest.raises(ValueError, match="step 0: the gradient is not finite"):
+            trainer.run()
+        assert all(parameter.isfinite().all() for parameter in trainer.average.module.parameters())
+        assert not (tmp_path / "run" / "checkpoint.pt").exists()

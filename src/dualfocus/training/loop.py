@@ -137,14 +137,20 @@ class Trainer:
         if self.teacher and taught:
             away = distillation_loss(output, taught, depth_beta(self.config.loss, coordinates.shape[1]))
             losses = losses._replace(total=losses.total + self.teacher.weight * away)
-        if not torch.isfinite(losses.total):  # one such step would poison the averaged weights
-            raise ValueError(f"step {self.step}: the loss is not finite; lower optimiser.learning_rate and --resume")
+        self._require_finite("loss", losses.total)
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(losses.total)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
+        length = self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
+        if self.accelerator.scaler is None:  # which leaves out such steps by itself
+            self._require_finite("gradient", length)
         self.optimiser.step()
         self.average.update_parameters(self.accelerator.unwrap_model(self.network))
         return {key: float(value.detach()) for key, value in losses._asdict().items()}
+
+    def _require_finite(self, name: str, value: torch.Tensor) -> None:
+        """Stop the run before a step that would poison the averaged weights."""
+        if not torch.isfinite(value):
+            raise ValueError(f"step {self.step}: the {name} is not finite; lower optimiser.learning_rate and --resume")
 
     def export(self, figures: dict[str, float]) -> Path:
         """Write the averaged weights with their record."""
